@@ -1,0 +1,1 @@
+//! Criterion benchmarks; the library itself is empty. See `codec.rs` beside it.

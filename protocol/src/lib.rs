@@ -1,0 +1,13 @@
+//! What the bytes mean: the vocabulary of the dialects.
+//!
+//! Routes, close codes, limits and query parameters are here for everyone; the message types and the client halves
+//! stand behind the feature `messages`, which `conformance` is built without, so that a misspelt field can never
+//! agree with itself. Pure: no runtime, no socket, no clock, no randomness of its own.
+
+pub mod close;
+pub mod defaults;
+mod dialect;
+pub mod echo;
+pub mod routes;
+
+pub use dialect::{Dialect, UnknownDialect};

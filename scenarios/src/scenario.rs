@@ -1,0 +1,661 @@
+//! What a scenario file says, after it was read and before it is run.
+//!
+//! Plain data with the place of everything that can go wrong: the runner (`conformance`) gives it meaning, the
+//! reader (`read`) makes it from YAML and refuses what could never fail. Nothing here opens a file or a socket.
+
+use std::sync::Arc;
+
+use touchstone_protocol::Dialect;
+
+use crate::rules::ClauseId;
+use crate::source::{Source, Span, Spanned};
+
+/// One scenario file.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Folder and file name without ending, `echo/2a-verbatim`: what globs, reports and reruns name it by.
+    pub id: String,
+    /// The file, for diagnostics and for the excerpt that a failure shows.
+    pub source: Arc<Source>,
+    /// One sentence: what holds if this passes.
+    pub title: String,
+    /// The clause the scenario is about; its basis sets the level of every step that names none of its own.
+    pub rule: Spanned<ClauseId>,
+    /// Which dialects it is run on.
+    pub scope: Scope,
+    /// Keys of the target file without which the case is skipped, e.g. `faults.store`, `spawn`, `limits.message_bytes`.
+    pub requires: Vec<Spanned<String>>,
+    /// Needs the whole server: runs by itself, or on a server of its own where one can be spawned.
+    pub alone: bool,
+    /// In the order of the file. Steps may also name actors that `connect: {as: …}` or `handshake` make.
+    pub actors: Vec<Actor>,
+    /// Names for values, in order: a later one may use an earlier one.
+    pub variables: Vec<(Spanned<String>, Template)>,
+    /// Messages set aside wherever they arrive, counted in the transcript.
+    pub ignore: Vec<Matcher>,
+    /// Whether the dialect's heartbeats are messages like any other here; otherwise they are set aside.
+    pub heartbeats_judged: bool,
+    /// Preparation: if one of these goes otherwise, the case could not run.
+    pub given: Vec<Step>,
+    /// What is judged.
+    pub steps: Vec<Step>,
+    /// How long after the last step duplicates and strays have a chance to arrive. Default 100 ms.
+    pub settle: Option<Duration>,
+}
+
+/// Which dialects a scenario is run on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// The folder's own dialect.
+    One(Dialect),
+    /// `common/`: one case for each of these that the target speaks, `common/5a-…@echo`.
+    Each(Vec<Dialect>),
+    /// `rfc6455/`, `rfc7692/`: the target's first dialect.
+    First,
+    /// `dialect: none`: literal paths, tokens and frames against any WebSocket server.
+    None,
+}
+
+/// A connection that the scenario speaks of by name.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// Unique in the file; the `ann` of `ann.send`.
+    pub name: Spanned<String>,
+    /// How it connects.
+    pub connection: Connection,
+}
+
+/// How an actor connects. Everything left out follows from the dialect and the target.
+#[derive(Debug, Clone, Default)]
+pub struct Connection {
+    /// Path in place of the dialect's own; required where the scenario has no dialect.
+    pub path: Option<Template>,
+    /// Query parameters in order. A repeated key repeats the parameter.
+    pub query: Vec<(String, Template)>,
+    /// Extra request headers in order.
+    pub headers: Vec<(String, Template)>,
+    /// The client that is driven. The well-behaved one unless a step needs frames that it cannot send.
+    pub client: Client,
+}
+
+/// Who drives the connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Client {
+    /// `tokio-tungstenite`: pongs, answers closes, sends only what is legal.
+    #[default]
+    Judge,
+    /// An actor on `wire`'s raw frames: no pong, no close answer, anything a broken client could do.
+    Raw,
+}
+
+/// One step, with what holds for any of them.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// The step's verb, where a failure points to.
+    pub span: Span,
+    /// What is done or expected.
+    pub action: Action,
+    /// A clause of its own: a mismatch here has that clause's level and is reported under it.
+    pub clause: Option<Spanned<ClauseId>>,
+    /// When it has to happen, from the end of the step before. An expectation without one gets the suite's deadline.
+    pub within: Option<Window>,
+    /// Other outcomes that are known, worse and understandable.
+    pub alternatives: Vec<Alternative>,
+}
+
+/// A known other outcome of an expectation (spec README, "A clause may list alternatives").
+#[derive(Debug, Clone)]
+pub struct Alternative {
+    /// What is accepted instead.
+    pub outcome: Outcome,
+    /// Shown in the report beside what was seen.
+    pub why: String,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// What an alternative accepts instead of its step's own expectation.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// Another message, in place of the expected message, close or end.
+    Message(MessageMatcher),
+    /// These messages, in this order.
+    Messages(Vec<MessageMatcher>),
+    /// Another end of the connection.
+    Closed(ClosedMatcher),
+    /// The handshake was refused with one of these statuses.
+    Refused(Vec<u16>),
+    /// Nothing arrived within the step's time.
+    Nothing,
+}
+
+/// Where an expectation of several actors, or one about several messages, looks.
+pub type ActorName = Spanned<String>;
+
+/// The verbs. `ann.send: …` is [`Action::Send`] with actor `ann`.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// `connect: ann` or `[ann, bob]`, one after the other; succeeds when each is upgraded (and greeted, if asked).
+    Connect {
+        /// In this order.
+        actors: Vec<ActorName>,
+        /// Also await the dialect's greeting, judged field by field under the clauses it names.
+        greeted: bool,
+    },
+    /// `connect: {as: c, path: …}`: an actor made on the spot, as tables need it.
+    ConnectAs {
+        /// The new actor's name.
+        actor: ActorName,
+        /// How it connects.
+        connection: Connection,
+    },
+    /// `ann.refused: {status: [401, 403]}`: connects, and the handshake must be refused so.
+    Refused {
+        /// Who tries.
+        actor: ActorName,
+        /// What the answer has to be.
+        response: ResponseMatcher,
+    },
+    /// `handshake: {…}` with `expect: {…}`: an opening handshake written by hand.
+    Handshake {
+        /// The request.
+        request: RawHandshake,
+        /// What the answer has to be.
+        response: ResponseMatcher,
+    },
+    /// `ann.send: …`: one text message; a map or list is sent as JSON.
+    Send {
+        /// Who sends.
+        actor: ActorName,
+        /// The text.
+        payload: Payload,
+    },
+    /// `ann.send_binary: …`: one binary message.
+    SendBinary {
+        /// Who sends.
+        actor: ActorName,
+        /// The bytes.
+        payload: Payload,
+    },
+    /// `ann.raw: …`: frames as written here, legal or not. The actor's client must be raw.
+    Raw {
+        /// Who sends.
+        actor: ActorName,
+        /// In this order, in one write unless chopped.
+        frames: Vec<RawFrame>,
+        /// Bytes in each write, where the bytes are to arrive in pieces.
+        chop: Option<usize>,
+    },
+    /// `ann.expect: …` or `expect: {on: […], of: […]}`: messages that must arrive, on each of the actors.
+    Expect {
+        /// Each of them must see it.
+        actors: Vec<ActorName>,
+        /// What, and in which order.
+        expected: Expected,
+    },
+    /// `nothing: {on: […], for: 300ms}`: silence. A close is not silence.
+    Nothing {
+        /// Each of them must be silent.
+        actors: Vec<ActorName>,
+        /// For this long.
+        lasting: Duration,
+    },
+    /// `ann.close: {code: 1000}`: the client begins the close handshake. Without a code the frame has no body.
+    Close {
+        /// Who closes.
+        actor: ActorName,
+        /// Code, if any.
+        code: Option<u16>,
+        /// Reason; only with a code.
+        reason: String,
+    },
+    /// `ann.closed: {code: 1001, reason: …, clean: true}`: how the server must have ended it.
+    Closed {
+        /// Whose connection.
+        actor: ActorName,
+        /// What is expected.
+        matcher: ClosedMatcher,
+    },
+    /// `ann.ends:`: the connection must end, no matter how.
+    Ends {
+        /// Whose connection.
+        actor: ActorName,
+    },
+    /// `ann.pings: HEX` is sent as `raw`; `ann.ponged: …` awaits a pong with these bytes.
+    Ponged {
+        /// Who awaits it.
+        actor: ActorName,
+        /// The pong's application data.
+        payload: Payload,
+    },
+    /// `ann.tcp: reset`.
+    Tcp {
+        /// Whose connection.
+        actor: ActorName,
+        /// What happens to it below WebSocket.
+        fault: TcpFault,
+    },
+    /// `http: {get: …}` with `expect: {…}`.
+    Http {
+        /// The request.
+        request: HttpRequest,
+        /// What the answer has to be. With `within:`, asked again until it is.
+        response: ResponseMatcher,
+    },
+    /// `inject: {to: all, type: broadcast, data: {…}}`: make the server emit, by its back door.
+    Inject {
+        /// User, users, channel or `all`.
+        to: Template,
+        /// The message type.
+        kind: Template,
+        /// Its data.
+        data: Template,
+    },
+    /// `fault: {store: down, for: 2s}`.
+    Fault(Fault),
+    /// `stop: TERM`: signal the spawned server. `started_by` the suite only.
+    Stop {
+        /// Which signal.
+        signal: Signal,
+    },
+    /// `stopped: {exit: 0}`: the process must have ended so.
+    Stopped {
+        /// Its exit status.
+        exit: i32,
+    },
+    /// `start:` the stopped server again, on the same port.
+    Start,
+    /// `log: {event: ws_receive, …}`: a line of the spawned server's log, written since the case began, must match.
+    Log {
+        /// Against the line read as JSON; a line that is not JSON is matched as a string.
+        matcher: Matcher,
+    },
+    /// `metrics: {app_messages_total: {at_least: 2}}`: how far a metric must have moved since the case began.
+    Metrics {
+        /// One entry a metric.
+        moved: Vec<MetricMoved>,
+    },
+    /// `pause: 300ms`: lets time pass that the clause is about (a time to live). Never to wait for an event.
+    Pause(Duration),
+    /// `interleave: {orders: all, ann: […], bob: […]}`: the case runs once for each order.
+    Interleave {
+        /// Which orders.
+        orders: Orders,
+        /// Each actor's own steps keep their order.
+        lanes: Vec<(ActorName, Vec<Step>)>,
+    },
+    /// `table: {columns, rows}` with `each:`: every row is a case of its own, `id[name]`.
+    Table(Table),
+}
+
+/// One scenario, many rows. The first column is `name`; a column `clause` judges the row at that clause's level.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// Column names; variables of the same name in `each`.
+    pub columns: Vec<Spanned<String>>,
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// Run for each row, on fresh connections.
+    pub each: Vec<Step>,
+}
+
+/// A row of a table.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Unique in the table.
+    pub name: Spanned<String>,
+    /// The clause the row is about, where it is not the scenario's.
+    pub clause: Option<Spanned<ClauseId>>,
+    /// One a column, the name's included. Raw frames are kept as templates and read when the row is bound.
+    pub cells: Vec<Template>,
+}
+
+/// Which orders of several actors' steps are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Orders {
+    /// Every one; the reader refuses more than 64.
+    All,
+    /// So many, drawn from this seed.
+    Random {
+        /// How many.
+        count: u32,
+        /// From where.
+        seed: u64,
+    },
+}
+
+/// What has to arrive.
+#[derive(Debug, Clone)]
+pub enum Expected {
+    /// The next unignored message.
+    Next(MessageMatcher),
+    /// The next ones, in this order.
+    InOrder(Vec<MessageMatcher>),
+    /// The next ones, in any order.
+    AnyOrder(Vec<MessageMatcher>),
+    /// The next ones, in any order that keeps the order of those with the same value at this JSON pointer.
+    AnyOrderPreserving {
+        /// Whose order is kept: a JSON pointer into the message.
+        by: String,
+        /// The messages.
+        of: Vec<MessageMatcher>,
+    },
+}
+
+/// One expected message.
+#[derive(Debug, Clone)]
+pub enum MessageMatcher {
+    /// A text message holding JSON that matches.
+    Json(Matcher),
+    /// A text message, letter for letter.
+    Text(Template),
+    /// A binary message, byte for byte.
+    Binary(Payload),
+}
+
+/// A JSON matcher with its place. Objects match as subsets unless `$exact`.
+#[derive(Debug, Clone)]
+pub struct Matcher {
+    /// Where it stands.
+    pub span: Span,
+    /// What it accepts.
+    pub kind: MatcherKind,
+}
+
+/// What a matcher accepts.
+#[derive(Debug, Clone)]
+pub enum MatcherKind {
+    /// This value, after variables are put in; `1` and `1.0` are the same number.
+    Value(Template),
+    /// An object with at least these fields, or with exactly these.
+    Object {
+        /// In the order of the file.
+        fields: Vec<(Spanned<String>, Matcher)>,
+        /// `$exact: {…}`: no other field.
+        exact: bool,
+    },
+    /// An array of exactly these, in this order.
+    Array(Vec<Matcher>),
+    /// `$type: string`.
+    Type(JsonType),
+    /// `$regex: "…"`: a string that matches from start to end.
+    Regex(regex::Regex),
+    /// `$range: [min, max]`: a number within, ends included; `null` leaves an end open.
+    Range {
+        /// Least.
+        min: Option<Template>,
+        /// Most.
+        max: Option<Template>,
+    },
+    /// `$any_of: […]`: at least one matches.
+    AnyOf(Vec<Matcher>),
+    /// `$contains: …`: an array in which at least one item matches.
+    Contains(Box<Matcher>),
+    /// `$length: N`: an array or string (in scalar values) of this length.
+    Length(Template),
+    /// `$optional: …`: the field may be missing; if it is there it matches.
+    Optional(Box<Matcher>),
+    /// `$absent: true`: the field must not be there.
+    Absent,
+    /// `$now: 5s` : a time in epoch milliseconds or seconds, number or string of digits, at most this far from now.
+    Now {
+        /// How far.
+        within: Duration,
+        /// What the number counts.
+        unit: EpochUnit,
+    },
+    /// `{$capture: name, …}`: what matched is a variable from here on.
+    Capture {
+        /// The variable.
+        name: String,
+        /// What it has to match.
+        inner: Box<Matcher>,
+    },
+    /// `{$value: …, $clause: echo/3a}`: a mismatch here belongs to that clause.
+    Under {
+        /// The clause it is judged under.
+        clause: Spanned<ClauseId>,
+        /// What it has to match.
+        inner: Box<Matcher>,
+    },
+}
+
+/// What `$now` counts in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EpochUnit {
+    /// Seconds, fractional allowed.
+    Seconds,
+    /// Milliseconds.
+    Millis,
+}
+
+/// JSON's own types, `integer` apart from `number`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JsonType {
+    /// `null`
+    Null,
+    /// `true`, `false`
+    Boolean,
+    /// any number
+    Number,
+    /// a number without fraction
+    Integer,
+    /// a string
+    String,
+    /// an array
+    Array,
+    /// an object
+    Object,
+}
+
+/// How a connection must have ended.
+#[derive(Debug, Clone)]
+pub struct ClosedMatcher {
+    /// Where it stands.
+    pub span: Span,
+    /// The close frame's code.
+    pub code: CodeMatcher,
+    /// The close frame's reason.
+    pub reason: Option<Matcher>,
+    /// Both close frames crossed, then the server ended TCP without reset; `None` does not ask.
+    pub clean: Option<bool>,
+    /// The clause `clean` is judged under, where it is not the step's.
+    pub clean_clause: Option<Spanned<ClauseId>>,
+}
+
+/// The code of a close frame.
+#[derive(Debug, Clone)]
+pub enum CodeMatcher {
+    /// A close frame with one of these; templates, because tables fill them in.
+    OneOf(Vec<Template>),
+    /// A close frame without a body.
+    Empty,
+    /// No close frame at all: TCP just ended (`code: none`).
+    Missing,
+}
+
+/// An HTTP answer, of an endpoint or of a handshake.
+#[derive(Debug, Clone, Default)]
+pub struct ResponseMatcher {
+    /// One of these statuses; classes as `4xx`. Empty: any.
+    pub status: Vec<StatusMatcher>,
+    /// Each header that must be there, by a matcher on its value; `$absent` for one that must not.
+    pub headers: Vec<(Spanned<String>, Matcher)>,
+    /// The body as JSON.
+    pub json: Option<Matcher>,
+    /// Whether the answer is a correct upgrade (101, `Upgrade`, `Connection`, the right `Sec-WebSocket-Accept`).
+    pub upgraded: Option<bool>,
+    /// TCP ends without an answer.
+    pub dropped: bool,
+}
+
+/// A status or a class of them.
+#[derive(Debug, Clone)]
+pub enum StatusMatcher {
+    /// This one.
+    Exactly(u16),
+    /// `4xx`: the hundreds digit.
+    Class(u8),
+    /// From the table's row: a variable.
+    Variable(Template),
+}
+
+/// An opening handshake written by hand; what is left out is as it should be.
+#[derive(Debug, Clone, Default)]
+pub struct RawHandshake {
+    /// The actor it becomes if it is upgraded.
+    pub actor: Option<ActorName>,
+    /// Method; `GET`.
+    pub method: Option<Template>,
+    /// Request target; the dialect's own path and query.
+    pub target: Option<Template>,
+    /// Query of the target.
+    pub query: Vec<(String, Template)>,
+    /// `HTTP/1.1`.
+    pub version: Option<Template>,
+    /// A value replaces the header, a list repeats it, `null` leaves it out.
+    pub headers: Vec<(Spanned<String>, Template)>,
+    /// Extra bytes of headers, for a request that is too large.
+    pub padding_bytes: usize,
+    /// Frames in the same TCP segment as the request.
+    pub frames: Vec<RawFrame>,
+    /// Write only so many bytes and then nothing more.
+    pub stop_after_bytes: Option<usize>,
+}
+
+/// A frame as the file writes it; every field can be wrong on purpose. Kept as a template, because a table's cells
+/// fill it in: `{op: text|binary|cont|close|ping|pong|0..15, fin: true, rsv: 0..7, mask: true, length: declared,
+/// length_form: minimal|16|64, payload: …, hex: …, code: 1000, reason: …}` or `{bytes: hex}` for bytes that are no frame.
+#[derive(Debug, Clone)]
+pub struct RawFrame(pub Template);
+
+/// What is sent: text, JSON, bytes in hex, or something repeated.
+#[derive(Debug, Clone)]
+pub enum Payload {
+    /// As text, after variables are put in.
+    Text(Template),
+    /// As JSON, compact.
+    Json(Template),
+    /// Bytes.
+    Hex(Template),
+    /// `{repeat: x, times: 65536}`.
+    Repeat {
+        /// What.
+        unit: Template,
+        /// How often.
+        times: Template,
+    },
+}
+
+/// An HTTP request of a step.
+#[derive(Debug, Clone)]
+pub struct HttpRequest {
+    /// `GET`, `POST` …
+    pub method: String,
+    /// Path of the dialect, found through the target (`/chat/api/sessions/${id}/`), or a literal one from the root
+    /// for the common endpoints.
+    pub path: Template,
+    /// Request headers.
+    pub headers: Vec<(String, Template)>,
+    /// The body.
+    pub body: HttpBody,
+}
+
+/// The body of a request.
+#[derive(Debug, Clone, Default)]
+pub enum HttpBody {
+    /// None.
+    #[default]
+    Empty,
+    /// As JSON.
+    Json(Template),
+    /// Letter for letter.
+    Text(Template),
+}
+
+/// What happens to a connection below WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TcpFault {
+    /// RST, no close frame.
+    Reset,
+    /// FIN; reading goes on.
+    HalfClose,
+    /// Nothing is read any more, so that the server's queue fills.
+    StopReading,
+    /// Reading goes on.
+    ResumeReading,
+}
+
+/// A fault of the server, caused by the way the target names.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// The store refuses or stalls for a time; zero time ends it.
+    Store {
+        /// How it fails.
+        mode: StoreFault,
+        /// For how long.
+        lasting: Duration,
+    },
+    /// The next so many calls of the dialect's handler panic.
+    Handler {
+        /// How many.
+        times: u32,
+    },
+}
+
+/// How a store fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreFault {
+    /// Refuses at once.
+    Down,
+    /// Answers later than the dialect waits.
+    Slow,
+}
+
+/// A signal to the spawned server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Graceful.
+    Term,
+    /// Graceful.
+    Int,
+    /// `kill -9`.
+    Kill,
+}
+
+/// How far a metric must have moved since the case began.
+#[derive(Debug, Clone)]
+pub struct MetricMoved {
+    /// Any of these names; the first is the documented one.
+    pub names: Vec<Spanned<String>>,
+    /// At least so far up, for counters; for gauges the value itself with `value`.
+    pub at_least: f64,
+}
+
+/// When something has to happen, from the end of the step before.
+#[derive(Debug, Clone)]
+pub struct Window {
+    /// Not before; patience never moves it.
+    pub from: Option<Duration>,
+    /// Not after; `--patience` stretches it.
+    pub to: Duration,
+}
+
+/// A time as the file writes it: `300ms`, or the target's own as `${heartbeat}`, `${heartbeat * 1.5}`,
+/// `${echo.session.ttl + 200ms}`. Worked out when the timings are known.
+#[derive(Debug, Clone)]
+pub struct Duration {
+    /// As it stands in the file, without `${}`.
+    pub expression: String,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// JSON with variables in its strings, and its place. A string that is one variable alone keeps the variable's type.
+#[derive(Debug, Clone)]
+pub struct Template {
+    /// Where it stands.
+    pub span: Span,
+    /// With `${…}` and `$$` still in it.
+    pub value: serde_json::Value,
+}
