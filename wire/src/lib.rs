@@ -1,1 +1,25 @@
-//! wire
+//! How the bytes travel: RFC 6455 as a codec without I/O, for both sides.
+//!
+//! - [`receive`] reads frames: strict, in place, without allocating while nothing is incomplete.
+//! - [`encode`] writes them; [`raw`] writes wrong ones on purpose.
+//! - [`close_code`] says which close codes may be sent.
+//!
+//! What a message means is no business of this crate.
+
+pub mod close_code;
+pub mod encode;
+pub mod frame;
+pub mod mask;
+pub mod raw;
+pub mod receive;
+mod text;
+pub mod violation;
+
+pub use encode::{
+    encode_masked, encode_masked_close, encode_unmasked, server_binary, server_close, server_close_empty,
+    server_ping, server_pong, server_text,
+};
+pub use frame::OpCode;
+pub use raw::RawFrame;
+pub use receive::{Binary, Close, Event, Receiver, Role, Rules, Step};
+pub use violation::Violation;

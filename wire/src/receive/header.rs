@@ -1,0 +1,143 @@
+//! Reading a header strictly: the checks in the order of its bytes, so that how it is cut does not change the verdict.
+
+use super::{Binary, Role, Rules};
+use crate::frame::{Fin, OpCode};
+use crate::violation::Violation;
+
+/// A header that passed every check.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FrameHead {
+    pub(super) fin: Fin,
+    pub(super) opcode: OpCode,
+    pub(super) payload_bytes: usize,
+    pub(super) key: Option<[u8; 4]>,
+}
+
+impl FrameHead {
+    /// Whether the frame is an event by itself, rather than a part of a message.
+    pub(super) fn is_whole(&self) -> bool {
+        self.fin == Fin::Last && self.opcode != OpCode::Continuation
+    }
+}
+
+/// What a header is judged by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Context {
+    pub(super) role: Role,
+    pub(super) rules: Rules,
+    /// Bytes of the message whose fragments are being joined, if one is.
+    pub(super) message_bytes: Option<usize>,
+}
+
+impl Context {
+    /// Reads the header at the start of `bytes`; `None` while it is incomplete and nothing is wrong with it yet.
+    pub(super) fn read(&self, bytes: &[u8]) -> Result<Option<(FrameHead, usize)>, Violation> {
+        let Some(&first) = bytes.first() else {
+            return Ok(None);
+        };
+        let (fin, opcode) = self.first_byte(first)?;
+        let Some(&second) = bytes.get(1) else {
+            return Ok(None);
+        };
+        self.second_byte(second, opcode)?;
+        let Some((declared, length_end)) = length(second & 0x7F, &bytes[2..])? else {
+            return Ok(None);
+        };
+        let payload_bytes = self.length(declared, opcode)?;
+        let key_start = 2 + length_end;
+        let (key, header_bytes) = match self.role {
+            Role::Client => (None, key_start),
+            Role::Server => match bytes.get(key_start..key_start + 4) {
+                Some(&[a, b, c, d]) => (Some([a, b, c, d]), key_start + 4),
+                Some(_) | None => return Ok(None),
+            },
+        };
+        Ok(Some((
+            FrameHead {
+                fin,
+                opcode,
+                payload_bytes,
+                key,
+            },
+            header_bytes,
+        )))
+    }
+
+    fn first_byte(&self, first: u8) -> Result<(Fin, OpCode), Violation> {
+        // RSV1 gets a meaning here once compression is negotiated; until then all three bits are the same.
+        if first & 0x70 != 0 {
+            return Err(Violation::ReservedBits);
+        }
+        let opcode = OpCode::from_bits(first).ok_or(Violation::ReservedOpcode)?;
+        let fin = if first & 0x80 == 0 { Fin::More } else { Fin::Last };
+        match (opcode, fin, self.message_bytes) {
+            (OpCode::Close | OpCode::Ping | OpCode::Pong, Fin::More, _) => Err(Violation::FragmentedControl),
+            (OpCode::Continuation, _, None) => Err(Violation::ContinuationWithoutStart),
+            (OpCode::Text | OpCode::Binary, _, Some(_)) => Err(Violation::MessageInsideMessage),
+            (OpCode::Close | OpCode::Ping | OpCode::Pong, Fin::Last, _)
+            | (OpCode::Continuation, _, Some(_))
+            | (OpCode::Text | OpCode::Binary, _, None) => Ok((fin, opcode)),
+        }
+    }
+
+    fn second_byte(&self, second: u8, opcode: OpCode) -> Result<(), Violation> {
+        match (self.role, second & 0x80 != 0) {
+            (Role::Server, false) => return Err(Violation::Unmasked),
+            (Role::Client, true) => return Err(Violation::Masked),
+            (Role::Server, true) | (Role::Client, false) => {}
+        }
+        if opcode.is_control() && second & 0x7F > 125 {
+            return Err(Violation::LongControl);
+        }
+        Ok(())
+    }
+
+    /// The limit, before anything of the frame is stored.
+    fn length(&self, declared: u64, opcode: OpCode) -> Result<usize, Violation> {
+        let payload_bytes = usize::try_from(declared).map_err(|_| Violation::TooBig)?;
+        if opcode.is_control() {
+            return Ok(payload_bytes);
+        }
+        let room = self
+            .rules
+            .message_bytes_max
+            .saturating_sub(self.message_bytes.unwrap_or(0));
+        if payload_bytes > room {
+            return Err(Violation::TooBig);
+        }
+        match (opcode, self.rules.binary) {
+            (OpCode::Binary, Binary::Refused) => Err(Violation::BinaryRefused),
+            _ => Ok(payload_bytes),
+        }
+    }
+}
+
+/// The declared length, and how many bytes after the first two it took.
+fn length(seven: u8, rest: &[u8]) -> Result<Option<(u64, usize)>, Violation> {
+    match seven {
+        126 => {
+            let Some(bytes) = rest.first_chunk::<2>() else {
+                return Ok(None);
+            };
+            let declared = u16::from_be_bytes(*bytes);
+            if declared < 126 {
+                return Err(Violation::LengthNotMinimal);
+            }
+            Ok(Some((u64::from(declared), 2)))
+        }
+        127 => {
+            if rest.first().is_some_and(|highest| highest & 0x80 != 0) {
+                return Err(Violation::LengthTopBit);
+            }
+            let Some(bytes) = rest.first_chunk::<8>() else {
+                return Ok(None);
+            };
+            let declared = u64::from_be_bytes(*bytes);
+            if declared <= u64::from(u16::MAX) {
+                return Err(Violation::LengthNotMinimal);
+            }
+            Ok(Some((declared, 8)))
+        }
+        short => Ok(Some((u64::from(short), 0))),
+    }
+}

@@ -1,0 +1,5 @@
+//! The codec seen from outside: what it reads and refuses, what it writes, and how it compares with tungstenite.
+
+mod encoder;
+mod heard;
+mod receiver;
