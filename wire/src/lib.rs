@@ -2,13 +2,17 @@
 //!
 //! - [`receive`] reads frames: strict, in place, without allocating while nothing is incomplete.
 //! - [`encode`] writes them; [`raw`] writes wrong ones on purpose.
+//! - [`handshake`] judges an upgrade on the server's side, and writes and checks one on the client's.
+//! - [`client`] opens a connection over any stream of tokio's. Nothing else here does I/O.
 //! - [`close_code`] says which close codes may be sent.
 //!
 //! What a message means is no business of this crate.
 
+pub mod client;
 pub mod close_code;
 pub mod encode;
 pub mod frame;
+pub mod handshake;
 pub mod mask;
 pub mod raw;
 pub mod receive;

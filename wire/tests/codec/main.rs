@@ -1,5 +1,6 @@
 //! The codec seen from outside: what it reads and refuses, what it writes, and how it compares with tungstenite.
 
+mod client;
 mod encoder;
 mod heard;
 mod receiver;
