@@ -2,6 +2,9 @@
 //!
 //! `conformance` and `loadgen` turn their results into a [`Document`]; the renderers beside this module turn it into
 //! HTML, Markdown and terminal text. A document holds finished words and numbers: nothing is computed after it.
+//!
+//! Any text may be hostile: it came from a scenario, a payload or a foreign server. Renderers make it safe, callers
+//! need not. In [`Block::Text`], [`Details`](Block::Details) summaries and cells, words between backticks are shown as code.
 
 /// The outcome of a run, as every JSON report and every exit code knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -84,6 +87,8 @@ pub enum Block {
     Table(Table),
     /// A plot over time or over quantiles.
     Plot(Plot),
+    /// How a whole divides: verdicts of cases, what a coverage reached.
+    Bar(Bar),
     /// Folded until asked for.
     Details {
         /// The line that is always shown.
@@ -118,6 +123,26 @@ pub struct Column {
 pub struct Cell {
     /// Its text.
     pub text: String,
+    /// How it is to be taken.
+    pub tone: Tone,
+}
+
+/// A whole and its parts, drawn to scale.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Bar {
+    /// What the whole is.
+    pub label: String,
+    /// In order; empty parts are not shown.
+    pub parts: Vec<Part>,
+}
+
+/// A part of a [`Bar`].
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Part {
+    /// What it is.
+    pub label: String,
+    /// How many of the whole.
+    pub count: u64,
     /// How it is to be taken.
     pub tone: Tone,
 }
