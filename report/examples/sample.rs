@@ -200,7 +200,7 @@ fn load() -> Document {
         seconds
             .iter()
             .map(move |second| {
-                let noise = ((second * 37.7).sin() + (second * 11.3).cos()) * 0.07 + 1.0;
+                let noise = ((second * 3.7).sin() + (second * 8.3).cos()) * 0.05 + 1.0;
                 let bump = if (6.0..7.4).contains(second) {
                     storm * (1.0 - (second - 6.7).abs() / 0.7)
                 } else {

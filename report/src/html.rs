@@ -56,6 +56,7 @@ pub fn render(document: &Document) -> Result<String, Unrenderable> {
             .map(|(label, value)| (line(label), inline(value)))
             .collect(),
         tiles: document.tiles.iter().map(tile_view).collect(),
+        tile_columns: tile_columns(document.tiles.len()),
         sections: document
             .sections
             .iter()
@@ -75,6 +76,7 @@ struct Report {
     headline: Vec<Piece>,
     facts: Vec<(String, Vec<Piece>)>,
     tiles: Vec<TileView>,
+    tile_columns: usize,
     sections: Vec<SectionView>,
 }
 
@@ -159,7 +161,7 @@ struct CellView {
     words: Vec<Piece>,
     tone: Tone,
     sign: &'static str,
-    numeric: bool,
+    class: &'static str,
 }
 
 #[derive(Serialize)]
@@ -248,6 +250,13 @@ impl Page {
     }
 }
 
+/// Columns that leave no tile alone in the last row: seven tiles are four and three.
+fn tile_columns(tiles: usize) -> usize {
+    const COLUMNS_MAX: usize = 6;
+    let rows = tiles.div_ceil(COLUMNS_MAX).max(1);
+    tiles.div_ceil(rows).max(3)
+}
+
 fn tile_view(tile: &Tile) -> TileView {
     TileView {
         label: line(&tile.label),
@@ -284,11 +293,18 @@ fn cell_view(cell: &Cell, numeric: bool) -> CellView {
     } else {
         cell.tone.sign()
     };
+    // Words must neither break where they need not nor be squeezed into a tower.
+    let class = match cell.text.chars().count() {
+        _ if numeric => "number",
+        0..=24 => "short",
+        25..=40 => "",
+        _ => "long",
+    };
     CellView {
         words: inline(&cell.text),
         tone: cell.tone,
         sign,
-        numeric,
+        class,
     }
 }
 

@@ -10,9 +10,9 @@ use crate::number;
 use crate::text::{Lines, visible};
 
 /// Size of the drawing in its own units; it scales with the page.
-const WIDTH: f64 = 560.0;
-const HEIGHT: f64 = 280.0;
-const LEFT: f64 = 58.0;
+const WIDTH: f64 = 460.0;
+const HEIGHT: f64 = 250.0;
+const LEFT: f64 = 52.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 26.0;
 const BOTTOM: f64 = 44.0;
@@ -231,16 +231,23 @@ impl Drawing<'_> {
         for (value, label) in &self.x.ticks {
             let at = left_to_right(self.x.share(*value));
             write!(self.svg, r#"<path class="grid" d="M{at:.1} {TOP}V{bottom}"/>"#)?;
-            // Labels are about six units a character; one that would touch its neighbour is left out.
-            let half = label.chars().count() as f64 * 3.6;
-            if at - half > last_label_end + 4.0 {
+            // Labels are about seven units a character; one that would touch its neighbour is left out, and the last
+            // one must not leave the drawing.
+            let long = label.chars().count() as f64 * 7.0;
+            let (anchor, at) = if at + long / 2.0 > WIDTH {
+                ("y", WIDTH)
+            } else {
+                ("x", at)
+            };
+            let start = if anchor == "y" { at - long } else { at - long / 2.0 };
+            if start > last_label_end + 4.0 {
+                let y = bottom + 16.0;
+                let label = escaped(label);
                 write!(
                     self.svg,
-                    r#"<text class="x" x="{at:.1}" y="{:.1}">{}</text>"#,
-                    bottom + 16.0,
-                    escaped(label)
+                    r#"<text class="{anchor}" x="{at:.1}" y="{y:.1}">{label}</text>"#
                 )?;
-                last_label_end = at + half;
+                last_label_end = start + long;
             }
         }
         for (value, label) in &self.y.ticks {
