@@ -4,6 +4,8 @@
 //! stand behind the feature `messages`, which `conformance` is built without, so that a misspelt field can never
 //! agree with itself. Pure: no runtime, no socket, no clock, no randomness of its own.
 
+#[cfg(feature = "messages")]
+pub mod client;
 pub mod close;
 pub mod defaults;
 mod dialect;

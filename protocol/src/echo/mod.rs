@@ -1,5 +1,8 @@
 //! The dialect `echo`: resumable counted echo (spec `echo.md`).
 
+#[cfg(feature = "messages")]
+pub mod client;
+
 use std::time::Duration;
 
 /// Query parameter that names the session to resume.
