@@ -1,1 +1,13 @@
-//! loadgen
+//! The load generator: thousands of sessions from one machine, and honest numbers about them.
+//!
+//! A [`plan`] says who does what, when and for how long; a pure [`schedule`] follows from it and its seed. The engine
+//! carries it out and hands samples to [`record`] and messages to the [`ledger`]. Nothing in the engine aggregates, and
+//! nothing that measures prints.
+
+pub mod ledger;
+pub mod plan;
+pub mod ranges;
+pub mod record;
+pub mod schedule;
+pub mod thresholds;
+pub mod units;

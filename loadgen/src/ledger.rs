@@ -1,0 +1,277 @@
+//! The delivery ledger: what every sender sent, and what came of it, exactly and in bounded memory.
+//!
+//! On a dialect whose answer is the confirmation and carries a count (`echo`), this is what the words mean:
+//!
+//! * **received**: messages whose answer was heard, each once. A second answer is **duplicated**; one heard after the
+//!   answer to a later message of the same connection is **reordered**; one heard more than the deadline after its
+//!   message was *meant* to be sent is **late**.
+//! * **lost**: counted by the server and not answered. Between two answers that follow each other, the numbers that
+//!   nobody was told belong, in this order,
+//!     1. to the messages sent between the two on this connection and unanswered: those were counted and are lost
+//!        (until their answer comes after all);
+//!     2. to messages that were in flight when an earlier connection of the session ended: the server may have counted
+//!        them and had nobody left to tell. Each such message excuses one number, once; it stays unconfirmed;
+//!     3. to nobody: more was counted than was ever sent. Those are lost as well, for the count no longer says what was heard.
+//!
+//!   A count that went **back** takes the answered messages with it whose numbers are given out again: they move from
+//!   received to lost. The very first count a session hears is its base, whatever it is: before it nothing was confirmed.
+//! * **unconfirmed**: sent, never answered, and not known to be counted. Owed to nobody.
+//!
+//! `expected = received + lost`, and where no count is more than was sent, `sent = expected + unconfirmed`.
+
+use std::collections::VecDeque;
+
+use crate::ranges::Ranges;
+use crate::schedule::Nanos;
+
+/// When a message was meant to be sent, and when it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// By the schedule.
+    pub intended: Nanos,
+    /// When its frame was handed to the socket.
+    pub sent: Nanos,
+}
+
+/// What an answer turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// The first answer to its message. `None`: its times are forgotten, which happens at twice the deadline.
+    First(Option<Timing>),
+    /// Heard before.
+    Again,
+    /// To a message that this session never sent.
+    Foreign,
+}
+
+/// The sums of one sender, or of all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Messages handed to a socket.
+    pub sent: u64,
+    /// `received + lost`.
+    pub expected: u64,
+    /// See the module.
+    pub received: u64,
+    /// See the module.
+    pub lost: u64,
+    /// Answers beyond the first.
+    pub duplicated: u64,
+    /// Answers heard after that of a later message.
+    pub reordered: u64,
+    /// Part of `received`.
+    pub late: u64,
+    /// See the module.
+    pub unconfirmed: u64,
+}
+
+impl Totals {
+    /// Adds another sender's sums.
+    pub fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.expected += other.expected;
+        self.received += other.received;
+        self.lost = self.lost.saturating_add(other.lost);
+        self.duplicated += other.duplicated;
+        self.reordered += other.reordered;
+        self.late += other.late;
+        self.unconfirmed += other.unconfirmed;
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    sequence: u32,
+    timing: Timing,
+}
+
+/// One sender's page of the ledger, over all connections of its session.
+#[derive(Debug, Default)]
+pub struct Sender {
+    /// The last sequence that was sent; the first is 1.
+    sent: u32,
+    /// The first sequence of the connection that is open.
+    connection_first: u32,
+    /// The highest sequence answered on it, or the one before its first.
+    answered_high: u32,
+    /// Sequences that were answered.
+    received: Ranges,
+    /// Numbers that answers gave, as far as the server has not taken them back.
+    counts: Ranges,
+    /// Messages in flight when a connection ended that have not excused a number yet.
+    excuses: u64,
+    lost: u64,
+    /// The part of `lost` that an answer on this connection may still disprove.
+    disprovable: u64,
+    taken_back: u64,
+    duplicated: u32,
+    reordered: u32,
+    late: u32,
+    /// Unanswered messages, oldest first, forgotten at twice the deadline.
+    pending: VecDeque<Pending>,
+}
+
+impl Sender {
+    /// The sequence that the next message will have.
+    #[must_use]
+    pub fn next_sequence(&self) -> u32 {
+        self.sent + 1
+    }
+
+    /// Notes that the next message was handed to the socket. What has waited for twice the `deadline` is forgotten.
+    pub fn sent(&mut self, timing: Timing, deadline: Nanos) {
+        self.sent += 1;
+        while self
+            .pending
+            .front()
+            .is_some_and(|oldest| oldest.timing.intended + 2 * deadline < timing.sent)
+        {
+            self.pending.pop_front();
+        }
+        self.pending.push_back(Pending {
+            sequence: self.sent,
+            timing,
+        });
+    }
+
+    /// How many messages of the open connection have no answer yet.
+    #[must_use]
+    pub fn unanswered(&self) -> u32 {
+        let answered = self.received.iter().fold(0, |sum, (start, end)| {
+            let start = start.max(u64::from(self.connection_first.max(1)));
+            sum + (end + 1).saturating_sub(start)
+        });
+        let of_connection = u64::from(self.sent + 1 - self.connection_first.max(1));
+        u32::try_from(of_connection - answered).expect("at most as many as were sent")
+    }
+
+    /// Whether an answer was heard on the open connection.
+    #[must_use]
+    pub fn heard_since_open(&self) -> bool {
+        self.answered_high >= self.connection_first
+    }
+
+    /// Notes that a connection is open: what comes is of it.
+    pub fn opened(&mut self) {
+        self.connection_first = self.sent + 1;
+        self.answered_high = self.sent;
+    }
+
+    /// Notes that the connection ended, whoever ended it: what is in flight may or may not have been counted.
+    pub fn ended(&mut self) {
+        self.excuses += u64::from(self.sent - self.answered_high);
+        self.disprovable = 0;
+        self.connection_first = self.sent + 1;
+        self.answered_high = self.sent;
+    }
+
+    /// Takes in an answer heard at `now`.
+    pub fn answer(&mut self, sequence: u32, count: Option<u64>, now: Nanos, deadline: Nanos) -> Answered {
+        if sequence == 0 || sequence > self.sent {
+            return Answered::Foreign;
+        }
+        let of_this_connection = sequence >= self.connection_first;
+        let again = self.received.contains(u64::from(sequence));
+        if let Some(count) = count {
+            self.count(sequence, count, again);
+        }
+        if again {
+            self.duplicated += 1;
+            return Answered::Again;
+        }
+        self.received.insert(u64::from(sequence));
+        if !of_this_connection {
+            // Told after all, on a later connection: it excuses nothing any more.
+            self.excuses = self.excuses.saturating_sub(1);
+        } else if sequence < self.answered_high {
+            self.reordered += 1;
+        } else {
+            self.answered_high = sequence;
+        }
+        let timing = self.take_pending(sequence);
+        if timing.is_none_or(|timing| now > timing.intended + deadline) {
+            self.late += 1;
+        }
+        Answered::First(timing)
+    }
+
+    fn take_pending(&mut self, sequence: u32) -> Option<Timing> {
+        if self
+            .pending
+            .front()
+            .is_some_and(|oldest| oldest.sequence == sequence)
+        {
+            return self.pending.pop_front().map(|pending| pending.timing);
+        }
+        let at = self
+            .pending
+            .binary_search_by_key(&sequence, |pending| pending.sequence)
+            .ok()?;
+        self.pending.remove(at).map(|pending| pending.timing)
+    }
+
+    /// Judges the number that came with an answer; called before the answer itself is entered.
+    fn count(&mut self, sequence: u32, count: u64, again: bool) {
+        let Some(high) = self.counts.max() else {
+            // The base of the session. What it skips on this connection is judged as everywhere; what lies before is not.
+            let skipped = u64::from(sequence.saturating_sub(self.connection_first));
+            let untold = count.saturating_sub(1);
+            let of_skipped = untold.min(skipped);
+            self.excuses = self.excuses.saturating_sub(untold - of_skipped);
+            self.lose(of_skipped);
+            self.counts.insert(count);
+            return;
+        };
+        if count > high {
+            let untold = count - high - 1;
+            let skipped = u64::from(sequence.saturating_sub(self.answered_high + 1));
+            let of_skipped = untold.min(skipped);
+            let excused = (untold - of_skipped).min(self.excuses);
+            self.excuses -= excused;
+            self.lose(untold - excused);
+        } else if self.counts.contains(count) && again {
+            // The same answer once more.
+        } else if !self.counts.contains(count) && sequence < self.answered_high && self.disprovable > 0 {
+            self.disprovable -= 1;
+            self.lost -= 1;
+        } else {
+            self.taken_back += self.counts.cut_from(count);
+            self.excuses = 0;
+            self.disprovable = 0;
+        }
+        self.counts.insert(count);
+    }
+
+    fn lose(&mut self, messages: u64) {
+        self.lost = self.lost.saturating_add(messages);
+        self.disprovable = self.disprovable.saturating_add(messages);
+    }
+
+    /// The sums as they stand.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let answered = self.received.count();
+        let taken_back = self.taken_back.min(answered);
+        let received = answered - taken_back;
+        let lost = self.lost.saturating_add(taken_back);
+        Totals {
+            sent: u64::from(self.sent),
+            expected: received.saturating_add(lost),
+            received,
+            lost,
+            duplicated: u64::from(self.duplicated),
+            reordered: u64::from(self.reordered),
+            late: u64::from(self.late),
+            unconfirmed: (u64::from(self.sent) - answered).saturating_sub(self.lost),
+        }
+    }
+
+    /// The sequences that were answered: what `load merge` joins.
+    #[must_use]
+    pub fn confirmed(&self) -> &Ranges {
+        &self.received
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! Stories in one line each: `+` a connection opens, `-` it ends, `s` a message is sent, `3=7` an answer to message 3 with count 7.
+
+use super::*;
+
+const DEADLINE: Nanos = 5_000;
+
+fn told(story: &str) -> Sender {
+    let mut sender = Sender::default();
+    for (now, event) in (0..).zip(story.split_whitespace()) {
+        match event {
+            "+" => sender.opened(),
+            "-" => sender.ended(),
+            "s" => sender.sent(
+                Timing {
+                    intended: now,
+                    sent: now,
+                },
+                DEADLINE,
+            ),
+            answer => {
+                let (sequence, count) = answer.split_once('=').expect("`sequence=count`");
+                sender.answer(
+                    sequence.parse().unwrap(),
+                    Some(count.parse().unwrap()),
+                    now,
+                    DEADLINE,
+                );
+            }
+        }
+    }
+    sender
+}
+
+/// `received lost duplicated reordered unconfirmed`.
+#[track_caller]
+fn check(name: &str, story: &str, expected: [u64; 5]) {
+    let totals = told(story).totals();
+    let Totals {
+        received,
+        lost,
+        duplicated,
+        reordered,
+        unconfirmed,
+        ..
+    } = totals;
+    assert_eq!(
+        [received, lost, duplicated, reordered, unconfirmed],
+        expected,
+        "{name}: {story}\n{totals:?}"
+    );
+    assert_eq!(totals.expected, received + lost, "{name}");
+}
+
+#[test]
+fn on_a_connection_that_stayed_up() {
+    check("all answered", "+ s s s 1=1 2=2 3=3", [3, 0, 0, 0, 0]);
+    check("one counted and not answered", "+ s s s 1=1 3=3", [2, 1, 0, 0, 0]);
+    check(
+        "one neither counted nor answered",
+        "+ s s s 1=1 3=2",
+        [2, 0, 0, 0, 1],
+    );
+    check(
+        "two of three counted and not answered",
+        "+ s s s s s 1=1 5=4",
+        [2, 2, 0, 0, 1],
+    );
+    check("the first counted and not answered", "+ s s 2=2", [1, 1, 0, 0, 0]);
+    check(
+        "the last not answered: nothing tells whether it was counted",
+        "+ s s 1=1",
+        [1, 0, 0, 0, 1],
+    );
+    check("two swapped", "+ s s s 1=1 3=3 2=2", [3, 0, 0, 1, 0]);
+    check("swapped and counted so", "+ s s s 1=1 3=2 2=3", [3, 0, 0, 1, 0]);
+    check("three turned round", "+ s s s 3=3 2=2 1=1", [3, 0, 0, 2, 0]);
+    check("an answer twice", "+ s s 1=1 1=1 2=2", [2, 0, 1, 0, 0]);
+    check(
+        "an answer twice, counted twice",
+        "+ s s 1=1 1=2 2=3",
+        [2, 0, 1, 0, 0],
+    );
+    check(
+        "an answer twice, the second after the next",
+        "+ s s 1=1 2=3 1=2",
+        [2, 0, 1, 0, 0],
+    );
+    check(
+        "a number that nobody's message explains",
+        "+ s s 1=1 2=3",
+        [2, 1, 0, 0, 0],
+    );
+    check(
+        "a count that does not start at 1 is only a base",
+        "+ s s 1=41 2=42",
+        [2, 0, 0, 0, 0],
+    );
+    check("nor does one from 0 go back", "+ s s 1=0 2=1", [2, 0, 0, 0, 0]);
+}
+
+#[test]
+fn after_a_resume() {
+    check("nothing in flight", "+ s 1=1 - + s 2=2", [2, 0, 0, 0, 0]);
+    check("one in flight, counted", "+ s s 1=1 - + s 3=3", [2, 0, 0, 0, 1]);
+    check(
+        "one in flight, not counted",
+        "+ s s 1=1 - + s 3=2",
+        [2, 0, 0, 0, 1],
+    );
+    check(
+        "three in flight, two counted",
+        "+ s s s s 1=1 - + s 5=4",
+        [2, 0, 0, 0, 3],
+    );
+    check(
+        "one more counted than was in flight",
+        "+ s s 1=1 - + s 3=4",
+        [2, 1, 0, 0, 0],
+    );
+    check(
+        "one in flight, and counted after the next one",
+        "+ s s 1=1 - + s 3=2 s 4=4",
+        [3, 0, 0, 0, 1],
+    );
+    check(
+        "an excuse is good for one",
+        "+ s s 1=1 - + s 3=3 s s 5=5",
+        [3, 1, 0, 0, 1],
+    );
+    check(
+        "and not for what was sent on this connection",
+        "+ s s 1=1 - + s 3=2 s s 5=4",
+        [3, 1, 0, 0, 1],
+    );
+    check(
+        "what was lost before stays lost",
+        "+ s s s 1=1 3=3 - + s 4=4",
+        [3, 1, 0, 0, 0],
+    );
+    check(
+        "in flight over two drops",
+        "+ s s 1=1 - + s - + s 4=4",
+        [2, 0, 0, 0, 2],
+    );
+    check(
+        "nothing heard before the first drop",
+        "+ s - + s 2=2",
+        [1, 0, 0, 0, 1],
+    );
+    check("told after all", "+ s s 1=1 - + 2=2 s 3=3", [3, 0, 0, 0, 0]);
+    check(
+        "an attempt that never stood ends nothing",
+        "+ s s 1=1 - - + s 3=3",
+        [2, 0, 0, 0, 1],
+    );
+}
+
+#[test]
+fn a_count_that_went_back() {
+    check("to the start", "+ s s s 1=1 2=2 3=3 - + s 4=1", [1, 3, 0, 0, 0]);
+    check("by one", "+ s s s 1=1 2=2 3=3 - + s 4=3", [3, 1, 0, 0, 0]);
+    check(
+        "and goes on from there",
+        "+ s s 1=1 2=2 - + s s 3=1 4=2",
+        [2, 2, 0, 0, 0],
+    );
+    check("on a live connection", "+ s s s 1=1 2=2 3=1", [1, 2, 0, 0, 0]);
+    check("the same number again", "+ s s 1=1 2=1", [1, 1, 0, 0, 0]);
+    check(
+        "only answered messages are taken back",
+        "+ s s s 1=1 3=3 - + s 4=1",
+        [1, 3, 0, 0, 0],
+    );
+    check(
+        "not those that were only in flight",
+        "+ s s 1=1 - + s 3=3 - + s 4=1",
+        [1, 2, 0, 0, 1],
+    );
+}
+
+#[test]
+fn an_answer_to_nothing_is_foreign_and_changes_nothing() {
+    let mut sender = told("+ s 1=1");
+    let before = sender.totals();
+    for sequence in [0, 2, u32::MAX] {
+        assert_eq!(sender.answer(sequence, Some(2), 9, DEADLINE), Answered::Foreign);
+    }
+    assert_eq!(sender.totals(), before);
+}
+
+#[test]
+fn an_answer_after_its_deadline_is_late_and_after_twice_of_it_its_times_are_forgotten() {
+    let mut sender = Sender::default();
+    sender.opened();
+    for sent in [0, 1, 2, 3 * DEADLINE] {
+        sender.sent(Timing { intended: sent, sent }, DEADLINE);
+    }
+    let rows = [
+        (
+            4,
+            3 * DEADLINE + DEADLINE,
+            Answered::First(Some(Timing {
+                intended: 3 * DEADLINE,
+                sent: 3 * DEADLINE,
+            })),
+            0,
+        ),
+        (1, 3 * DEADLINE, Answered::First(None), 1),
+    ];
+    for (sequence, now, expected, late) in rows {
+        assert_eq!(sender.answer(sequence, None, now, DEADLINE), expected);
+        assert_eq!(sender.totals().late, late);
+    }
+    let mut prompt = Sender::default();
+    prompt.opened();
+    prompt.sent(Timing { intended: 0, sent: 0 }, DEADLINE);
+    prompt.answer(1, None, DEADLINE + 1, DEADLINE);
+    assert_eq!(prompt.totals().late, 1, "one nanosecond after the deadline");
+}
+
+#[test]
+fn what_is_unanswered_is_known_per_connection() {
+    let rows = [
+        ("+", 0),
+        ("+ s s", 2),
+        ("+ s s 1=1", 1),
+        ("+ s s - +", 0),
+        ("+ s s - + s s s 4=3", 2),
+        ("+ s s s 3=3", 2),
+    ];
+    for (story, expected) in rows {
+        assert_eq!(told(story).unanswered(), expected, "{story}");
+    }
+}

@@ -1,0 +1,478 @@
+//! What one event loop records: samples in, histograms and counters out.
+//!
+//! A recorder belongs to one thread and is never shared; its parts are merged when the run is over (totals) and once
+//! a second (the time series). Histograms are made when first used.
+
+use hdrhistogram::Histogram;
+
+use crate::ledger::Timing;
+use crate::schedule::Nanos;
+
+/// A measured kind of waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Latency {
+    /// From the instant a session was to connect to the end of its handshake.
+    Connect,
+    /// The same for a session that comes back, from the end of its back-off.
+    Resume,
+    /// From the intended send to the answer.
+    Answer,
+    /// How much the gap between two heartbeats of one connection differs from the gap before it: jitter, and no business of
+    /// how long the interval is.
+    Heartbeat,
+}
+
+impl Latency {
+    /// All, in the order in which reports list them.
+    pub const ALL: [Self; 4] = [Self::Connect, Self::Resume, Self::Answer, Self::Heartbeat];
+
+    /// The name in thresholds and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Resume => "resume",
+            Self::Answer => "answer",
+            Self::Heartbeat => "heartbeat",
+        }
+    }
+}
+
+/// What can go wrong with a session, each counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// TCP could not be connected.
+    Connect,
+    /// TCP and handshake took longer than their deadline.
+    ConnectTimeout,
+    /// The handshake was refused or broken.
+    Handshake,
+    /// The server closed a connection with a close frame.
+    Closed,
+    /// TCP ended without a close frame.
+    Dropped,
+    /// The server broke the WebSocket protocol.
+    Protocol,
+    /// A message was due and the socket still had 64 KiB to take: it was not sent.
+    NotSent,
+    /// An answer to a message that this session never sent.
+    ForeignAnswer,
+    /// A text that the dialect's server never says.
+    Unknown,
+    /// Sent on a connection that stayed up, and unanswered at the end.
+    Unanswered,
+    /// Dropped by a storm and not back in time.
+    NotBack,
+    /// The closing handshake at the end did not end in time.
+    CloseTimeout,
+}
+
+impl ErrorKind {
+    /// All, in the order in which reports list them.
+    pub const ALL: [Self; 12] = [
+        Self::Connect,
+        Self::ConnectTimeout,
+        Self::Handshake,
+        Self::Closed,
+        Self::Dropped,
+        Self::Protocol,
+        Self::NotSent,
+        Self::ForeignAnswer,
+        Self::Unknown,
+        Self::Unanswered,
+        Self::NotBack,
+        Self::CloseTimeout,
+    ];
+
+    /// The name in thresholds and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::Handshake => "handshake",
+            Self::Closed => "closed",
+            Self::Dropped => "dropped",
+            Self::Protocol => "protocol",
+            Self::NotSent => "not_sent",
+            Self::ForeignAnswer => "foreign_answer",
+            Self::Unknown => "unknown_message",
+            Self::Unanswered => "unanswered",
+            Self::NotBack => "not_back",
+            Self::CloseTimeout => "close_timeout",
+        }
+    }
+}
+
+/// Errors by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Errors([u64; ErrorKind::ALL.len()]);
+
+impl Errors {
+    /// Counts `count` more.
+    pub fn add(&mut self, kind: ErrorKind, count: u64) {
+        self.0[kind as usize] += count;
+    }
+
+    /// How many of `kind`.
+    #[must_use]
+    pub fn of(&self, kind: ErrorKind) -> u64 {
+        self.0[kind as usize]
+    }
+
+    /// How many of all kinds.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Adds another's.
+    pub fn merge(&mut self, other: &Self) {
+        for (own, other) in self.0.iter_mut().zip(other.0) {
+            *own += other;
+        }
+    }
+
+    /// The kinds that occurred.
+    pub fn seen(&self) -> impl Iterator<Item = (ErrorKind, u64)> + '_ {
+        ErrorKind::ALL
+            .into_iter()
+            .map(|kind| (kind, self.of(kind)))
+            .filter(|(_, count)| *count > 0)
+    }
+}
+
+/// Something that was done at `sent`, was meant to be done at `intended`, and had its effect at `answered`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// When it should have been done, and when it was.
+    pub timing: Timing,
+    /// When its effect was seen.
+    pub answered: Nanos,
+}
+
+/// A histogram in microseconds, made when first used. What is longer than an hour is counted as an hour.
+#[derive(Debug, Clone, Default)]
+pub struct Distribution(Option<Histogram<u32>>);
+
+/// The longest value a distribution tells apart, in µs.
+const LONGEST_MICROS: u64 = 3_600_000_000;
+
+impl Distribution {
+    /// Adds one value, rounded up to whole microseconds, with 3 significant digits.
+    pub fn record(&mut self, nanoseconds: Nanos) {
+        self.0
+            .get_or_insert_with(|| empty(3))
+            .saturating_record(nanoseconds.div_ceil(1_000));
+    }
+
+    /// Adds another's values.
+    pub fn merge(&mut self, other: &Self) {
+        match (&mut self.0, &other.0) {
+            (_, None) => {}
+            (None, Some(_)) => self.0.clone_from(&other.0),
+            (Some(own), Some(other)) => own.add(other).expect("all distributions have the same bounds"),
+        }
+    }
+
+    /// How many values.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.as_ref().map_or(0, Histogram::len)
+    }
+
+    /// The value at quantile `q` in [0, 1], in milliseconds; `None` without values.
+    #[must_use]
+    pub fn quantile_ms(&self, q: f64) -> Option<f64> {
+        self.0
+            .as_ref()
+            .filter(|all| !all.is_empty())
+            .map(|all| all.value_at_quantile(q) as f64 / 1e3)
+    }
+
+    /// The largest value, in milliseconds, within its three digits.
+    #[must_use]
+    pub fn max_ms(&self) -> Option<f64> {
+        self.quantile_ms(1.0)
+    }
+
+    /// The histogram itself, in µs.
+    #[must_use]
+    pub fn histogram(&self) -> Option<&Histogram<u32>> {
+        self.0.as_ref()
+    }
+}
+
+fn empty(digits: u8) -> Histogram<u32> {
+    Histogram::new_with_bounds(1, LONGEST_MICROS, digits).expect("the bounds are constants that fit")
+}
+
+/// A latency and, where there is an intended instant, the service time from the actual one.
+#[derive(Debug, Clone, Default)]
+pub struct Measured {
+    /// From the intended instant.
+    pub latency: Distribution,
+    /// From the actual one. Empty for heartbeats, which nobody intends.
+    pub service_time: Distribution,
+}
+
+/// What happened within one second of the run, on one loop or on all.
+#[derive(Debug, Clone)]
+pub struct Second {
+    /// From `number` to `number + 1` seconds after the start.
+    pub number: u32,
+    /// Messages handed to sockets.
+    pub sent: u64,
+    /// Answers heard.
+    pub answered: u64,
+    /// Heartbeats heard.
+    pub heartbeats: u64,
+    /// Sessions connected at the second's end.
+    pub connected: u32,
+    /// Connections after a session's first.
+    pub reconnects: u32,
+    /// Errors of all kinds.
+    pub errors: u64,
+    /// Latencies of the answers heard, in µs, with 2 digits.
+    answers: Option<Histogram<u32>>,
+}
+
+impl Second {
+    /// A second in which nothing has happened yet.
+    #[must_use]
+    pub fn new(number: u32) -> Self {
+        Self {
+            number,
+            sent: 0,
+            answered: 0,
+            heartbeats: 0,
+            connected: 0,
+            reconnects: 0,
+            errors: 0,
+            answers: None,
+        }
+    }
+
+    /// Adds what another loop saw in the same second.
+    pub fn merge(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.answered += other.answered;
+        self.heartbeats += other.heartbeats;
+        self.connected += other.connected;
+        self.reconnects += other.reconnects;
+        self.errors += other.errors;
+        match (&mut self.answers, &other.answers) {
+            (_, None) => {}
+            (None, Some(_)) => self.answers.clone_from(&other.answers),
+            (Some(own), Some(other)) => own.add(other).expect("all seconds have the same bounds"),
+        }
+    }
+
+    /// The answer latency at quantile `q`, in milliseconds, within 1 %; `None` if nothing was answered.
+    #[must_use]
+    pub fn answer_quantile_ms(&self, q: f64) -> Option<f64> {
+        self.answers
+            .as_ref()
+            .map(|all| all.value_at_quantile(q) as f64 / 1e3)
+    }
+}
+
+/// Everything one loop has seen.
+#[derive(Debug)]
+pub struct Recorder {
+    measured: [Measured; Latency::ALL.len()],
+    /// Actual minus intended send.
+    pub send_lag: Distribution,
+    /// How late the loop's own ticks came.
+    pub loop_lag: Distribution,
+    /// Sends later than [`LATE_SEND`] after their intended instant.
+    pub late_sends: u64,
+    /// Sends that fell due while their session was not connected: a user cannot send then either.
+    pub skipped_sends: u64,
+    /// Heartbeats heard.
+    pub heartbeats: u64,
+    /// Other things the server said of its own accord.
+    pub pushes: u64,
+    /// By kind.
+    pub errors: Errors,
+    /// The second under way.
+    pub second: Second,
+}
+
+/// A send this much after its intended instant is counted as late, in nanoseconds.
+pub const LATE_SEND: Nanos = 10_000_000;
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self {
+            measured: Default::default(),
+            send_lag: Distribution::default(),
+            loop_lag: Distribution::default(),
+            late_sends: 0,
+            skipped_sends: 0,
+            heartbeats: 0,
+            pushes: 0,
+            errors: Errors::default(),
+            second: Second::new(0),
+        }
+    }
+}
+
+impl Recorder {
+    /// What was measured of `latency`.
+    #[must_use]
+    pub fn measured(&self, latency: Latency) -> &Measured {
+        &self.measured[latency as usize]
+    }
+
+    /// Notes a message handed to its socket.
+    pub fn sent(&mut self, timing: Timing) {
+        let lag = timing.sent.saturating_sub(timing.intended);
+        self.send_lag.record(lag);
+        self.late_sends += u64::from(lag > LATE_SEND);
+        self.second.sent += 1;
+    }
+
+    /// Notes a finished sample.
+    pub fn sample(&mut self, latency: Latency, sample: Sample) {
+        let from_intended = sample.answered.saturating_sub(sample.timing.intended);
+        let measured = &mut self.measured[latency as usize];
+        measured.latency.record(from_intended);
+        measured
+            .service_time
+            .record(sample.answered.saturating_sub(sample.timing.sent));
+        if latency == Latency::Answer {
+            self.second
+                .answers
+                .get_or_insert_with(|| empty(2))
+                .saturating_record(from_intended.div_ceil(1_000));
+        }
+    }
+
+    /// Notes that an answer was heard, timed or not.
+    pub fn answered(&mut self) {
+        self.second.answered += 1;
+    }
+
+    /// Notes a heartbeat and, from a connection's third on, its jitter.
+    pub fn heartbeat(&mut self, jitter: Option<Nanos>) {
+        self.heartbeats += 1;
+        self.second.heartbeats += 1;
+        if let Some(jitter) = jitter {
+            self.measured[Latency::Heartbeat as usize].latency.record(jitter);
+        }
+    }
+
+    /// Counts an error.
+    pub fn error(&mut self, kind: ErrorKind, count: u64) {
+        self.errors.add(kind, count);
+        self.second.errors += count;
+    }
+
+    /// Ends the second under way, with `connected` sessions at its end.
+    pub fn next_second(&mut self, connected: u32) -> Second {
+        self.second.connected = connected;
+        let next = Second::new(self.second.number + 1);
+        std::mem::replace(&mut self.second, next)
+    }
+
+    /// Adds what another loop recorded. The seconds are not part of it: they were handed out one by one.
+    pub fn merge(&mut self, other: &Self) {
+        for (own, other) in self.measured.iter_mut().zip(&other.measured) {
+            own.latency.merge(&other.latency);
+            own.service_time.merge(&other.service_time);
+        }
+        self.send_lag.merge(&other.send_lag);
+        self.loop_lag.merge(&other.loop_lag);
+        self.late_sends += other.late_sends;
+        self.skipped_sends += other.skipped_sends;
+        self.heartbeats += other.heartbeats;
+        self.pushes += other.pushes;
+        self.errors.merge(&other.errors);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Nanos = 1_000_000;
+
+    fn sample(intended: Nanos, sent: Nanos, answered: Nanos) -> Sample {
+        Sample {
+            timing: Timing { intended, sent },
+            answered,
+        }
+    }
+
+    #[test]
+    fn latency_starts_at_the_intended_instant_and_service_time_at_the_actual_one() {
+        let mut recorder = Recorder::default();
+        recorder.sample(Latency::Answer, sample(0, 40 * MS, 50 * MS));
+        let Measured {
+            latency,
+            service_time,
+        } = recorder.measured(Latency::Answer);
+        assert_eq!(
+            latency.quantile_ms(0.5),
+            Some(50.015),
+            "50 ms within three digits"
+        );
+        assert_eq!(service_time.max_ms(), Some(10.007), "10 ms within three digits");
+        assert_eq!(recorder.measured(Latency::Connect).latency.quantile_ms(0.5), None);
+    }
+
+    #[test]
+    fn nothing_is_lost_in_a_merge() {
+        let mut all = Recorder::default();
+        for from in [0, 500] {
+            let mut one = Recorder::default();
+            for millisecond in from..from + 500 {
+                one.sample(Latency::Answer, sample(0, 0, millisecond * MS));
+                one.sent(Timing {
+                    intended: 0,
+                    sent: millisecond * MS,
+                });
+            }
+            one.error(ErrorKind::Closed, 3);
+            one.heartbeat(None);
+            one.heartbeat(Some(MS));
+            all.merge(&one);
+        }
+        let answers = &all.measured(Latency::Answer).latency;
+        assert_eq!(answers.count(), 1_000);
+        let p90 = answers.quantile_ms(0.9).unwrap();
+        assert!((899.0..=900.0).contains(&p90), "{p90}");
+        assert_eq!(
+            (all.late_sends, all.heartbeats, all.errors.of(ErrorKind::Closed)),
+            (1_000 - 11, 4, 6)
+        );
+        assert_eq!(all.errors.seen().collect::<Vec<_>>(), [(ErrorKind::Closed, 6)]);
+    }
+
+    #[test]
+    fn a_second_ends_with_its_figures_and_the_next_begins_empty() {
+        let mut recorder = Recorder::default();
+        recorder.sent(Timing { intended: 0, sent: 0 });
+        recorder.answered();
+        recorder.sample(Latency::Answer, sample(0, 0, 2 * MS));
+        let first = recorder.next_second(7);
+        assert_eq!(
+            (first.number, first.sent, first.answered, first.connected),
+            (0, 1, 1, 7)
+        );
+        assert!((1.98..2.02).contains(&first.answer_quantile_ms(0.99).unwrap()));
+        let second = recorder.next_second(7);
+        assert_eq!(
+            (second.number, second.sent, second.answer_quantile_ms(0.99)),
+            (1, 0, None)
+        );
+    }
+
+    #[test]
+    fn what_is_longer_than_an_hour_counts_as_an_hour() {
+        let mut distribution = Distribution::default();
+        distribution.record(u64::MAX);
+        assert!((3_600_000.0..3_610_000.0).contains(&distribution.max_ms().unwrap()));
+    }
+}

@@ -1,0 +1,188 @@
+//! When things are meant to happen: a pure function of the plan and its seed.
+//!
+//! Times are nanoseconds since the run began. Which event loop a session lives on, and how the server fares, change
+//! nothing here: the same seed gives the same schedule.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Nanoseconds since the run began.
+pub type Nanos = u64;
+
+/// `duration` as nanoseconds; 584 years at most.
+#[must_use]
+pub fn nanos(duration: Duration) -> Nanos {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// How the sends of one session are spaced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spacing {
+    /// Evenly, each session with a phase of its own.
+    #[default]
+    Uniform,
+    /// As independent users do: exponential gaps.
+    Poisson,
+}
+
+/// The intended send times of one session, ascending, without end.
+#[derive(Debug, Clone)]
+pub struct Sends {
+    chance: fastrand::Rng,
+    spacing: Spacing,
+    period: Nanos,
+    due: Nanos,
+}
+
+impl Sends {
+    /// The sends of `session`, one per `period` on average, from `start` on.
+    #[must_use]
+    pub fn new(seed: u64, session: u32, spacing: Spacing, period: Duration, start: Nanos) -> Self {
+        let mut sends = Self {
+            chance: chance_of(seed, session),
+            spacing,
+            period: nanos(period).max(1),
+            due: start,
+        };
+        match spacing {
+            Spacing::Uniform => sends.due += sends.chance.u64(0..sends.period),
+            Spacing::Poisson => sends.advance(),
+        }
+        sends
+    }
+
+    /// The next intended send time.
+    #[must_use]
+    pub fn due(&self) -> Nanos {
+        self.due
+    }
+
+    /// Goes on to the one after.
+    pub fn advance(&mut self) {
+        let gap = match self.spacing {
+            Spacing::Uniform => self.period,
+            Spacing::Poisson => {
+                // In (0, 1]: the logarithm is finite. Cut at fifty periods, once in 10^21 draws.
+                let uniform = 1.0 - self.chance.f64();
+                Duration::from_nanos(self.period)
+                    .mul_f64((-uniform.ln()).min(50.0))
+                    .as_nanos() as Nanos
+            }
+        };
+        self.due = self.due.saturating_add(gap);
+    }
+}
+
+/// When session `index` of `count` arrives, if they come evenly over `[start, end)`.
+#[must_use]
+pub fn arrival(index: u32, count: u32, start: Nanos, end: Nanos) -> Nanos {
+    let width = u128::from(end.saturating_sub(start));
+    start + (width * u128::from(index) / u128::from(count.max(1))) as Nanos
+}
+
+/// The sessions that storm number `storm` drops: `share` of all, rounded to the nearest whole session, drawn by the seed; ascending.
+#[must_use]
+pub fn dropped(seed: u64, storm: u32, sessions: u32, share: f64) -> Vec<u32> {
+    let mut chance = fastrand::Rng::with_seed(mix(seed ^ 0x5707_4d00, u64::from(storm)));
+    let count = (f64::from(sessions) * share.clamp(0.0, 1.0)).round() as usize;
+    let mut chosen: Vec<u32> = (0..sessions).collect();
+    chance.shuffle(&mut chosen);
+    chosen.truncate(count);
+    chosen.sort_unstable();
+    chosen
+}
+
+/// A session's own chance, independent of all others'.
+#[must_use]
+pub fn chance_of(seed: u64, session: u32) -> fastrand::Rng {
+    fastrand::Rng::with_seed(mix(seed, u64::from(session)))
+}
+
+/// Spreads neighbouring numbers over all of `u64` (the finalizer of SplitMix64).
+fn mix(seed: u64, number: u64) -> u64 {
+    let mut z = seed.wrapping_add(number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Nanos = 1_000_000_000;
+
+    fn times(seed: u64, session: u32, spacing: Spacing) -> Vec<Nanos> {
+        let mut sends = Sends::new(seed, session, spacing, Duration::from_secs(1), 0);
+        std::iter::repeat_with(|| {
+            let due = sends.due();
+            sends.advance();
+            due
+        })
+        .take(2_000)
+        .collect()
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_schedule_and_another_another() {
+        for spacing in [Spacing::Uniform, Spacing::Poisson] {
+            assert_eq!(times(7, 3, spacing), times(7, 3, spacing));
+            assert_ne!(times(7, 3, spacing), times(8, 3, spacing));
+            assert_ne!(times(7, 3, spacing), times(7, 4, spacing));
+        }
+        assert_eq!(dropped(7, 0, 2_000, 0.25), dropped(7, 0, 2_000, 0.25));
+        assert_ne!(dropped(7, 0, 2_000, 0.25), dropped(7, 1, 2_000, 0.25));
+    }
+
+    #[test]
+    fn the_schedule_of_seed_1_is_this_one() {
+        assert_eq!(
+            times(1, 0, Spacing::Uniform)[..3],
+            [371_337_715, 1_371_337_715, 2_371_337_715]
+        );
+        assert_eq!(dropped(1, 0, 12, 0.25), [6, 9, 11]);
+    }
+
+    #[test]
+    fn uniform_sends_are_a_period_apart_and_phases_spread_over_it() {
+        let mut phases = [0; 4];
+        for session in 0..4_000 {
+            let times = times(1, session, Spacing::Uniform);
+            assert!(times.windows(2).all(|pair| pair[1] - pair[0] == SECOND));
+            phases[(times[0] / (SECOND / 4)) as usize] += 1;
+        }
+        assert!(
+            phases.iter().all(|&count| (900..1_100).contains(&count)),
+            "{phases:?}"
+        );
+    }
+
+    #[test]
+    fn poisson_gaps_have_the_mean_and_the_spread_of_an_exponential() {
+        let times = times(1, 0, Spacing::Poisson);
+        let gaps: Vec<f64> = times
+            .windows(2)
+            .map(|pair| (pair[1] - pair[0]) as f64 / SECOND as f64)
+            .collect();
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let below_mean = gaps.iter().filter(|&&gap| gap < 1.0).count() as f64 / gaps.len() as f64;
+        assert!((0.9..1.1).contains(&mean), "{mean}");
+        assert!(
+            (0.60..0.66).contains(&below_mean),
+            "1 - 1/e = 0.632, got {below_mean}"
+        );
+    }
+
+    #[test]
+    fn arrivals_are_even_and_a_storm_takes_its_exact_share() {
+        let arrivals: Vec<_> = (0..4).map(|index| arrival(index, 4, 10, 50)).collect();
+        assert_eq!(arrivals, [10, 20, 30, 40]);
+        for (sessions, share, expected) in [(2_000, 0.25, 500), (3, 0.5, 2), (10, 0.0, 0), (10, 1.0, 10)] {
+            let chosen = dropped(1, 0, sessions, share);
+            assert_eq!(chosen.len(), expected);
+            assert!(chosen.windows(2).all(|pair| pair[0] < pair[1]), "each once");
+        }
+    }
+}
