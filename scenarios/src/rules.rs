@@ -1,12 +1,33 @@
-//! The clauses of the spec as data: `rules/<dialect>.yaml`, compiled in.
+//! The clauses of the spec as data: `rules/<folder>.yaml`, compiled in.
 //!
-//! `explain`, coverage, reports and the documents in `docs/dialects` are all made from here.
+//! `explain`, coverage, reports and the documents in `docs/dialects` are all made from here. A file describes one
+//! folder of scenarios: a dialect, `common`, `rfc6455` …
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use serde::Deserialize;
+use touchstone_protocol::Dialect;
+
+use crate::corpus;
+use crate::diag::Diag;
+use crate::read::Reader;
+use crate::scenario::{Matcher, Scope};
+use crate::source::Source;
+use crate::yaml::{self, Node};
 
 /// `echo/2a`, `common/6b`, `rfc6455/5.1-unmasked`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClauseId(pub String);
+
+impl ClauseId {
+    /// What stands before the slash: the dialect, `common`, `rfc6455` …
+    #[must_use]
+    pub fn folder(&self) -> &str {
+        self.0.split_once('/').map_or("", |(folder, _)| folder)
+    }
+}
 
 impl fmt::Display for ClauseId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -15,7 +36,8 @@ impl fmt::Display for ClauseId {
 }
 
 /// On what a clause rests (spec README, "Rules, clauses, basis, level").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Basis {
     /// The document, or the RFC with MUST, says so.
     Doc,
@@ -46,6 +68,34 @@ impl Basis {
             Self::Ours => Level::May,
         }
     }
+
+    /// As the files write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Doc => "doc",
+            Self::Implied => "implied",
+            Self::Ours => "ours",
+        }
+    }
+}
+
+impl Level {
+    /// As reports write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Must => "must",
+            Self::Should => "should",
+            Self::May => "may",
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// One clause.
@@ -61,4 +111,320 @@ pub struct Clause {
     pub why: String,
     /// Known outcomes that are worse but understandable, in words.
     pub alternatives: Vec<String>,
+    /// The dialects it applies to: a common clause names them, every other clause has its folder's.
+    pub dialects: Vec<Dialect>,
+    /// What has to exist before any scenario can check it (`token`, `nodes`, `durable` …): coverage tells by it a
+    /// clause that nobody has covered from one that cannot be covered yet.
+    pub needs: Option<String>,
+}
+
+/// The rules of one folder.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    /// `echo`, `common`, `rfc6455`.
+    pub name: String,
+    /// The dialect it describes, if it is one's.
+    pub dialect: Option<Dialect>,
+    /// In the order of the file.
+    pub clauses: Vec<Clause>,
+    /// The kinds of messages of the dialect, for coverage and transcripts. The first that fits a message names it.
+    pub messages: Vec<MessageKind>,
+    /// The close codes of the dialect, for coverage.
+    pub close_codes: Vec<CloseCodeUse>,
+    /// What the dialect's heartbeats look like: set aside unless a scenario judges them.
+    pub heartbeat: Option<Matcher>,
+    /// Types of messages that go to everybody about somebody.
+    pub strangers: Vec<Stranger>,
+}
+
+/// A kind of message.
+#[derive(Debug, Clone)]
+pub struct MessageKind {
+    /// Its name in reports: the value of `type` where the dialect has one.
+    pub kind: String,
+    /// Who sends it.
+    pub direction: Direction,
+    /// How it is known.
+    pub shape: Shape,
+}
+
+/// Which way a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// From the client to the server.
+    Up,
+    /// From the server to the client.
+    Down,
+}
+
+impl Direction {
+    /// As reports write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// How a kind of message is known.
+#[derive(Debug, Clone)]
+pub enum Shape {
+    /// `match: MATCHER`: text that is JSON and matches.
+    Json(Box<Matcher>),
+    /// `text: any`: any text.
+    Text,
+    /// `text: empty`: a message without payload, text or binary.
+    Empty,
+    /// `binary: true`: any binary message.
+    Binary,
+}
+
+/// A close code and what it means on this dialect.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloseCodeUse {
+    /// The code.
+    pub code: u16,
+    /// Who may send it.
+    pub sent_by: SentBy,
+    /// In which case.
+    pub when: String,
+    /// What has to exist before a scenario can see it; as for [`Clause::needs`].
+    pub needs: Option<String>,
+}
+
+/// Who sends a close code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SentBy {
+    /// The server.
+    Server,
+    /// The client.
+    Client,
+    /// Either.
+    Both,
+}
+
+/// A message that goes to everybody, about somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stranger {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Where the identity stands in it: a JSON pointer.
+    pub identity: String,
+}
+
+/// All rules.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// Common first, then the dialects, then the RFCs.
+    pub folders: Vec<Folder>,
+    by_id: HashMap<ClauseId, (usize, usize)>,
+}
+
+impl Rules {
+    /// Those that are compiled in.
+    ///
+    /// # Panics
+    /// Never in a build whose tests pass: they read every rules file.
+    #[must_use]
+    pub fn builtin() -> &'static Self {
+        static BUILTIN: OnceLock<Rules> = OnceLock::new();
+        BUILTIN.get_or_init(|| {
+            Self::read(&corpus::rules_sources())
+                .unwrap_or_else(|diags| panic!("the built-in rules are read by a test: {}", diags[0]))
+        })
+    }
+
+    /// Reads one file a folder.
+    ///
+    /// # Errors
+    /// The first mistake of each file, and every id that is there twice.
+    pub fn read(sources: &[Arc<Source>]) -> Result<Self, Vec<Diag>> {
+        let mut rules = Self::default();
+        let mut diags = Vec::new();
+        for source in sources {
+            match read_folder(source) {
+                Ok(folder) => rules.add(folder, source, &mut diags),
+                Err(diag) => diags.push(diag),
+            }
+        }
+        if diags.is_empty() { Ok(rules) } else { Err(diags) }
+    }
+
+    fn add(&mut self, folder: Folder, source: &Arc<Source>, diags: &mut Vec<Diag>) {
+        let at = self.folders.len();
+        for (index, clause) in folder.clauses.iter().enumerate() {
+            if self.by_id.insert(clause.id.clone(), (at, index)).is_some() {
+                let message = format!("the clause `{}` is there twice", clause.id);
+                let start = source.text.rfind(&clause.id.0).unwrap_or_default();
+                let span = crate::source::Span {
+                    start,
+                    end: start + clause.id.0.len(),
+                };
+                diags.push(Diag::new("duplicate-clause", source, span, message));
+            }
+        }
+        self.folders.push(folder);
+    }
+
+    /// The clause of this id.
+    #[must_use]
+    pub fn clause(&self, id: &ClauseId) -> Option<&Clause> {
+        let (folder, clause) = *self.by_id.get(id)?;
+        Some(&self.folders[folder].clauses[clause])
+    }
+
+    /// The folder of a dialect: its messages, close codes and heartbeat.
+    #[must_use]
+    pub fn dialect(&self, dialect: Dialect) -> Option<&Folder> {
+        self.folders.iter().find(|folder| folder.dialect == Some(dialect))
+    }
+
+    /// The folder of this name.
+    #[must_use]
+    pub fn folder(&self, name: &str) -> Option<&Folder> {
+        self.folders.iter().find(|folder| folder.name == name)
+    }
+
+    /// Every clause, folder by folder.
+    pub fn clauses(&self) -> impl Iterator<Item = &Clause> {
+        self.folders.iter().flat_map(|folder| folder.clauses.iter())
+    }
+}
+
+/// A rules file as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    dialect: Option<String>,
+    folder: Option<String>,
+    clauses: Vec<ClauseEntry>,
+    #[serde(default)]
+    messages: Vec<MessageEntry>,
+    #[serde(default)]
+    close_codes: Vec<CloseCodeUse>,
+    heartbeat: Option<Node>,
+    #[serde(default)]
+    strangers: Vec<Stranger>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClauseEntry {
+    id: String,
+    basis: Basis,
+    rule: String,
+    #[serde(default)]
+    why: String,
+    #[serde(default)]
+    alternatives: Vec<String>,
+    #[serde(default)]
+    dialects: Vec<String>,
+    needs: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MessageEntry {
+    #[serde(rename = "type")]
+    kind: String,
+    direction: Direction,
+    #[serde(rename = "match")]
+    matcher: Option<Node>,
+    text: Option<TextShape>,
+    #[serde(default)]
+    binary: bool,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum TextShape {
+    Any,
+    Empty,
+}
+
+fn read_folder(source: &Arc<Source>) -> Result<Folder, Diag> {
+    let file: File = yaml::from_str(source)?;
+    let whole = |message: String| Diag::new("rules", source, crate::source::Span::default(), message);
+    let (name, dialect) = match (file.dialect, file.folder) {
+        (Some(name), None) => {
+            let dialect = name
+                .parse::<Dialect>()
+                .map_err(|error| whole(error.to_string()))?;
+            (name, Some(dialect))
+        }
+        (None, Some(name)) => (name, None),
+        (None, None) | (Some(_), Some(_)) => {
+            return Err(whole(
+                "a rules file has either `dialect:` or `folder:`".to_owned(),
+            ));
+        }
+    };
+    let mut clauses = Vec::with_capacity(file.clauses.len());
+    for entry in file.clauses {
+        if ClauseId(entry.id.clone()).folder() != name {
+            return Err(whole(format!(
+                "the clause `{}` does not belong to `{name}`",
+                entry.id
+            )));
+        }
+        let named = entry.dialects.iter().map(|name| name.parse::<Dialect>());
+        let named: Vec<Dialect> = named
+            .collect::<Result<_, _>>()
+            .map_err(|error| whole(error.to_string()))?;
+        let dialects = match (dialect, named.is_empty()) {
+            (Some(own), _) => vec![own],
+            (None, true) => Dialect::ALL.to_vec(),
+            (None, false) => named,
+        };
+        clauses.push(Clause {
+            id: ClauseId(entry.id),
+            basis: entry.basis,
+            sentence: entry.rule,
+            why: entry.why,
+            alternatives: entry.alternatives,
+            dialects,
+            needs: entry.needs,
+        });
+    }
+    let matcher = |node: &Node| {
+        // Clauses inside these matchers would judge nothing: they only tell messages apart.
+        Reader::new(source, &Rules::default(), Scope::None).shape(node)
+    };
+    let heartbeat = file.heartbeat.as_ref().map(matcher).transpose()?;
+    let mut messages = Vec::with_capacity(file.messages.len());
+    for entry in file.messages {
+        let shape = match (&entry.matcher, entry.text, entry.binary) {
+            (Some(node), None, false) => Shape::Json(Box::new(matcher(node)?)),
+            (None, Some(TextShape::Any), false) => Shape::Text,
+            (None, Some(TextShape::Empty), false) => Shape::Empty,
+            (None, None, true) => Shape::Binary,
+            _ => {
+                return Err(whole(format!(
+                    "the message `{}` has exactly one of `match: …`, `text: any`, `text: empty`, `binary: true`",
+                    entry.kind
+                )));
+            }
+        };
+        messages.push(MessageKind {
+            kind: entry.kind,
+            direction: entry.direction,
+            shape,
+        });
+    }
+    Ok(Folder {
+        name,
+        dialect,
+        clauses,
+        messages,
+        close_codes: file.close_codes,
+        heartbeat,
+        strangers: file.strangers,
+    })
 }

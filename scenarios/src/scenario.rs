@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use touchstone_protocol::Dialect;
 
+pub use crate::duration::Duration;
 use crate::rules::ClauseId;
 use crate::source::{Source, Span, Spanned};
+pub use crate::template::Template;
 
 /// One scenario file.
 #[derive(Debug, Clone)]
@@ -20,6 +22,7 @@ pub struct Scenario {
     /// One sentence: what holds if this passes.
     pub title: String,
     /// The clause the scenario is about; its basis sets the level of every step that names none of its own.
+    /// A scenario without a dialect may name none: then it is the scenario's own id, at level `must`.
     pub rule: Spanned<ClauseId>,
     /// Which dialects it is run on.
     pub scope: Scope,
@@ -27,7 +30,7 @@ pub struct Scenario {
     pub requires: Vec<Spanned<String>>,
     /// Needs the whole server: runs by itself, or on a server of its own where one can be spawned.
     pub alone: bool,
-    /// In the order of the file. Steps may also name actors that `connect: {as: …}` or `handshake` make.
+    /// In the order of the file. Steps may also name actors that `connect: {as: …}` or `handshake: {as: …}` make.
     pub actors: Vec<Actor>,
     /// Names for values, in order: a later one may use an earlier one.
     pub variables: Vec<(Spanned<String>, Template)>,
@@ -70,9 +73,12 @@ pub struct Actor {
 pub struct Connection {
     /// Path in place of the dialect's own; required where the scenario has no dialect.
     pub path: Option<Template>,
-    /// Query parameters in order. A repeated key repeats the parameter.
+    /// Query parameters in order. A list as value repeats the parameter. Encoded when they are sent.
     pub query: Vec<(String, Template)>,
-    /// Extra request headers in order.
+    /// `query: "${query}"`, the query as a whole: an object's fields are parameters, a string is sent as it stands.
+    /// Then `query` is empty.
+    pub query_whole: Option<Template>,
+    /// Extra request headers in order. A list as value repeats the header.
     pub headers: Vec<(String, Template)>,
     /// The client that is driven. The well-behaved one unless a step needs frames that it cannot send.
     pub client: Client,
@@ -103,7 +109,9 @@ pub struct Step {
     pub alternatives: Vec<Alternative>,
 }
 
-/// A known other outcome of an expectation (spec README, "A clause may list alternatives").
+/// A known other outcome of an expectation (spec README, "A clause may list alternatives"). Written with its `why`
+/// beside one of `message: …`, `messages: […]`, `closed: {…}`, `refused: [401, 403]`, `nothing: true`; the fields of
+/// `closed` may also stand by themselves: `{code: none, why: …}`.
 #[derive(Debug, Clone)]
 pub struct Alternative {
     /// What is accepted instead.
@@ -159,9 +167,9 @@ pub enum Action {
     /// `handshake: {…}` with `expect: {…}`: an opening handshake written by hand.
     Handshake {
         /// The request.
-        request: RawHandshake,
-        /// What the answer has to be.
-        response: ResponseMatcher,
+        request: Box<RawHandshake>,
+        /// What the answer has to be. `None`, only where the request stops early: none is waited for.
+        response: Option<ResponseMatcher>,
     },
     /// `ann.send: …`: one text message; a map or list is sent as JSON.
     Send {
@@ -183,7 +191,7 @@ pub enum Action {
         actor: ActorName,
         /// In this order, in one write unless chopped.
         frames: Vec<RawFrame>,
-        /// Bytes in each write, where the bytes are to arrive in pieces.
+        /// `{frames: […], chop: 1}`: bytes in each write, where the bytes are to arrive in pieces.
         chop: Option<usize>,
     },
     /// `ann.expect: …` or `expect: {on: […], of: […]}`: messages that must arrive, on each of the actors.
@@ -221,7 +229,7 @@ pub enum Action {
         /// Whose connection.
         actor: ActorName,
     },
-    /// `ann.pings: HEX` is sent as `raw`; `ann.ponged: …` awaits a pong with these bytes.
+    /// `ann.ponged: …` awaits a pong with these bytes. (`ann.pings: …` is read as [`Action::Raw`] with one ping.)
     Ponged {
         /// Who awaits it.
         actor: ActorName,
@@ -277,7 +285,8 @@ pub enum Action {
     },
     /// `pause: 300ms`: lets time pass that the clause is about (a time to live). Never to wait for an event.
     Pause(Duration),
-    /// `interleave: {orders: all, ann: […], bob: […]}`: the case runs once for each order.
+    /// `interleave: {orders: all, ann: […], bob: […]}`: the case runs once for each order. At most one in `steps`,
+    /// none elsewhere. Inside, `send: …` is the lane's own actor's.
     Interleave {
         /// Which orders.
         orders: Orders,
@@ -289,6 +298,7 @@ pub enum Action {
 }
 
 /// One scenario, many rows. The first column is `name`; a column `clause` judges the row at that clause's level.
+/// The only step of its scenario; `given` is run for each row.
 #[derive(Debug, Clone)]
 pub struct Table {
     /// Column names; variables of the same name in `each`.
@@ -306,7 +316,8 @@ pub struct Row {
     pub name: Spanned<String>,
     /// The clause the row is about, where it is not the scenario's.
     pub clause: Option<Spanned<ClauseId>>,
-    /// One a column, the name's included. Raw frames are kept as templates and read when the row is bound.
+    /// One a column, the name's and the clause's included. Frames are kept as templates and read when the row is
+    /// bound.
     pub cells: Vec<Template>,
 }
 
@@ -324,7 +335,8 @@ pub enum Orders {
     },
 }
 
-/// What has to arrive.
+/// What has to arrive: one message, a list (in order), `{$any_order: […]}` or
+/// `{$any_order_preserving: {by: /user/id, of: […]}}`.
 #[derive(Debug, Clone)]
 pub enum Expected {
     /// The next unignored message.
@@ -342,7 +354,8 @@ pub enum Expected {
     },
 }
 
-/// One expected message.
+/// One expected message: a string is text, letter for letter; `{$binary: PAYLOAD}` is binary; `{$text: …}` is text,
+/// `{$json: MATCHER}` is JSON whatever it looks like; anything else is JSON.
 #[derive(Debug, Clone)]
 pub enum MessageMatcher {
     /// A text message holding JSON that matches.
@@ -376,10 +389,12 @@ pub enum MatcherKind {
     },
     /// An array of exactly these, in this order.
     Array(Vec<Matcher>),
-    /// `$type: string`.
+    /// `$type: string`; a list of types is read as [`MatcherKind::AnyOf`].
     Type(JsonType),
-    /// `$regex: "…"`: a string that matches from start to end.
+    /// `$regex: "…"`: a string that matches from start to end (the anchors are in it).
     Regex(regex::Regex),
+    /// `$regex: "${name}"`: the same, compiled by [`crate::template::anchored`] once its variables are put in.
+    RegexFrom(Template),
     /// `$range: [min, max]`: a number within, ends included; `null` leaves an end open.
     Range {
         /// Least.
@@ -397,14 +412,18 @@ pub enum MatcherKind {
     Optional(Box<Matcher>),
     /// `$absent: true`: the field must not be there.
     Absent,
-    /// `$now: 5s` : a time in epoch milliseconds or seconds, number or string of digits, at most this far from now.
+    /// `$any: true`: the field must be there, whatever it holds. Refused as a whole message.
+    Any,
+    /// `{$now: 5s, $unit: ms}`: a time in epoch milliseconds (`$unit: s` for seconds), number or string of digits, at
+    /// most this far from now.
     Now {
         /// How far.
         within: Duration,
         /// What the number counts.
         unit: EpochUnit,
     },
-    /// `{$capture: name, …}`: what matched is a variable from here on.
+    /// `{$capture: name, …}`: what matched is a variable from the next step on. Not inside `$any_of`, `$optional`
+    /// or an alternative, where it might not be reached.
     Capture {
         /// The variable.
         name: String,
@@ -455,20 +474,25 @@ pub struct ClosedMatcher {
     pub span: Span,
     /// The close frame's code.
     pub code: CodeMatcher,
+    /// The clause the code is judged under, where it is not the step's: `code: {$value: 1001, $clause: …}`.
+    pub code_clause: Option<Spanned<ClauseId>>,
     /// The close frame's reason.
     pub reason: Option<Matcher>,
     /// Both close frames crossed, then the server ended TCP without reset; `None` does not ask.
     pub clean: Option<bool>,
-    /// The clause `clean` is judged under, where it is not the step's.
+    /// The clause `clean` is judged under, where it is not the step's: `clean: {$value: true, $clause: …}`.
     pub clean_clause: Option<Spanned<ClauseId>>,
 }
 
 /// The code of a close frame.
 #[derive(Debug, Clone)]
 pub enum CodeMatcher {
-    /// A close frame with one of these; templates, because tables fill them in.
+    /// A close frame with one of these; templates, because tables fill them in (with a code, a list of codes,
+    /// `empty` or `none`).
     OneOf(Vec<Template>),
-    /// A close frame without a body.
+    /// A close frame with any code: `code: any`, or `{$type: integer}`.
+    Any,
+    /// A close frame without a body: `code: empty`.
     Empty,
     /// No close frame at all: TCP just ended (`code: none`).
     Missing,
@@ -479,6 +503,8 @@ pub enum CodeMatcher {
 pub struct ResponseMatcher {
     /// One of these statuses; classes as `4xx`. Empty: any.
     pub status: Vec<StatusMatcher>,
+    /// The clause the status is judged under, where it is not the step's: `status: {$value: 400, $clause: …}`.
+    pub status_clause: Option<Spanned<ClauseId>>,
     /// Each header that must be there, by a matcher on its value; `$absent` for one that must not.
     pub headers: Vec<(Spanned<String>, Matcher)>,
     /// The body as JSON.
@@ -509,12 +535,16 @@ pub struct RawHandshake {
     pub method: Option<Template>,
     /// Request target; the dialect's own path and query.
     pub target: Option<Template>,
-    /// Query of the target.
+    /// Query of the target; as for [`Connection`]. Not with `target`.
     pub query: Vec<(String, Template)>,
+    /// The query as a whole; as for [`Connection`].
+    pub query_whole: Option<Template>,
     /// `HTTP/1.1`.
     pub version: Option<Template>,
     /// A value replaces the header, a list repeats it, `null` leaves it out.
     pub headers: Vec<(Spanned<String>, Template)>,
+    /// `headers: "${headers}"`, an object of the same. Then `headers` is empty.
+    pub headers_whole: Option<Template>,
     /// Extra bytes of headers, for a request that is too large.
     pub padding_bytes: usize,
     /// Frames in the same TCP segment as the request.
@@ -529,7 +559,9 @@ pub struct RawHandshake {
 #[derive(Debug, Clone)]
 pub struct RawFrame(pub Template);
 
-/// What is sent: text, JSON, bytes in hex, or something repeated.
+/// What is sent: text, JSON, bytes in hex, or something repeated. Written as a string (text), `{hex: "…"}`,
+/// `{repeat: x, times: 65536}`, or any other map or list (JSON); `{$json: …}` is JSON whatever its keys are.
+/// A text that is one variable alone, as tables have it, may turn out to be any of these once it is resolved.
 #[derive(Debug, Clone)]
 pub enum Payload {
     /// As text, after variables are put in.
@@ -567,9 +599,9 @@ pub enum HttpBody {
     /// None.
     #[default]
     Empty,
-    /// As JSON.
+    /// `json: …`
     Json(Template),
-    /// Letter for letter.
+    /// `body: …`, letter for letter.
     Text(Template),
 }
 
@@ -626,36 +658,17 @@ pub enum Signal {
 /// How far a metric must have moved since the case began.
 #[derive(Debug, Clone)]
 pub struct MetricMoved {
-    /// Any of these names; the first is the documented one.
+    /// Any of these names; the first is the documented one: `{name: {at_least: 2, or: [other_name]}}`.
     pub names: Vec<Spanned<String>>,
-    /// At least so far up, for counters; for gauges the value itself with `value`.
+    /// At least so far up.
     pub at_least: f64,
 }
 
-/// When something has to happen, from the end of the step before.
+/// When something has to happen, from the end of the step before: `DURATION` or `[DURATION, DURATION]`.
 #[derive(Debug, Clone)]
 pub struct Window {
     /// Not before; patience never moves it.
     pub from: Option<Duration>,
     /// Not after; `--patience` stretches it.
     pub to: Duration,
-}
-
-/// A time as the file writes it: `300ms`, or the target's own as `${heartbeat}`, `${heartbeat * 1.5}`,
-/// `${echo.session.ttl + 200ms}`. Worked out when the timings are known.
-#[derive(Debug, Clone)]
-pub struct Duration {
-    /// As it stands in the file, without `${}`.
-    pub expression: String,
-    /// Where it stands.
-    pub span: Span,
-}
-
-/// JSON with variables in its strings, and its place. A string that is one variable alone keeps the variable's type.
-#[derive(Debug, Clone)]
-pub struct Template {
-    /// Where it stands.
-    pub span: Span,
-    /// With `${…}` and `$$` still in it.
-    pub value: serde_json::Value,
 }

@@ -46,4 +46,22 @@ impl Source {
         let column = before.rsplit('\n').next().map_or(0, |tail| tail.chars().count()) + 1;
         (line, column)
     }
+
+    /// The byte at a line and column, both counted from 1; the nearest there is where the place lies outside.
+    #[must_use]
+    pub fn offset(&self, line: usize, column: usize) -> usize {
+        let mut start = 0;
+        for (number, text) in self.text.split_inclusive('\n').enumerate() {
+            if number + 1 == line {
+                let text = text.trim_end_matches(['\n', '\r']);
+                let within = text
+                    .char_indices()
+                    .nth(column.saturating_sub(1))
+                    .map_or(text.len(), |(at, _)| at);
+                return start + within;
+            }
+            start += text.len();
+        }
+        start
+    }
 }

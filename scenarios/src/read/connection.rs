@@ -1,0 +1,441 @@
+//! How actors connect, and what a handshake or an HTTP request and their answers look like.
+
+use crate::read::{Fields, Read, Reader};
+use crate::scenario::{
+    Actor, Client, Connection, HttpBody, HttpRequest, RawHandshake, ResponseMatcher, Scope, StatusMatcher,
+    Template,
+};
+use crate::source::Spanned;
+use crate::yaml::{Kind, Node};
+
+/// The keys of an actor, in `actors` and in `connect: {as: …}`.
+pub(crate) const CONNECTION_KEYS: &[&str] = &["path", "query", "headers", "client"];
+/// The keys of a handshake by hand.
+pub(crate) const HANDSHAKE_KEYS: &[&str] = &[
+    "as",
+    "method",
+    "target",
+    "query",
+    "version",
+    "headers",
+    "padding_bytes",
+    "frames",
+    "stop_after_bytes",
+];
+/// The keys of an HTTP answer.
+pub(crate) const RESPONSE_KEYS: &[&str] = &["status", "headers", "json", "upgraded", "dropped"];
+/// The methods, each the key of its path.
+pub(crate) const METHODS: &[&str] = &["get", "post", "put", "patch", "delete", "head", "options"];
+
+type Pairs = Vec<(String, Template)>;
+
+impl Reader<'_> {
+    /// `actors: {ann: {…}}`, or `[ann, bob]` where there is nothing to say about them.
+    pub(super) fn actors(&mut self, node: &Node) -> Read<Vec<Actor>> {
+        let mut actors: Vec<Actor> = Vec::new();
+        match &node.kind {
+            Kind::List(items) => {
+                for item in items {
+                    let name = self.spanned(item)?;
+                    if self.actors.contains_key(&name.value) {
+                        return Err(self.wrong(
+                            "duplicate-actor",
+                            item,
+                            format!("`{}` is there twice", name.value),
+                        ));
+                    }
+                    self.introduce(&name, &Connection::default(), None)?;
+                    actors.push(Actor {
+                        name,
+                        connection: Connection::default(),
+                    });
+                }
+            }
+            Kind::Map(entries) => {
+                for (name, value) in entries {
+                    let read = self.actor(name, value);
+                    actors.extend(self.collect(read));
+                }
+            }
+            _ => {
+                return Err(self
+                    .expected(node, "a mapping of actors")
+                    .help("write `actors: {ann: {}}`"));
+            }
+        }
+        Ok(actors)
+    }
+
+    fn actor(&mut self, name: &Spanned<String>, node: &Node) -> Read<Actor> {
+        let mut fields = match node.kind {
+            Kind::Null => Fields::none(node, "an actor"),
+            _ => Fields::of(self, node, "an actor")?,
+        };
+        if let Some(span) = fields.key_span("dialect") {
+            return Err(self
+                .at("unknown-key", span, "an actor has no dialect of its own")
+                .help("the folder of the file says which dialect is spoken"));
+        }
+        let read = self.connection(&mut fields);
+        // The name is known even if its entry is wrong, or every use of it would be a mistake too.
+        let (connection, client) = match read {
+            Ok(read) => read,
+            Err(diag) => {
+                self.introduce(
+                    name,
+                    &Connection {
+                        path: Some(Template::new("/".into())),
+                        ..Connection::default()
+                    },
+                    None,
+                )?;
+                return Err(diag);
+            }
+        };
+        self.introduce(name, &connection, client)?;
+        fields.finish(self)?;
+        Ok(Actor {
+            name: name.clone(),
+            connection,
+        })
+    }
+
+    /// The keys of a connection, taken out of `fields`; the client if the file names one.
+    pub(super) fn connection(&mut self, fields: &mut Fields<'_>) -> Read<(Connection, Option<Client>)> {
+        fields.announce(CONNECTION_KEYS);
+        let path = fields
+            .take("path")
+            .map(|(_, node)| self.template(node))
+            .transpose()?;
+        let (query, query_whole) = self.query(fields)?;
+        let headers = match fields.take("headers") {
+            Some((_, node)) => self.pairs(node)?,
+            None => Vec::new(),
+        };
+        let clients = [("judge", Client::Judge), ("raw", Client::Raw)];
+        let client = fields
+            .take("client")
+            .map(|(_, node)| self.word(node, &clients))
+            .transpose()?;
+        let connection = Connection {
+            path,
+            query,
+            query_whole,
+            headers,
+            client: client.unwrap_or_default(),
+        };
+        Ok((connection, client))
+    }
+
+    fn query(&self, fields: &mut Fields<'_>) -> Read<(Pairs, Option<Template>)> {
+        match fields.take("query") {
+            None => Ok((Vec::new(), None)),
+            Some((_, node)) => match node.kind {
+                Kind::String(_) => Ok((Vec::new(), Some(self.template(node)?))),
+                _ => Ok((self.pairs(node)?, None)),
+            },
+        }
+    }
+
+    fn pairs(&self, node: &Node) -> Read<Pairs> {
+        let entries = self.map(node)?;
+        entries
+            .iter()
+            .map(|(key, value)| Ok((key.value.clone(), self.parameter(value)?)))
+            .collect()
+    }
+
+    /// A scalar, or a list of scalars for one that repeats.
+    fn parameter(&self, node: &Node) -> Read<Template> {
+        match &node.kind {
+            Kind::Map(_) | Kind::Null => Err(self.expected(node, "a value or a list of values")),
+            _ => self.template(node),
+        }
+    }
+
+    /// The actor that a step makes.
+    pub(super) fn make_actor(
+        &mut self,
+        name: &Spanned<String>,
+        connection: &Connection,
+        client: Option<Client>,
+    ) -> Read<()> {
+        if self.actors.get(&name.value).is_some_and(|known| known.connected) {
+            return Err(self
+                .at(
+                    "duplicate-actor",
+                    name.span,
+                    format!("`{}` is connected already", name.value),
+                )
+                .help("an actor stands for one connection: give the second one a name of its own"));
+        }
+        self.introduce(name, connection, client)?;
+        self.connect(name);
+        Ok(())
+    }
+
+    pub(super) fn handshake(&mut self, node: &Node) -> Read<RawHandshake> {
+        let mut fields = match node.kind {
+            Kind::Null => Fields::none(node, "a handshake"),
+            _ => Fields::of(self, node, "a handshake")?,
+        };
+        fields.announce(HANDSHAKE_KEYS);
+        let actor = fields
+            .take("as")
+            .map(|(_, node)| self.spanned(node))
+            .transpose()?;
+        let text = |reader: &Self, fields: &mut Fields<'_>, key| match fields.take(key) {
+            Some((_, node)) => reader.parameter(node).map(Some),
+            None => Ok(None),
+        };
+        let method = text(self, &mut fields, "method")?;
+        let target = text(self, &mut fields, "target")?;
+        let version = text(self, &mut fields, "version")?;
+        if let (Some(span), true) = (fields.key_span("query"), target.is_some()) {
+            return Err(self
+                .at("unknown-key", span, "`target` has its query already")
+                .help("write `…?name=value` into it"));
+        }
+        if target.is_none() && self.scope == Scope::None {
+            return Err(self
+                .wrong("missing-key", node, "there is no dialect to take the path from")
+                .help("add `target: /where/it/connects`"));
+        }
+        let (query, query_whole) = self.query(&mut fields)?;
+        let (headers, headers_whole) = self.handshake_headers(&mut fields)?;
+        let padding_bytes = fields
+            .take("padding_bytes")
+            .map_or(Ok(0), |(_, node)| self.count(node))?;
+        let frames = fields
+            .take("frames")
+            .map_or(Ok(Vec::new()), |(_, node)| self.frames(node))?;
+        let stop_after_bytes = fields
+            .take("stop_after_bytes")
+            .map(|(_, node)| self.count(node))
+            .transpose()?;
+        fields.finish(self)?;
+        if let Some(actor) = &actor {
+            let connection = Connection {
+                path: target.clone(),
+                ..Connection::default()
+            };
+            self.make_actor(actor, &connection, Some(Client::Raw))?;
+        }
+        Ok(RawHandshake {
+            actor,
+            method,
+            target,
+            query,
+            query_whole,
+            version,
+            headers,
+            headers_whole,
+            padding_bytes,
+            frames,
+            stop_after_bytes,
+        })
+    }
+
+    #[expect(
+        clippy::type_complexity,
+        reason = "the two halves of one key, taken apart at once"
+    )]
+    fn handshake_headers(
+        &self,
+        fields: &mut Fields<'_>,
+    ) -> Read<(Vec<(Spanned<String>, Template)>, Option<Template>)> {
+        let Some((_, node)) = fields.take("headers") else {
+            return Ok((Vec::new(), None));
+        };
+        if let Kind::String(_) = node.kind {
+            return Ok((Vec::new(), Some(self.template(node)?)));
+        }
+        let header = |(name, value): &(Spanned<String>, Node)| Ok((name.clone(), self.template(value)?));
+        Ok((self.map(node)?.iter().map(header).collect::<Read<_>>()?, None))
+    }
+
+    pub(super) fn http(&self, node: &Node) -> Read<HttpRequest> {
+        let entries = self.map(node)?;
+        let methods: Vec<_> = entries
+            .iter()
+            .filter(|(key, _)| METHODS.contains(&key.value.as_str()))
+            .collect();
+        let [(method, path)] = methods.as_slice() else {
+            let unknown = entries
+                .iter()
+                .find(|(key, _)| !["headers", "json", "body"].contains(&key.value.as_str()));
+            return Err(match (methods.first(), unknown) {
+                (None, Some((key, _))) => self
+                    .at(
+                        "unknown-key",
+                        key.span,
+                        format!("unknown key `{}` in a request", key.value),
+                    )
+                    .suggest(
+                        &key.value,
+                        METHODS.iter().copied().chain(["headers", "json", "body"]),
+                    ),
+                _ => self
+                    .wrong(
+                        "wrong-type",
+                        node,
+                        "a request has one method, the key of its path",
+                    )
+                    .help("write for example {get: /readyz}"),
+            });
+        };
+        let path = self.path(path)?;
+        let mut request = HttpRequest {
+            method: method.value.to_uppercase(),
+            path,
+            headers: Vec::new(),
+            body: HttpBody::Empty,
+        };
+        for (key, value) in entries {
+            match key.value.as_str() {
+                "headers" => request.headers = self.pairs(value)?,
+                "json" | "body" => {
+                    if !matches!(request.body, HttpBody::Empty) {
+                        return Err(self.at(
+                            "two-bodies",
+                            key.span,
+                            "a request has `json` or `body`, not both",
+                        ));
+                    }
+                    let template = self.template(value)?;
+                    request.body = if key.value == "json" {
+                        HttpBody::Json(template)
+                    } else {
+                        HttpBody::Text(template)
+                    };
+                }
+                name if name == method.value => {}
+                name => {
+                    return Err(self
+                        .at(
+                            "unknown-key",
+                            key.span,
+                            format!("unknown key `{name}` in a request"),
+                        )
+                        .suggest(name, METHODS.iter().copied().chain(["headers", "json", "body"])));
+                }
+            }
+        }
+        Ok(request)
+    }
+
+    fn path(&self, node: &Node) -> Read<Template> {
+        let text = self.string(node)?;
+        if text.starts_with('/') || text.starts_with("${") {
+            return self.template(node);
+        }
+        Err(self
+            .wrong("bad-path", node, format!("`{text}` is not a path from the root"))
+            .help("write it as the dialect documents it, from `/` on: the target says where it really is"))
+    }
+
+    /// An HTTP answer: `{status: …, …}`, or the status alone.
+    pub(super) fn response(&mut self, node: &Node) -> Read<ResponseMatcher> {
+        if !matches!(node.kind, Kind::Map(_)) {
+            return Ok(ResponseMatcher {
+                status: self.statuses(node)?,
+                ..ResponseMatcher::default()
+            });
+        }
+        let mut fields = Fields::of(self, node, "an answer")?;
+        fields.announce(RESPONSE_KEYS);
+        let mut response = ResponseMatcher::default();
+        if let Some((_, node)) = fields.take("status") {
+            let (value, clause) = self.under(node)?;
+            response.status = self.statuses(value)?;
+            response.status_clause = clause;
+        }
+        if let Some((_, node)) = fields.take("headers") {
+            for (name, value) in self.map(node)? {
+                let matcher = self.matcher(value)?;
+                response.headers.push((name.clone(), matcher));
+            }
+        }
+        response.json = fields
+            .take("json")
+            .map(|(_, node)| self.matcher(node))
+            .transpose()?;
+        response.upgraded = fields
+            .take("upgraded")
+            .map(|(_, node)| self.boolean(node))
+            .transpose()?;
+        if let Some((_, node)) = fields.take("dropped") {
+            self.flag(node)?;
+            response.dropped = true;
+        }
+        fields.finish(self)?;
+        let asks = !response.status.is_empty()
+            || !response.headers.is_empty()
+            || response.json.is_some()
+            || response.upgraded.is_some();
+        if response.dropped && asks {
+            return Err(self.wrong(
+                "contradiction",
+                node,
+                "a connection that is dropped has no answer to look at",
+            ));
+        }
+        if !response.dropped && !asks {
+            return Err(self
+                .wrong(
+                    "matches-anything",
+                    node,
+                    "this could never fail: nothing is asked of the answer",
+                )
+                .help("name at least the status"));
+        }
+        Ok(response)
+    }
+
+    pub(super) fn statuses(&self, node: &Node) -> Read<Vec<StatusMatcher>> {
+        match &node.kind {
+            Kind::List(items) if items.is_empty() => Err(self.expected(node, "a status or several")),
+            Kind::List(items) => items.iter().map(|item| self.status(item)).collect(),
+            _ => Ok(vec![self.status(node)?]),
+        }
+    }
+
+    fn status(&self, node: &Node) -> Read<StatusMatcher> {
+        match &node.kind {
+            Kind::Number(_) => match self.count::<u16>(node) {
+                Ok(status) if (100..600).contains(&status) => Ok(StatusMatcher::Exactly(status)),
+                _ => Err(self.expected(node, "a status from 100 to 599")),
+            },
+            Kind::String(text) if text.starts_with("${") => Ok(StatusMatcher::Variable(self.template(node)?)),
+            Kind::String(text) => match text.as_bytes() {
+                [digit @ b'1'..=b'5', b'x', b'x'] => Ok(StatusMatcher::Class(digit - b'0')),
+                _ => Err(self
+                    .wrong("wrong-type", node, format!("`{text}` is not a status"))
+                    .help("write 404, 4xx or a list such as [401, 403]")),
+            },
+            _ => Err(self
+                .expected(node, "a status")
+                .help("write 404, 4xx or a list such as [401, 403]")),
+        }
+    }
+
+    /// A value that may be wrapped as `{$value: …, $clause: …}`.
+    pub(super) fn under<'n>(
+        &self,
+        node: &'n Node,
+    ) -> Read<(&'n Node, Option<Spanned<crate::rules::ClauseId>>)> {
+        let Kind::Map(entries) = &node.kind else {
+            return Ok((node, None));
+        };
+        let find = |name: &str| {
+            entries
+                .iter()
+                .find(|(key, _)| key.value == name)
+                .map(|(_, value)| value)
+        };
+        match (find("$value"), find("$clause"), entries.len()) {
+            (Some(value), Some(clause), 2) => Ok((value, Some(self.clause_id(clause)?))),
+            _ => Ok((node, None)),
+        }
+    }
+}
