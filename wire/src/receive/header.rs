@@ -1,7 +1,7 @@
 //! Reading a header strictly: the checks in the order of its bytes, so that how it is cut does not change the verdict.
 
 use super::{Binary, Role, Rules};
-use crate::frame::{Fin, OpCode};
+use crate::frame::{CONTROL_BYTES_MAX, Fin, OpCode};
 use crate::violation::Violation;
 
 /// A header that passed every check.
@@ -39,7 +39,7 @@ impl Context {
         let Some(&second) = bytes.get(1) else {
             return Ok(None);
         };
-        self.second_byte(second, opcode)?;
+        self.mask_bit(second)?;
         let Some((declared, length_end)) = length(second & 0x7F, &bytes[2..])? else {
             return Ok(None);
         };
@@ -80,23 +80,23 @@ impl Context {
         }
     }
 
-    fn second_byte(&self, second: u8, opcode: OpCode) -> Result<(), Violation> {
+    fn mask_bit(&self, second: u8) -> Result<(), Violation> {
         match (self.role, second & 0x80 != 0) {
-            (Role::Server, false) => return Err(Violation::Unmasked),
-            (Role::Client, true) => return Err(Violation::Masked),
-            (Role::Server, true) | (Role::Client, false) => {}
+            (Role::Server, false) => Err(Violation::Unmasked),
+            (Role::Client, true) => Err(Violation::Masked),
+            (Role::Server, true) | (Role::Client, false) => Ok(()),
         }
-        if opcode.is_control() && second & 0x7F > 125 {
-            return Err(Violation::LongControl);
-        }
-        Ok(())
     }
 
-    /// The limit, before anything of the frame is stored.
+    /// The limits, before anything of the frame is stored.
     fn length(&self, declared: u64, opcode: OpCode) -> Result<usize, Violation> {
-        let payload_bytes = usize::try_from(declared).map_err(|_| Violation::TooBig)?;
+        let payload_bytes = usize::try_from(declared).unwrap_or(usize::MAX);
         if opcode.is_control() {
-            return Ok(payload_bytes);
+            return if payload_bytes > CONTROL_BYTES_MAX {
+                Err(Violation::LongControl)
+            } else {
+                Ok(payload_bytes)
+            };
         }
         let room = self
             .rules

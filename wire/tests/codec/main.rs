@@ -3,4 +3,6 @@
 mod client;
 mod encoder;
 mod heard;
+mod oracle;
 mod receiver;
+mod streams;

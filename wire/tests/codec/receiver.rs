@@ -433,7 +433,7 @@ fn a_violation_is_found_with_the_first_byte_that_shows_it() {
         (b"\x09", Violation::FragmentedControl),
         (b"\x80", Violation::ContinuationWithoutStart),
         (b"\x81\x05", Violation::Unmasked),
-        (b"\x89\xFE", Violation::LongControl),
+        (b"\x89\xFE\x00\x7E", Violation::LongControl),
         (b"\x82\xFE\x00\x7D", Violation::LengthNotMinimal),
         (b"\x82\xFF\x80", Violation::LengthTopBit),
         (b"\x82\xFE\x03\xE9", Violation::TooBig),
