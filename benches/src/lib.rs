@@ -1,1 +1,1 @@
-//! Criterion benchmarks; the library itself is empty. See `codec.rs` beside it.
+//! Criterion benchmarks, run by `cargo xtask bench`. This library is empty; see `benches/codec.rs` beside it.
