@@ -146,7 +146,7 @@ fn whole_or_cut(block: &Block, room: usize) -> Piece {
 
 fn whole(block: &Block) -> String {
     match block {
-        Block::Text(words) => format!("\n{}\n", inline_whole(words)),
+        Block::Text(words) => format!("\n{}\n", paragraph(words)),
         Block::Code(code) => fenced(code),
         Block::Table(table) => fitting_rows(table, usize::MAX).text,
         Block::Plot(plot) => lines_of(plot),
@@ -258,34 +258,40 @@ fn legend(bar: &Bar) -> String {
             )
         })
         .collect();
-    format!("\n**{}** {}\n", inline(&bar.label), parts.join(" · "))
+    format!("\n**{}:** {}\n", inline(&bar.label), parts.join(", "))
 }
 
 fn inline(text: &str) -> String {
     inline_whole(&cut(text, CELL_CHARACTERS_MAX))
 }
 
+/// A line of its own, whose start could begin a list, a rule or a heading: a zero-width space keeps it from doing so.
+fn paragraph(text: &str) -> String {
+    let line = inline_whole(text);
+    let digits = line.trim_start_matches(|c: char| c.is_ascii_digit());
+    let numbered = digits.len() < line.len() && digits.starts_with(['.', ')']);
+    if numbered || line.starts_with(['-', '+', '=']) {
+        format!("\u{200b}{line}")
+    } else {
+        line
+    }
+}
+
 /// One line in which nothing is markup but `code` between backticks.
 fn inline_whole(text: &str) -> String {
     let text = visible(text, Lines::Flatten);
-    let text = text.trim();
-    let inline: String = spans(text)
+    spans(text.trim())
         .into_iter()
         .map(|span| match span {
             Span::Words(words) => escaped(words),
-            // Inside a table even code must have its pipes escaped; `<code>` with entities works everywhere.
-            Span::Code(code) => format!("<code>{}</code>", html(code)),
+            Span::Code(code) => code_element(code),
         })
-        .collect();
-    // What would begin a list, a rule or a heading at the start of a line.
-    let list = inline
-        .trim_start_matches(|c: char| c.is_ascii_digit())
-        .starts_with(['.', ')']);
-    if list || inline.starts_with(['-', '+', '=']) {
-        format!("\u{200b}{inline}")
-    } else {
-        inline
-    }
+        .collect()
+}
+
+/// Inside a table even code must have its pipes escaped; an element with entities works everywhere.
+fn code_element(code: &str) -> String {
+    format!("<code>{}</code>", entities(code))
 }
 
 /// Characters that mean something to Markdown, each behind a backslash; those of HTML as entities.
@@ -314,27 +320,29 @@ fn escaped(words: &str) -> String {
 /// A summary is an HTML element: there, backslashes do not escape, and entities do not keep from mentioning.
 fn summary_of(text: &str) -> String {
     let flat = visible(text, Lines::Flatten);
-    html(&cut(&flat, CELL_CHARACTERS_MAX))
-        .replace("&#64;", "@\u{200b}")
-        .replace("&#35;", "#\u{200b}")
+    spans(&cut(&flat, CELL_CHARACTERS_MAX))
+        .into_iter()
+        .map(|span| match span {
+            Span::Words(words) => entities(words)
+                .replace("&#64;", "@\u{200b}")
+                .replace("&#35;", "#\u{200b}"),
+            Span::Code(code) => code_element(code),
+        })
+        .collect()
 }
 
-/// Every character that means something to HTML or Markdown as an entity.
-fn html(text: &str) -> String {
+/// Every character that means something to HTML or Markdown as an entity; addresses do not become links.
+fn entities(text: &str) -> String {
+    const HARMLESS: &str = ".,-/()\"'?%;:";
     let mut escaped = String::with_capacity(text.len() + 8);
     for c in text.chars() {
-        if c.is_ascii_punctuation()
-            && !matches!(
-                c,
-                '.' | ',' | '-' | '/' | '(' | ')' | '"' | '\'' | '?' | '%' | ';'
-            )
-        {
+        if c.is_ascii_punctuation() && !HARMLESS.contains(c) {
             write!(escaped, "&#{};", u32::from(c)).expect(STRING);
         } else {
             escaped.push(c);
         }
     }
-    escaped
+    escaped.replace("://", "&#58;//")
 }
 
 fn capital(word: &str) -> String {
@@ -342,4 +350,99 @@ fn capital(word: &str) -> String {
     characters.next().map_or_else(String::new, |first| {
         format!("{}{}.", first.to_uppercase(), characters.as_str())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::sample::{hostile, sample};
+    use crate::{Column, Section, Verdict};
+
+    #[test]
+    fn a_report_for_a_pull_request() {
+        insta::assert_snapshot!(render(&sample(), STEP_SUMMARY_BYTES_MAX));
+    }
+
+    #[test]
+    fn a_report_stays_within_its_limit_and_says_what_it_left_out() {
+        for limit in [2_000, 2_500, 3_000, 4_000, COMMENT_BYTES_MAX] {
+            let text = render(&sample(), limit);
+            assert!(text.len() <= limit, "{} bytes, {limit} allowed", text.len());
+            let whole = text.len() == render(&sample(), usize::MAX).len();
+            assert_eq!(
+                text.contains("Left out to stay within"),
+                !whole,
+                "{limit}: {text}"
+            );
+        }
+        let cut = render(&sample(), 2_500);
+        assert!(cut.contains("rows or blocks from “Conformance”"), "{cut}");
+    }
+
+    #[test]
+    fn a_long_table_is_cut_at_a_row() {
+        let mut table = Table::new([Column::text("case")]);
+        (0..10_000).for_each(|at| table.push([Cell::plain(format!("case {at}"))]));
+        let document = Document::new("t", Verdict::Passed, "ok").section(Section::new("All").with(table));
+        let text = render(&document, COMMENT_BYTES_MAX);
+        let shown = text
+            .lines()
+            .filter(|line| line.starts_with("| case ") && line.ends_with('|'))
+            .count()
+            - 1;
+        assert!(text.len() <= COMMENT_BYTES_MAX && shown > 1_000);
+        let missing = number::count(10_000 - shown as u64);
+        assert!(text.ends_with(&format!("Left out to stay within 64 KiB: {missing} rows or blocks from “All”. The HTML and JSON reports hold everything.\n")), "{}", &text[text.len() - 200..]);
+    }
+
+    #[test]
+    fn hostile_text_is_no_markup() {
+        let text = render(&hostile(), STEP_SUMMARY_BYTES_MAX);
+        for (nth, line) in outside_of_fences(&text).into_iter().enumerate() {
+            for markup in [
+                "<script", "<img", "<!--", "@someone", "#1 ", "https://", "\u{1b}", "\u{202e}", "\0",
+            ] {
+                assert!(!line.contains(markup), "line {nth} has {markup:?}: {line}");
+            }
+        }
+        let cells = |line: &str| line.replace("\\|", "").matches('|').count();
+        let tables: Vec<&str> = text.lines().filter(|line| line.starts_with("| ❌ ")).collect();
+        assert_eq!(tables.len(), 2);
+        assert!(tables.iter().all(|line| cells(line) == 4), "{tables:?}");
+    }
+
+    /// The lines that Markdown reads as markup: a fence closes only with as many backticks as it began with.
+    fn outside_of_fences(text: &str) -> Vec<&str> {
+        let mut fence: Option<&str> = None;
+        let mut outside = Vec::new();
+        for line in text.lines() {
+            match fence {
+                Some(open) if line == open => fence = None,
+                Some(_) => {}
+                None if line.starts_with("```") => fence = Some(line.trim_end_matches("text")),
+                None => outside.push(line),
+            }
+        }
+        assert_eq!(fence, None, "a fence is never closed");
+        outside
+    }
+
+    #[test]
+    fn a_line_begins_no_list_and_a_number_stays_a_number() {
+        for (text, expected) in [
+            ("1. first", "\u{200b}1. first"),
+            ("- dash", "\u{200b}- dash"),
+            ("4 messages", "4 messages"),
+            ("snake_case *bold*", "snake\\_case \\*bold\\*"),
+            ("run `a|b` now", "run <code>a&#124;b</code> now"),
+        ] {
+            assert_eq!(paragraph(text), expected);
+        }
+        assert_eq!(inline("4.1 ms"), "4.1 ms");
+    }
+
+    #[test]
+    fn a_fence_is_longer_than_what_it_holds() {
+        assert_eq!(fenced("a ```` b"), "\n`````text\na ```` b\n`````\n");
+    }
 }

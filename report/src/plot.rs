@@ -39,7 +39,8 @@ impl Ruler {
             low = low.min(value);
             high = high.max(value);
         }
-        if low > high {
+        // Nothing to draw, or a span that no number can hold.
+        if low > high || !(high - low).is_finite() {
             return None;
         }
         match axis.scale {
@@ -161,7 +162,7 @@ fn even(scale: Scale, value: f64) -> Option<f64> {
     let even = match scale {
         Scale::Linear => value,
         Scale::Log if value > 0.0 => value.log10(),
-        Scale::Quantile if (0.0..1.0).contains(&value) => -(1.0 - value).log10(),
+        Scale::Quantile if (0.0..1.0).contains(&value) => (1.0 / (1.0 - value)).log10(),
         Scale::Log | Scale::Quantile => return None,
     };
     even.is_finite().then_some(even)
@@ -424,4 +425,123 @@ pub(crate) fn sparkline(plot: &Plot, series: &Series, columns: usize) -> Option<
         visible(&plot.y.label, Lines::Flatten)
     );
     Some(Spark { line, range })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(ruler: Option<Ruler>) -> Vec<String> {
+        ruler.map_or_else(Vec::new, |ruler| {
+            ruler.ticks.into_iter().map(|(_, label)| label).collect()
+        })
+    }
+
+    #[test]
+    fn ticks_are_round_and_few() {
+        for (axis, values, expected) in [
+            (
+                Axis::linear("y"),
+                vec![0.0, 4_410.0],
+                vec!["0", "1,000", "2,000", "3,000", "4,000", "5,000"],
+            ),
+            (
+                Axis::linear("y"),
+                vec![0.0, 0.3],
+                vec!["0", "0.05", "0.1", "0.15", "0.2", "0.25", "0.3"],
+            ),
+            (
+                Axis::linear("y"),
+                vec![0.0],
+                vec!["0", "0.2", "0.4", "0.6", "0.8", "1"],
+            ),
+            (
+                Axis::linear("y"),
+                vec![-3.0, 3.0],
+                vec!["-3", "-2", "-1", "0", "1", "2", "3"],
+            ),
+            (
+                Axis::log("y"),
+                vec![0.344, 13.2],
+                vec!["0.2", "0.5", "1", "2", "5", "10", "20"],
+            ),
+            (
+                Axis::log("y"),
+                vec![0.001, 1_000.0],
+                vec!["0.001", "0.01", "0.1", "1", "10", "100", "1,000"],
+            ),
+            (Axis::log("y"), vec![5.0], vec!["5", "10"]),
+            (
+                Axis::quantile("y"),
+                vec![0.5, 0.999],
+                vec!["0 %", "50 %", "90 %", "99 %", "99.9 %"],
+            ),
+            (Axis::linear("y"), vec![f64::NAN, f64::INFINITY], vec![]),
+            (Axis::log("y"), vec![0.0, -1.0], vec![]),
+            (Axis::quantile("y"), vec![1.0], vec![]),
+        ] {
+            let found = labels(Ruler::new(&axis, values.iter().copied(), Anchor::Zero));
+            assert_eq!(found, expected, "{:?} {values:?}", axis.scale);
+        }
+    }
+
+    #[test]
+    fn values_beyond_reason_draw_no_endless_axis() {
+        for values in [
+            vec![1e-300, 1e300],
+            vec![f64::MIN, f64::MAX],
+            vec![1e300, 1.000_000_000_000_1e300],
+            vec![1e18, 1e18 + 256.0],
+        ] {
+            for axis in [Axis::linear("y"), Axis::log("y")] {
+                assert!(
+                    labels(Ruler::new(&axis, values.iter().copied(), Anchor::Data)).len() <= 10,
+                    "{values:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn quantiles_are_evenly_spaced_by_nines() {
+        let ruler = Ruler::new(&Axis::quantile("q"), [0.0, 0.999].into_iter(), Anchor::Data).unwrap();
+        let places: Vec<String> = [0.0, 0.9, 0.99, 0.999]
+            .iter()
+            .map(|q| format!("{:.3}", ruler.place(*q).unwrap()))
+            .collect();
+        assert_eq!(places, ["0.000", "0.333", "0.667", "1.000"]);
+    }
+
+    #[test]
+    fn a_curve_is_broken_where_nothing_was_measured() {
+        let plot = Plot::new(
+            "p",
+            Axis::linear("x"),
+            Axis::linear("y"),
+            vec![0.0, 1.0, 2.0, 3.0],
+        )
+        .series("c", vec![Some(1.0), None, Some(0.0), Some(2.0)]);
+        let svg = svg(&plot).unwrap();
+        assert!(
+            svg.contains(r#"<path class="curve s0" d="M52.0 116.0h0.01M314.7 206.0L446.0 26.0"/>"#),
+            "{svg}"
+        );
+        assert!(svg.contains("<title>x: 1\nc: –</title>"), "{svg}");
+    }
+
+    #[test]
+    fn pointing_shows_values_but_not_at_every_one_of_thousands() {
+        let xs: Vec<f64> = (0..5_000).map(f64::from).collect();
+        let plot = Plot::new("p", Axis::linear("x"), Axis::linear("y"), xs.clone()).curve("c", xs);
+        assert!(svg(&plot).unwrap().matches("<title>").count() <= HOVER_COLUMNS_MAX);
+    }
+
+    #[test]
+    fn a_sparkline_is_as_high_as_its_highest_values() {
+        let plot = Plot::new("p", Axis::linear("x"), Axis::linear("ms"), vec![0.0; 6])
+            .series("c", vec![Some(0.0), Some(4.0), None, None, Some(8.0), Some(1.0)]);
+        let spark = sparkline(&plot, &plot.series[0], 3).unwrap();
+        assert_eq!((spark.line.as_str(), spark.range.as_str()), ("▅ █", "0 … 8 (ms)"));
+        assert!(sparkline(&plot, &plot.series[0], 0).is_none());
+    }
 }

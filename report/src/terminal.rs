@@ -4,12 +4,13 @@ use crate::document::{Bar, Block, Cell, Document, Plot, Table, Tone};
 use crate::number;
 use crate::palette::Palette;
 use crate::plot::sparkline;
-use crate::text::{Lines, fit, visible, width, wrap};
+use crate::text::{Lines, Span, fit, spans, visible, width, wrap};
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
-    /// Of long tables what went wrong and the first rows; of what is folded only what went wrong.
+    /// Of long tables what went wrong, or the first rows of one that judges nothing; of what is folded only what went
+    /// wrong.
     Brief,
     /// Everything.
     Full,
@@ -32,8 +33,10 @@ const COLUMNS_MIN: usize = 40;
 const BRIEF_ROWS_MAX: usize = 12;
 /// What a brief report shows of a longer transcript.
 const BRIEF_LINES_MAX: usize = 30;
-/// A column is not squeezed below this while there is a wider one.
-const COLUMN_WIDTH_MIN: usize = 6;
+/// A column is not squeezed below this while another can give way.
+const COLUMN_WIDTH_KEPT: usize = 14;
+/// What a column takes at the very least; a table with more columns than fit even then is cut at the right.
+const COLUMN_WIDTH_MIN: usize = 2;
 /// Columns of a plot.
 const SPARKLINE_COLUMNS: usize = 40;
 
@@ -197,12 +200,13 @@ impl Writer {
     fn left_out(&mut self, indent: usize, count: usize, of_what: &str) {
         if count > 0 {
             let sentence = format!("… and {} more {of_what}", number::count(count as u64));
+            let sentence = fit(&sentence, self.columns - indent).into_owned();
             self.line(indent, &self.palette.dim(&sentence));
         }
     }
 
     fn table(&mut self, table: &Table, indent: usize) {
-        let rows = self.chosen(table);
+        let (rows, others) = self.chosen(table);
         let cells: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(signed).collect()).collect();
         let titles: Vec<String> = table.columns.iter().map(|column| flat(&column.title)).collect();
         let mut widths: Vec<usize> = titles.iter().map(|title| width(title)).collect();
@@ -234,33 +238,33 @@ impl Writer {
                 .collect();
             self.row(indent, &painted);
         }
-        self.left_out(indent, table.rows.len() - rows.len(), "rows");
+        self.left_out(indent, table.rows.len() - rows.len(), others);
     }
 
     /// A table with more columns than the terminal has room for is cut at the right.
     fn row(&mut self, indent: usize, painted: &[String]) {
-        let columns_max = (self.columns - indent + 2) / (COLUMN_MIN + 2);
+        let columns_max = (self.columns - indent + 2) / (COLUMN_WIDTH_MIN + 2);
         let painted = &painted[..painted.len().min(columns_max)];
         self.line(indent, &painted.join("  "));
     }
 
-    /// All rows, or as many as a brief report has room for: first those that went wrong, all in their order.
-    fn chosen<'t>(&self, table: &'t Table) -> Vec<&'t [Cell]> {
+    /// All rows, or those a brief report has room for, and what to call the others.
+    fn chosen<'t>(&self, table: &'t Table) -> (Vec<&'t [Cell]>, &'static str) {
         let rows = || table.rows.iter().map(Vec::as_slice);
         if self.detail == Detail::Full || table.rows.len() <= BRIEF_ROWS_MAX {
-            return rows().collect();
+            return (rows().collect(), "rows");
         }
-        let went_wrong = |row: &[Cell]| row.iter().any(|cell| matches!(cell.tone, Tone::Bad | Tone::Warn));
-        let wrong = rows().filter(|row| went_wrong(row)).count().min(BRIEF_ROWS_MAX);
-        let mut free = [wrong, BRIEF_ROWS_MAX - wrong];
-        rows()
-            .filter(|row| {
-                let free = &mut free[usize::from(!went_wrong(row))];
-                let chosen = *free > 0;
-                *free = free.saturating_sub(1);
-                chosen
-            })
-            .collect()
+        let has = |row: &[Cell], tones: &[Tone]| row.iter().any(|cell| tones.contains(&cell.tone));
+        if !rows().any(|row| has(row, &[Tone::Good, Tone::Warn, Tone::Bad])) {
+            return (rows().take(BRIEF_ROWS_MAX).collect(), "rows");
+        }
+        let wrong: Vec<&[Cell]> = rows().filter(|row| has(row, &[Tone::Bad, Tone::Warn])).collect();
+        let others = if wrong.len() <= BRIEF_ROWS_MAX {
+            "rows, nothing wrong in them"
+        } else {
+            "rows"
+        };
+        (wrong.into_iter().take(BRIEF_ROWS_MAX).collect(), others)
     }
 
     fn plot(&mut self, plot: &Plot, indent: usize) {
@@ -330,21 +334,19 @@ impl Writer {
     }
 }
 
-/// What a column takes at the very least.
-const COLUMN_MIN: usize = 2;
-
-/// Takes columns from the widest until all fit into `room`; numbers are squeezed last, because a cut number is a wrong one.
+/// Takes columns from the widest until all fit into `room`. The first column, which names the row, and numbers, of which
+/// a part is a wrong one, are squeezed only when the others are small.
 fn squeeze(widths: &mut [usize], numeric: &[bool], room: usize) {
     while widths.iter().sum::<usize>() > room {
-        let candidate = |of_numbers: bool, least: usize| {
+        let widest = |least: usize, may: &dyn Fn(usize) -> bool| {
             (0..widths.len())
-                .filter(|&at| numeric[at] == of_numbers && widths[at] > least)
+                .filter(|&at| may(at) && widths[at] > least)
                 .max_by_key(|&at| widths[at])
         };
-        let Some(widest) = candidate(false, COLUMN_WIDTH_MIN)
-            .or_else(|| candidate(true, COLUMN_WIDTH_MIN))
-            .or_else(|| candidate(false, COLUMN_MIN))
-            .or_else(|| candidate(true, COLUMN_MIN))
+        let Some(widest) = widest(COLUMN_WIDTH_KEPT, &|at| at > 0 && !numeric[at])
+            .or_else(|| widest(COLUMN_WIDTH_KEPT, &|at| !numeric[at]))
+            .or_else(|| widest(COLUMN_WIDTH_MIN, &|at| !numeric[at]))
+            .or_else(|| widest(COLUMN_WIDTH_MIN, &|_| true))
         else {
             return;
         };
@@ -356,10 +358,13 @@ fn flat(text: &str) -> String {
     visible(text, Lines::Flatten).into_owned()
 }
 
+/// The text of a cell after its sign. Backticks only cost room here: a column is code as a whole or not at all.
 fn signed(cell: &Cell) -> String {
+    let text = flat(&cell.text);
+    let text: String = spans(&text).into_iter().map(Span::text).collect();
     match cell.tone {
-        Tone::Neutral => flat(&cell.text),
-        Tone::Good | Tone::Bad | Tone::Warn => format!("{} {}", cell.tone.sign(), flat(&cell.text)),
+        Tone::Neutral => text,
+        Tone::Good | Tone::Bad | Tone::Warn => format!("{} {text}", cell.tone.sign()),
     }
 }
 
@@ -374,5 +379,113 @@ fn aligned(text: &str, (columns, numeric): (usize, bool)) -> String {
         format!("{gap}{text}")
     } else {
         format!("{text}{gap}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::sample::{hostile, sample};
+    use crate::{Column, Verdict};
+
+    fn at(columns: usize, palette: Palette, detail: Detail) -> Options {
+        Options {
+            columns,
+            palette,
+            detail,
+        }
+    }
+
+    #[test]
+    fn a_report_at_eighty_columns() {
+        insta::assert_snapshot!(render(&sample(), at(80, Palette::Plain, Detail::Full)));
+    }
+
+    #[test]
+    fn a_brief_report_shows_what_went_wrong() {
+        insta::assert_snapshot!(render(&sample(), at(60, Palette::Plain, Detail::Brief)));
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal_whatever_it_says() {
+        for document in [sample(), hostile()] {
+            for columns in [0, 40, 57, 80, 200] {
+                for detail in [Detail::Brief, Detail::Full] {
+                    let text = render(&document, at(columns, Palette::Plain, detail));
+                    for line in text.lines() {
+                        assert!(width(line) <= columns.max(40), "{columns} {detail:?}: {line:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_palette_writes_escape_sequences() {
+        let plain = render(&hostile(), at(80, Palette::Plain, Detail::Full));
+        assert!(plain.chars().all(|c| c == '\n' || !c.is_control()), "{plain:?}");
+        let coloured = render(&sample(), at(80, Palette::Colour, Detail::Full));
+        let codes = coloured
+            .split('\u{1b}')
+            .skip(1)
+            .map(|code| code.split('m').next().unwrap());
+        assert!(
+            codes
+                .into_iter()
+                .all(|code| ["[0", "[1", "[2", "[31", "[32", "[33"].contains(&code)),
+            "{coloured:?}"
+        );
+        let mut bare = coloured;
+        for code in ["0", "1", "2", "31", "32", "33"] {
+            bare = bare.replace(&format!("\u{1b}[{code}m"), "");
+        }
+        let trimmed = |text: &str| {
+            text.lines()
+                .map(|line| line.trim_end().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            trimmed(&bare),
+            trimmed(&render(&sample(), at(80, Palette::Plain, Detail::Full)))
+        );
+    }
+
+    #[test]
+    fn the_verdict_is_the_last_line() {
+        for (headline, last) in [
+            ("all hold", "✔ PASSED  all hold"),
+            (&"all hold ".repeat(20), "✔ PASSED"),
+        ] {
+            let text = render(
+                &Document::new("t", Verdict::Passed, headline),
+                at(80, Palette::Plain, Detail::Full),
+            );
+            assert_eq!(text.lines().last(), Some(last));
+            assert!(text.ends_with('\n'));
+        }
+    }
+
+    #[test]
+    fn names_and_numbers_are_squeezed_last() {
+        for (widths, numeric, room, expected) in [
+            ([20, 50, 10], [false, false, true], 60, [20, 30, 10]),
+            ([20, 50, 10], [false, false, true], 40, [16, 14, 10]),
+            ([20, 50, 10], [false, false, true], 20, [5, 5, 10]),
+            ([20, 50, 10], [false, false, true], 9, [2, 2, 5]),
+        ] {
+            let mut widths = widths;
+            squeeze(&mut widths, &numeric, room);
+            assert_eq!(widths, expected, "in {room}");
+        }
+    }
+
+    #[test]
+    fn a_long_table_without_judgement_shows_its_first_rows() {
+        let mut table = Table::new([Column::number("n")]);
+        (0..50).for_each(|n| table.push([Cell::number(n)]));
+        let section = crate::Section::new("s").with(table);
+        let document = Document::new("t", Verdict::Passed, "ok").section(section);
+        let text = render(&document, at(80, Palette::Plain, Detail::Brief));
+        assert!(text.contains("\n  11\n  … and 38 more rows\n"), "{text}");
     }
 }

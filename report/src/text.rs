@@ -126,19 +126,23 @@ pub(crate) fn wrap(text: &str, columns_max: usize) -> Vec<String> {
     let columns_max = columns_max.max(1);
     let mut lines = Vec::new();
     let mut line = String::new();
+    let mut taken = 0;
     for word in text.split_whitespace() {
-        let space = usize::from(!line.is_empty());
-        if width(&line) + space + width(word) > columns_max && !line.is_empty() {
+        if taken > 0 && taken + 1 + width(word) > columns_max {
             lines.push(std::mem::take(&mut line));
+            taken = 0;
         }
-        if !line.is_empty() {
+        if taken > 0 {
             line.push(' ');
+            taken += 1;
         }
         for c in word.chars() {
-            if width(&line) + character_width(c) > columns_max && !line.is_empty() {
+            if taken > 0 && taken + character_width(c) > columns_max {
                 lines.push(std::mem::take(&mut line));
+                taken = 0;
             }
             line.push(c);
+            taken += character_width(c);
         }
     }
     if !line.is_empty() {
@@ -195,6 +199,15 @@ pub(crate) enum Span<'a> {
     Words(&'a str),
     /// Letter for letter.
     Code(&'a str),
+}
+
+impl<'a> Span<'a> {
+    /// What it says, code or not.
+    pub(crate) fn text(self) -> &'a str {
+        match self {
+            Self::Words(text) | Self::Code(text) => text,
+        }
+    }
 }
 
 #[cfg(test)]
