@@ -366,7 +366,7 @@ fn pieces(text: &str) -> Vec<Piece> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::sample::{hostile, sample};
+    use crate::samples::{hostile, sample};
     use crate::{Axis, Column, Verdict};
 
     /// Elements that have no end tag.

@@ -22,6 +22,10 @@ pub mod number;
 pub mod palette;
 mod plot;
 pub mod progress;
+mod ruler;
+#[cfg(test)]
+mod samples;
+mod sparkline;
 pub mod tap;
 pub mod terminal;
 mod text;

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use crate::document::{Bar, Block, Cell, Document, Plot, Table, Tone};
 use crate::number;
-use crate::plot::sparkline;
+use crate::sparkline::sparkline;
 use crate::text::{Lines, Span, cut, cut_lines, spans, visible};
 
 /// What GitHub takes as a job's step summary: 1 MiB.
@@ -355,7 +355,7 @@ fn capital(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::sample::{hostile, sample};
+    use crate::samples::{hostile, sample};
     use crate::{Column, Section, Verdict};
 
     #[test]

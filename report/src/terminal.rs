@@ -3,7 +3,7 @@
 use crate::document::{Bar, Block, Cell, Document, Plot, Table, Tone};
 use crate::number;
 use crate::palette::Palette;
-use crate::plot::sparkline;
+use crate::sparkline::sparkline;
 use crate::text::{Lines, Span, fit, spans, visible, width, wrap};
 
 /// How much is shown.
@@ -57,7 +57,13 @@ pub fn render(document: &Document, options: Options) -> String {
         writer.blank();
         let title = fit(&visible(&section.title, Lines::Flatten), columns).into_owned();
         writer.line(0, &options.palette.strong(&title));
-        for block in &section.blocks {
+        for (at, block) in section.blocks.iter().enumerate() {
+            // Tables and transcripts need air around them, sentences and curves stay together.
+            let airy =
+                |block: &Block| matches!(block, Block::Table(_) | Block::Details { .. } | Block::Code(_));
+            if at > 0 && (airy(block) || airy(&section.blocks[at - 1])) {
+                writer.blank();
+            }
             writer.block(block, 2);
         }
     }
@@ -385,7 +391,7 @@ fn aligned(text: &str, (columns, numeric): (usize, bool)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::sample::{hostile, sample};
+    use crate::samples::{hostile, sample};
     use crate::{Column, Verdict};
 
     fn at(columns: usize, palette: Palette, detail: Detail) -> Options {
