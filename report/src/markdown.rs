@@ -19,8 +19,10 @@ pub const COMMENT_BYTES_MAX: usize = 65_536;
 const CELL_CHARACTERS_MAX: usize = 300;
 /// A longer line of a transcript is a payload; its start is enough.
 const CODE_LINE_CHARACTERS_MAX: usize = 500;
+/// Of a title that is named among what was left out; so all of them fit into [`CLOSING_BYTES`].
+const TITLE_CHARACTERS_MAX: usize = 40;
 /// Kept free for the sentences that say what was left out.
-const CLOSING_BYTES: usize = 1_024;
+const CLOSING_BYTES: usize = 2_048;
 /// Columns of a plot.
 const SPARKLINE_COLUMNS: usize = 60;
 
@@ -99,7 +101,13 @@ fn closing(left_out: &[(&str, usize)], bytes_max: usize) -> String {
     let mut places: Vec<String> = left_out
         .iter()
         .take(NAMED_MAX)
-        .map(|(title, missing)| format!("{} from “{}”", pieces(*missing), inline(&cut(title, 60))))
+        .map(|(title, missing)| {
+            format!(
+                "{} from “{}”",
+                pieces(*missing),
+                inline(&cut(title, TITLE_CHARACTERS_MAX))
+            )
+        })
         .collect();
     let unnamed: usize = left_out.iter().skip(NAMED_MAX).map(|(_, missing)| missing).sum();
     if unnamed > 0 {
@@ -377,6 +385,23 @@ mod tests {
         }
         let cut = render(&sample(), 2_500);
         assert!(cut.contains("rows or blocks from “Conformance”"), "{cut}");
+    }
+
+    #[test]
+    fn all_sections_share_one_limit() {
+        for title in ["Part", crate::samples::HOSTILE] {
+            let document = (0..9).fold(Document::new("t", Verdict::Passed, "ok"), |document, _| {
+                document.section(Section::new(title).text("words ".repeat(4_000)))
+            });
+            let text = render(&document, COMMENT_BYTES_MAX);
+            assert!(text.len() <= COMMENT_BYTES_MAX, "{} bytes", text.len());
+            assert_eq!(text.matches("\n## ").count(), 2, "two of 24 KB each fit into 64");
+            assert!(
+                text.contains("2 rows or blocks from 2 more sections"),
+                "{}",
+                &text[text.len() - 900..]
+            );
+        }
     }
 
     #[test]
