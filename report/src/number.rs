@@ -141,7 +141,8 @@ fn three_digits(value: f64) -> String {
     trimmed(&format!("{value:.digits$}")).to_owned()
 }
 
-fn trimmed(number: &str) -> &str {
+/// Without trailing zeros after the point.
+pub(crate) fn trimmed(number: &str) -> &str {
     if number.contains('.') {
         number.trim_end_matches('0').trim_end_matches('.')
     } else {

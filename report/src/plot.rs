@@ -166,7 +166,11 @@ impl Drawing<'_> {
     fn values(&self, at: usize) -> String {
         let x = self.plot.xs[at];
         let mut values = match self.plot.x.scale {
-            Scale::Quantile => format!("{} %", number::tick(x * 100.0)),
+            Scale::Quantile => {
+                // As many digits as there are nines, so that neighbours in the tail differ.
+                let nines = (1.0 / (1.0 - x)).log10().ceil().clamp(0.0, 12.0) as usize;
+                format!("{} %", number::trimmed(&format!("{:.nines$}", x * 100.0)))
+            }
             Scale::Linear | Scale::Log => format!("{}: {}", self.plot.x.label, number::tick(x)),
         };
         for series in &self.plot.series {
@@ -235,6 +239,21 @@ mod tests {
             "{svg}"
         );
         assert!(svg.contains("<title>x: 1\nc: –</title>"), "{svg}");
+    }
+
+    #[test]
+    fn neighbours_in_the_tail_differ() {
+        let plot = Plot::new(
+            "p",
+            Axis::quantile("q"),
+            Axis::linear("y"),
+            vec![0.5, 0.9999, 0.99993],
+        )
+        .curve("c", [1.0; 3]);
+        let svg = svg(&plot).unwrap();
+        for title in ["<title>50 %\nc: 1</title>", "<title>99.99 %", "<title>99.993 %"] {
+            assert!(svg.contains(title), "{title} in {svg}");
+        }
     }
 
     #[test]
