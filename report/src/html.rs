@@ -14,7 +14,7 @@ use crate::build::unused;
 use crate::document::{Bar, Block, Cell, Document, Plot, Section, Table, Tile, Tone};
 use crate::number;
 use crate::plot::{self, COLOURS};
-use crate::text::{Lines, Span, cut, cut_lines, slug, spans, visible};
+use crate::text::{Lines, PARAGRAPH_CHARACTERS_MAX, Span, cut, cut_lines, slug, spans, visible};
 
 /// The page could not be made: a template and this module disagree.
 #[derive(Debug, thiserror::Error)]
@@ -206,7 +206,7 @@ impl Page {
         for block in blocks {
             let view = match block {
                 Block::Text(text) => View::Text {
-                    words: pieces(&visible(text, Lines::Flatten)),
+                    words: pieces(&cut(&visible(text, Lines::Flatten), PARAGRAPH_CHARACTERS_MAX)),
                 },
                 Block::Code(code) => View::Code {
                     code: cut_lines(&visible(code, Lines::Keep), CODE_LINE_CHARACTERS_MAX).into_owned(),
@@ -472,6 +472,11 @@ mod tests {
         assert!(html.contains("{{ 7*7 }}"), "text is not a template");
         assert!(html.chars().all(|c| "\n\t".contains(c) || !c.is_control()));
         assert!(!html.contains('\u{202e}'));
+        let longest = html.split('<').map(str::len).max();
+        assert!(
+            longest < Some(20_000),
+            "a payload of 100,000 characters is not for reading: {longest:?}"
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use crate::document::{Bar, Block, Cell, Document, Plot, Table, Tone};
 use crate::number;
 use crate::sparkline::sparkline;
-use crate::text::{Lines, Span, cut, cut_lines, spans, visible};
+use crate::text::{Lines, PARAGRAPH_CHARACTERS_MAX, Span, cut, cut_lines, spans, visible};
 
 /// What GitHub takes as a job's step summary: 1 MiB.
 pub const STEP_SUMMARY_BYTES_MAX: usize = 1_048_576;
@@ -275,7 +275,7 @@ fn inline(text: &str) -> String {
 
 /// A line of its own, whose start could begin a list, a rule or a heading: a zero-width space keeps it from doing so.
 fn paragraph(text: &str) -> String {
-    let line = inline_whole(text);
+    let line = inline_whole(&cut(text, PARAGRAPH_CHARACTERS_MAX));
     let digits = line.trim_start_matches(|c: char| c.is_ascii_digit());
     let numbered = digits.len() < line.len() && digits.starts_with(['.', ')']);
     if numbered || line.starts_with(['-', '+', '=']) {
@@ -391,7 +391,7 @@ mod tests {
     fn all_sections_share_one_limit() {
         for title in ["Part", crate::samples::HOSTILE] {
             let document = (0..9).fold(Document::new("t", Verdict::Passed, "ok"), |document, _| {
-                document.section(Section::new(title).text("words ".repeat(4_000)))
+                document.section(Section::new(title).code("words\n".repeat(4_000)))
             });
             let text = render(&document, COMMENT_BYTES_MAX);
             assert!(text.len() <= COMMENT_BYTES_MAX, "{} bytes", text.len());

@@ -4,7 +4,7 @@ use crate::document::{Bar, Block, Cell, Document, Plot, Table, Tone};
 use crate::number;
 use crate::palette::Palette;
 use crate::sparkline::sparkline;
-use crate::text::{Lines, Span, fit, spans, visible, width, wrap};
+use crate::text::{Lines, PARAGRAPH_CHARACTERS_MAX, Span, cut, fit, spans, visible, width, wrap};
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,7 +161,7 @@ impl Writer {
     fn block(&mut self, block: &Block, indent: usize) {
         match block {
             Block::Text(text) => {
-                for line in wrap(&flat(text), self.columns - indent) {
+                for line in wrap(&cut(&flat(text), PARAGRAPH_CHARACTERS_MAX), self.columns - indent) {
                     self.line(indent, &line);
                 }
             }
@@ -319,6 +319,7 @@ impl Writer {
         let tone = document.verdict.tone();
         let start = format!("{} {}", tone.sign(), document.verdict.word().to_uppercase());
         let headline = flat(&document.headline);
+        let headline = cut(&headline, PARAGRAPH_CHARACTERS_MAX);
         let mut lines = wrap(&headline, self.columns - width(&start) - 2).into_iter();
         let first = lines.next().unwrap_or_default();
         // One line where it fits; where it does not, the rest goes before it, so that the verdict stays the last line.

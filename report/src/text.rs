@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+/// A paragraph longer than this is a payload; its start is enough.
+pub(crate) const PARAGRAPH_CHARACTERS_MAX: usize = 2_000;
+
 /// What becomes of line breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lines {
@@ -12,8 +15,8 @@ pub(crate) enum Lines {
     Flatten,
 }
 
-/// `text` with every character that could act instead of being seen made visible: control characters as their
-/// pictures (`␛`), other invisible ones (bidirectional overrides, the byte order mark, line separators) by number.
+/// `text` with every character that could act instead of being seen shown by its number, `⟨U+001B⟩`: control characters,
+/// bidirectional overrides, the byte order mark, line separators and other invisible ones.
 pub(crate) fn visible(text: &str, lines: Lines) -> Cow<'_, str> {
     if !text.chars().any(|c| acts(c, lines)) {
         return Cow::Borrowed(text);
@@ -25,12 +28,6 @@ pub(crate) fn visible(text: &str, lines: Lines) -> Cow<'_, str> {
             '\r' if lines == Lines::Keep && characters.peek() == Some(&'\n') => {}
             '\r' | '\n' | '\t' if lines == Lines::Flatten => shown.push(' '),
             _ if !acts(c, lines) => shown.push(c),
-            '\u{7f}' => shown.push('␡'),
-            '\0'..='\u{1f}' => {
-                shown.push(
-                    char::from_u32(0x2400 + u32::from(c)).expect("0x2400 to 0x241f are control pictures"),
-                );
-            }
             _ => write!(shown, "⟨U+{:04X}⟩", u32::from(c)).expect("writing to a string does not fail"),
         }
     }
@@ -218,11 +215,11 @@ mod tests {
     fn what_could_act_is_shown_instead() {
         for (text, lines, expected) in [
             ("plain é 漢", Lines::Flatten, "plain é 漢"),
-            ("\u{1b}[31mred\u{7}", Lines::Flatten, "␛[31mred␇"),
+            ("\u{1b}[31mred\u{7}", Lines::Flatten, "⟨U+001B⟩[31mred⟨U+0007⟩"),
             ("a\r\nb\tc", Lines::Keep, "a\nb\tc"),
             ("a\r\nb\tc", Lines::Flatten, "a  b c"),
-            ("a\rb", Lines::Keep, "a␍b"),
-            ("nul\0del\u{7f}", Lines::Keep, "nul␀del␡"),
+            ("a\rb", Lines::Keep, "a⟨U+000D⟩b"),
+            ("nul\0del\u{7f}", Lines::Keep, "nul⟨U+0000⟩del⟨U+007F⟩"),
             (
                 "evil\u{202e}txt.exe\u{85}",
                 Lines::Keep,
