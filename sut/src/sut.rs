@@ -1,0 +1,496 @@
+//! A system under test that runs: reached by HTTP, made to emit and to fail, stopped and started again.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Method, header};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, timeout};
+use touchstone_protocol::Dialect;
+use touchstone_scenarios::template::Template;
+
+use crate::file::FileCall;
+use crate::http::{CallError, HttpRequest, HttpResponse, send};
+use crate::log::Log;
+use crate::metrics::Metrics;
+use crate::process::{Launch, Process, Signal, StartError, Tie};
+use crate::target::{self, BuiltIn, Origin, Ready, SPAWN_DEADLINE, Target};
+
+/// Time between two looks at whether a spawned server is ready. There is no event to await: it is another process.
+const READY_POLL: Duration = Duration::from_millis(20);
+
+/// A system under test that runs.
+///
+/// Dropping it ends what was started; [`Sut::shut_down`] lets it stop gracefully first.
+#[derive(Debug)]
+pub struct Sut {
+    target: Target,
+    /// `HOST:PORT` of each node; fixed over restarts.
+    addresses: Vec<String>,
+    /// Of a spawned server, while it runs. Only one step at a time starts or stops it.
+    process: Mutex<Option<Process>>,
+    log: Arc<Log>,
+    /// What the built-in server was told; made up for this run.
+    credentials: Option<Credentials>,
+}
+
+/// The secrets of a built-in server. They travel through its stdin and are never shown.
+struct Credentials {
+    secret: String,
+    admin_key: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credentials(…)")
+    }
+}
+
+impl Sut {
+    /// Starts the target where it is ours to start, and awaits that it accepts connections.
+    ///
+    /// # Errors
+    /// It could not be started, was not ready in time, or nothing answers where it should run.
+    pub async fn start(target: Target) -> Result<Self, StartError> {
+        let log = Arc::new(Log::default());
+        let (addresses, process, credentials) = match &target.origin {
+            Origin::Running { addresses } => {
+                for address in addresses {
+                    reach(address).await?;
+                }
+                (addresses.clone(), None, None)
+            }
+            Origin::Spawned { addresses, .. } => {
+                let port = free_port()?.to_string();
+                let addresses: Vec<_> = addresses
+                    .iter()
+                    .map(|address| address.replace("${port}", &port))
+                    .collect();
+                let process = start_foreign(&target.origin, &addresses, &log).await?;
+                (addresses, Some(process), None)
+            }
+            Origin::BuiltIn(built_in) => {
+                let credentials = Credentials {
+                    secret: random_key()?,
+                    admin_key: random_key()?,
+                };
+                let (process, address) = start_built_in(built_in, "127.0.0.1:0", &credentials, &log).await?;
+                (vec![address], Some(process), Some(credentials))
+            }
+        };
+        Ok(Self {
+            target,
+            addresses,
+            process: Mutex::new(process),
+            log,
+            credentials,
+        })
+    }
+
+    /// What is known of it.
+    #[must_use]
+    pub const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// `HOST:PORT` of each node. Never empty.
+    #[must_use]
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
+    /// What it writes to its outputs, over all its lives.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Texts that must never appear in a report.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<&str> {
+        self.credentials
+            .iter()
+            .flat_map(|credentials| [credentials.secret.as_str(), &credentials.admin_key])
+            .collect()
+    }
+
+    /// The pid of the server we started, while it runs.
+    pub async fn pid(&self) -> Option<u32> {
+        self.process.lock().await.as_ref().and_then(Process::id)
+    }
+
+    /// Sends a request to the first node, with the target's own headers.
+    ///
+    /// # Errors
+    /// There was no whole answer in time. A status of any kind is an answer.
+    pub async fn http(&self, mut request: HttpRequest) -> Result<HttpResponse, CallError> {
+        for (name, value) in &self.target.headers {
+            request.headers.entry(name).or_insert_with(|| value.clone());
+        }
+        send(&self.addresses[0], request).await
+    }
+
+    /// Its metrics now.
+    ///
+    /// # Errors
+    /// It does not answer, or not with 200.
+    pub async fn metrics(&self) -> Result<Metrics, CallError> {
+        let response = self.http(HttpRequest::new(Method::GET, "/metrics")).await?;
+        succeeded("GET /metrics", &response)?;
+        Ok(Metrics::parse(&String::from_utf8_lossy(&response.body)))
+    }
+
+    /// Makes the server emit a message of its own, by the way the target names.
+    ///
+    /// # Errors
+    /// The target names no way for this audience, or it failed.
+    pub async fn inject(
+        &self,
+        dialect: Dialect,
+        to: &Value,
+        kind: &str,
+        data: &Value,
+    ) -> Result<(), CallError> {
+        let audience = match to {
+            Value::String(all) if all == "all" => "all",
+            Value::Array(_) => "users",
+            _ => "user",
+        };
+        let key = format!("inject.{}.{audience}", dialect.name());
+        let call = self
+            .target
+            .inject
+            .get(dialect.name())
+            .and_then(|ways| ways.get(audience));
+        let call = call.ok_or_else(|| CallError::Target(format!("the target file says no `{key}`")))?;
+        let variables = [("to", to.clone()), ("type", kind.into()), ("data", data.clone())];
+        self.call(&key, call, Some(dialect), &variables).await
+    }
+
+    /// Makes the server's store fail for a time; no time at all ends a failure.
+    ///
+    /// # Errors
+    /// The target names no way, or it failed.
+    pub async fn break_store(&self, mode: &str, lasting: Duration) -> Result<(), CallError> {
+        let variables = [
+            ("mode", mode.into()),
+            ("for", format!("{}ms", lasting.as_millis()).into()),
+            ("seconds", lasting.as_secs_f64().into()),
+        ];
+        self.fault("store", &variables).await
+    }
+
+    /// Makes the next `times` calls of a handler fail.
+    ///
+    /// # Errors
+    /// The target names no way, or it failed.
+    pub async fn break_handler(&self, times: u32) -> Result<(), CallError> {
+        self.fault("handler", &[("times", times.into())]).await
+    }
+
+    async fn fault(&self, kind: &str, variables: &[(&str, Value)]) -> Result<(), CallError> {
+        let key = format!("faults.{kind}");
+        let call = self.target.faults.get(kind);
+        let call = call.ok_or_else(|| CallError::Target(format!("the target file says no `{key}`")))?;
+        self.call(&key, call, None, variables).await
+    }
+
+    async fn call(
+        &self,
+        key: &str,
+        call: &FileCall,
+        dialect: Option<Dialect>,
+        variables: &[(&str, Value)],
+    ) -> Result<(), CallError> {
+        let fill = |value: &Value| {
+            let template = Template::new(value.clone());
+            let known = |name: &str| {
+                variables
+                    .iter()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, value)| value.clone())
+            };
+            template
+                .resolve(&known)
+                .map_err(|error| CallError::Target(format!("`{key}`: {error}")))
+        };
+        let (method, path) = match (&call.post, &call.put, call.command.as_slice()) {
+            (Some(path), None, []) => (Method::POST, path),
+            (None, Some(path), []) => (Method::PUT, path),
+            (None, None, [_, ..]) => {
+                let words: Result<Vec<_>, _> = call
+                    .command
+                    .iter()
+                    .map(|word| fill(&word.as_str().into()))
+                    .collect();
+                return run_command(&words?.iter().map(text_of).collect::<Vec<_>>()).await;
+            }
+            _ => {
+                return Err(CallError::Target(format!(
+                    "`{key}` needs exactly one of post, put and command"
+                )));
+            }
+        };
+        let path = text_of(&fill(&path.as_str().into())?);
+        let path = dialect.map_or_else(|| path.clone(), |dialect| self.target.http_path(dialect, &path));
+        let mut request = HttpRequest::new(method, path);
+        if !call.json.is_null() {
+            request = request.json(&fill(&call.json)?);
+        }
+        let headers = target::headers(&format!("{key}.headers"), &call.headers);
+        request
+            .headers
+            .extend(headers.map_err(|error| CallError::Target(error.to_string()))?);
+        if let Some(credentials) = &self.credentials {
+            request
+                .headers
+                .insert(header::AUTHORIZATION, bearer(&credentials.admin_key));
+        }
+        let response = self.http(request).await?;
+        succeeded(key, &response)
+    }
+
+    /// Sends the server that we started a signal.
+    ///
+    /// # Errors
+    /// It does not run, or is not ours.
+    pub async fn signal(&self, signal: Signal) -> Result<(), CallError> {
+        let process = self.process.lock().await;
+        let process = process
+            .as_ref()
+            .ok_or_else(|| CallError::Target("the server does not run, or is not ours".into()))?;
+        process.signal(signal);
+        Ok(())
+    }
+
+    /// Awaits the end of the server that we started; `None` if it still runs after `within`.
+    ///
+    /// # Errors
+    /// It is not ours, or was never started.
+    pub async fn wait_exit(&self, within: Duration) -> Result<Option<ExitStatus>, CallError> {
+        let mut process = self.process.lock().await;
+        let process = process
+            .as_mut()
+            .ok_or_else(|| CallError::Target("the server does not run, or is not ours".into()))?;
+        process
+            .wait(within)
+            .await
+            .map_err(|error| CallError::Target(format!("the server cannot be waited for: {error}")))
+    }
+
+    /// Whether the server that we started runs. True for one that is not ours.
+    pub async fn is_running(&self) -> bool {
+        match (self.process.lock().await.as_mut(), self.target.is_spawned()) {
+            // What the system cannot tell will show in the next step.
+            (Some(process), _) => !matches!(process.ended(), Ok(Some(_))),
+            (None, spawned) => !spawned,
+        }
+    }
+
+    /// Starts the server again on the port it had, after ending what may still run of it.
+    ///
+    /// # Errors
+    /// It is not ours, or did not become ready.
+    pub async fn restart(&self) -> Result<(), StartError> {
+        let mut process = self.process.lock().await;
+        if let Some(mut old) = process.take() {
+            old.signal(Signal::Kill);
+            // Reaped, so that its port is free; one that cannot be waited for shows when the port is not.
+            let _ = old.wait(SPAWN_DEADLINE).await;
+        }
+        *process = Some(match (&self.target.origin, &self.credentials) {
+            (Origin::BuiltIn(built_in), Some(credentials)) => {
+                start_built_in(built_in, &self.addresses[0], credentials, &self.log)
+                    .await?
+                    .0
+            }
+            (Origin::Spawned { .. }, _) => {
+                start_foreign(&self.target.origin, &self.addresses, &self.log).await?
+            }
+            _ => return Err(StartError::Target("the server is not ours to start".into())),
+        });
+        Ok(())
+    }
+
+    /// Lets the server that we started stop gracefully, and ends it if it does not.
+    pub async fn shut_down(self) {
+        if let Some(process) = self.process.into_inner() {
+            process.stop(SPAWN_DEADLINE).await;
+        }
+    }
+}
+
+async fn start_built_in(
+    built_in: &BuiltIn,
+    listen: &str,
+    credentials: &Credentials,
+    log: &Arc<Log>,
+) -> Result<(Process, String), StartError> {
+    let tie = [
+        "serve",
+        "--supervised",
+        "--listen",
+        listen,
+        "--log-format",
+        "json",
+    ];
+    let greeting = serde_json::json!({"secret": credentials.secret, "admin_key": credentials.admin_key});
+    let executable = built_in.executable.to_string_lossy().into_owned();
+    let launch = Launch {
+        command: std::iter::once(executable)
+            .chain(tie.iter().map(|flag| (*flag).to_owned()))
+            .chain(built_in.flags.iter().cloned())
+            .collect(),
+        env: [].into(),
+        tie: Tie::Pipe {
+            greeting: greeting.to_string(),
+        },
+        deadline: SPAWN_DEADLINE,
+    };
+    let (process, ready) = Process::start(&launch, log).await?;
+    let ready: Value = serde_json::from_str(&ready.unwrap_or_default()).unwrap_or_default();
+    match ready.pointer("/ready/http").and_then(Value::as_str) {
+        Some(address) => Ok((process, address.to_owned())),
+        None => Err(process.not_ready(SPAWN_DEADLINE, "a ready line with its address", log)),
+    }
+}
+
+async fn start_foreign(origin: &Origin, addresses: &[String], log: &Arc<Log>) -> Result<Process, StartError> {
+    let Origin::Spawned {
+        command,
+        env,
+        ready,
+        deadline,
+        ..
+    } = origin
+    else {
+        return Err(StartError::Target("the server is not ours to start".into()));
+    };
+    let port = addresses[0].rsplit_once(':').map_or("", |(_, port)| port);
+    let mut env = env.clone();
+    env.insert("PORT".into(), port.to_owned());
+    let launch = Launch {
+        command: command.iter().map(|word| word.replace("${port}", port)).collect(),
+        env: env
+            .into_iter()
+            .map(|(name, text)| (name, text.replace("${port}", port)))
+            .collect(),
+        tie: Tie::Group,
+        deadline: *deadline,
+    };
+    let (mut process, _) = Process::start(&launch, log).await?;
+    let until = Instant::now() + *deadline;
+    loop {
+        if !matches!(process.ended(), Ok(None)) {
+            return Err(process.ended_early(*deadline, log).await);
+        }
+        if is_ready(ready, &addresses[0]).await {
+            return Ok(process);
+        }
+        if Instant::now() >= until {
+            let waiting_for = match ready {
+                Ready::Tcp => format!("it does not accept TCP at {}", addresses[0]),
+                Ready::Http(path) => format!("http://{}{path} does not answer 2xx", addresses[0]),
+            };
+            return Err(process.not_ready(*deadline, &waiting_for, log));
+        }
+        sleep(READY_POLL).await;
+    }
+}
+
+async fn is_ready(ready: &Ready, address: &str) -> bool {
+    match ready {
+        Ready::Tcp => TcpStream::connect(address).await.is_ok(),
+        Ready::Http(path) => send(address, HttpRequest::new(Method::GET, path))
+            .await
+            .is_ok_and(|response| response.status.is_success()),
+    }
+}
+
+async fn reach(address: &str) -> Result<(), StartError> {
+    let unreachable = |reason: String| StartError::Unreachable {
+        address: address.to_owned(),
+        reason,
+    };
+    match timeout(SPAWN_DEADLINE, TcpStream::connect(address)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(unreachable(error.to_string())),
+        Err(_) => Err(unreachable(format!("no connection within {SPAWN_DEADLINE:?}"))),
+    }
+}
+
+/// A port that was free a moment ago: a foreign server must be told one before it can bind it.
+fn free_port() -> Result<u16, StartError> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(|error| StartError::Target(format!("no free port on 127.0.0.1: {error}")))
+}
+
+async fn run_command(words: &[String]) -> Result<(), CallError> {
+    let failed = |reason: String| CallError::Command {
+        program: words[0].clone(),
+        reason,
+    };
+    let mut command = Command::new(&words[0]);
+    command
+        .args(&words[1..])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let output = timeout(SPAWN_DEADLINE, command.output())
+        .await
+        .map_err(|_| failed(format!("not done within {SPAWN_DEADLINE:?}")))?
+        .map_err(|error| failed(error.to_string()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(failed(format!(
+        "{}: {}",
+        output.status,
+        beginning_of(&output.stderr)
+    )))
+}
+
+fn succeeded(what: &str, response: &HttpResponse) -> Result<(), CallError> {
+    if response.status.is_success() {
+        return Ok(());
+    }
+    Err(CallError::Refused {
+        what: what.to_owned(),
+        status: response.status,
+        body: beginning_of(&response.body),
+    })
+}
+
+/// Enough of an error's text to act on.
+fn beginning_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(300)])
+        .trim()
+        .to_owned()
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn bearer(key: &str) -> HeaderValue {
+    let mut value =
+        HeaderValue::try_from(format!("Bearer {key}")).expect("a made-up key is letters and digits");
+    value.set_sensitive(true);
+    value
+}
+
+/// A secret for one run: 256 bits from the system, in hex.
+fn random_key() -> Result<String, StartError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| StartError::Target(format!("no randomness for a secret: {error}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

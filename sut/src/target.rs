@@ -1,0 +1,549 @@
+//! A system under test as it is described: the target file with its defaults put in, or the built-in server.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use touchstone_protocol::{Dialect, defaults, echo, routes};
+use touchstone_scenarios::diag::Diag;
+use touchstone_scenarios::source::Source;
+use touchstone_scenarios::yaml;
+
+use crate::file::{FileCall, FilePaths, FileReady, FileSignal, FileText, TargetFile};
+use crate::process::Signal;
+
+/// How long a spawned server may take to be ready, and to stop, unless the target file says otherwise.
+pub const SPAWN_DEADLINE: Duration = Duration::from_secs(20);
+
+/// What is known of a system under test.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// How reports name it: the file, the URL, the command or `built-in`.
+    pub name: String,
+    /// What it speaks, in order; the first is the one on which `rfc6455` is run.
+    pub dialects: Vec<Dialect>,
+    /// How it comes to run.
+    pub origin: Origin,
+    pub(crate) paths: BTreeMap<Dialect, FilePaths>,
+    pub(crate) timings: BTreeMap<String, Duration>,
+    pub(crate) limits: BTreeMap<String, u64>,
+    pub(crate) capabilities: BTreeMap<String, bool>,
+    pub(crate) inject: BTreeMap<String, BTreeMap<String, FileCall>>,
+    pub(crate) faults: BTreeMap<String, FileCall>,
+    /// Sent with every request and handshake.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// How a system under test comes to run.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// It runs already, at these hosts and ports.
+    Running {
+        /// `HOST:PORT` of each node.
+        addresses: Vec<String>,
+    },
+    /// We start it.
+    Spawned {
+        /// The program and its arguments; `${port}` is the port.
+        command: Vec<String>,
+        /// Added to its environment, beside `PORT`.
+        env: BTreeMap<String, String>,
+        /// `HOST:${port}` of each node.
+        addresses: Vec<String>,
+        /// How it shows that it is ready.
+        ready: Ready,
+        /// What asks it to stop.
+        stop: Signal,
+        /// How long it may take to be ready, and to stop.
+        deadline: Duration,
+    },
+    /// The built-in server, a process of its own made from this program.
+    BuiltIn(BuiltIn),
+}
+
+/// The built-in server as a system under test.
+#[derive(Debug, Clone)]
+pub struct BuiltIn {
+    /// This program.
+    pub executable: PathBuf,
+    /// Flags of `serve`, beyond those that tie it to us.
+    pub flags: Vec<String>,
+}
+
+/// How a spawned server shows that it is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ready {
+    /// It accepts TCP.
+    Tcp,
+    /// This path answers 2xx.
+    Http(String),
+}
+
+/// A target that cannot be used as it is given.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// The file is not there, or may not be read.
+    #[error("could not read the target file {path}: {reason}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// The file is not a target file.
+    #[error("{}", .0.message)]
+    Invalid(Box<Diag>),
+    /// A value in it cannot be used; the message names the key.
+    #[error("{0}")]
+    Value(String),
+}
+
+impl Target {
+    /// The built-in server with the timings the suite runs it at. `flags` go to `serve`.
+    #[must_use]
+    pub fn built_in(built_in: BuiltIn, timings: &[(&str, Duration)]) -> Self {
+        let broadcast = FileCall {
+            post: Some("/chat/api/broadcast/".into()),
+            json: serde_json::json!("${data}"),
+            ..FileCall::default()
+        };
+        let fault = |json| FileCall {
+            post: Some("/admin/faults".into()),
+            json,
+            ..FileCall::default()
+        };
+        let mut target = Self::at("built-in", Dialect::ALL.to_vec(), Origin::BuiltIn(built_in));
+        target
+            .timings
+            .extend(timings.iter().map(|(name, value)| ((*name).to_owned(), *value)));
+        target.limits = BTreeMap::from([
+            ("message_bytes".into(), defaults::MESSAGE_BYTES_MAX as u64),
+            ("handshake_bytes".into(), defaults::HANDSHAKE_BYTES_MAX as u64),
+            ("session_id_chars".into(), echo::SESSION_ID_CHARS_MAX as u64),
+        ]);
+        target.inject = BTreeMap::from([("echo".into(), BTreeMap::from([("all".into(), broadcast)]))]);
+        target.faults = BTreeMap::from([
+            (
+                "store".into(),
+                fault(serde_json::json!({"store": "${mode}", "for": "${for}"})),
+            ),
+            (
+                "handler".into(),
+                fault(serde_json::json!({"handler": "panic", "times": "${times}"})),
+            ),
+        ]);
+        target
+    }
+
+    /// A server that runs already, by its URL alone: `ws://HOST:PORT`.
+    ///
+    /// # Errors
+    /// The URL is none, or not `ws://`.
+    pub fn from_url(url: &str, dialects: &[Dialect]) -> Result<Self, TargetError> {
+        let addresses = vec![address_of(url)?];
+        Ok(Self::at(
+            url,
+            or_all(dialects.to_vec()),
+            Origin::Running { addresses },
+        ))
+    }
+
+    /// A server that is started by this command, split as a shell splits words. It gets its port as `PORT` and in
+    /// place of `${port}`, and is ready when it accepts TCP.
+    ///
+    /// # Errors
+    /// The command cannot be split, or is empty.
+    pub fn from_command(command: &str, dialects: &[Dialect]) -> Result<Self, TargetError> {
+        let words = shlex::split(command)
+            .filter(|words| !words.is_empty())
+            .ok_or_else(|| TargetError::Value(format!("`{command}` is no command: check its quotes")))?;
+        let origin = Origin::Spawned {
+            command: words,
+            env: BTreeMap::new(),
+            addresses: vec!["127.0.0.1:${port}".into()],
+            ready: Ready::Tcp,
+            stop: Signal::Term,
+            deadline: SPAWN_DEADLINE,
+        };
+        Ok(Self::at(command, or_all(dialects.to_vec()), origin))
+    }
+
+    /// Reads a target file.
+    ///
+    /// # Errors
+    /// It cannot be read, is no target file (the diagnostic has the place), or a value in it cannot be used.
+    pub fn from_file(path: &str) -> Result<Self, TargetError> {
+        let text = std::fs::read_to_string(path).map_err(|error| TargetError::Unreadable {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+        let source = Arc::new(Source {
+            path: path.to_owned(),
+            text,
+        });
+        let file: TargetFile =
+            yaml::from_str(&source).map_err(|diag| TargetError::Invalid(Box::new(diag)))?;
+        Self::from_parsed(path, file)
+    }
+
+    fn from_parsed(name: &str, file: TargetFile) -> Result<Self, TargetError> {
+        let dialects = file
+            .dialects
+            .iter()
+            .map(|name| dialect_named("dialects", name))
+            .collect::<Result<Vec<_>, _>>()?;
+        if file.urls.is_empty() {
+            return Err(TargetError::Value(
+                "`urls` is empty: write for example [\"ws://127.0.0.1:8080\"]".into(),
+            ));
+        }
+        let addresses = file
+            .urls
+            .iter()
+            .map(|url| address_of(url))
+            .collect::<Result<Vec<_>, _>>()?;
+        let origin = match file.spawn {
+            None => Origin::Running { addresses },
+            Some(spawn) if spawn.command.is_empty() => {
+                return Err(TargetError::Value(
+                    "`spawn.command` is empty: name the program to start".into(),
+                ));
+            }
+            Some(spawn) => Origin::Spawned {
+                command: spawn.command,
+                env: texts("spawn.env", spawn.env)?.into_iter().collect(),
+                addresses,
+                ready: match spawn.ready {
+                    FileReady::Tcp => Ready::Tcp,
+                    FileReady::Http(path) => Ready::Http(path),
+                },
+                stop: match spawn.stop {
+                    FileSignal::Term => Signal::Term,
+                    FileSignal::Int => Signal::Int,
+                },
+                deadline: spawn.deadline.map_or(SPAWN_DEADLINE, |deadline| deadline.0),
+            },
+        };
+        let mut target = Self::at(name, or_all(dialects), origin);
+        for (dialect, paths) in file.paths {
+            target.paths.insert(dialect_named("paths", &dialect)?, paths);
+        }
+        target
+            .timings
+            .extend(file.timings.into_iter().map(|(name, value)| (name, value.0)));
+        target.limits = file.limits;
+        target.capabilities = file.capabilities;
+        target.inject = file.inject;
+        target.faults = file.faults;
+        target.headers = headers("headers", &file.headers)?;
+        Ok(target)
+    }
+
+    fn at(name: &str, dialects: Vec<Dialect>, origin: Origin) -> Self {
+        let timings = [
+            ("echo.heartbeat.interval", echo::HEARTBEAT_INTERVAL),
+            ("echo.session.ttl", echo::SESSION_TTL),
+            ("echo.store.deadline", echo::STORE_DEADLINE),
+            ("server.grace", defaults::GRACE_PERIOD),
+            ("server.handshake.deadline", defaults::HANDSHAKE_DEADLINE),
+            ("server.close.deadline", defaults::CLOSE_DEADLINE),
+        ];
+        Self {
+            name: name.to_owned(),
+            dialects,
+            origin,
+            paths: BTreeMap::new(),
+            timings: timings
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), *value))
+                .collect(),
+            limits: BTreeMap::new(),
+            capabilities: BTreeMap::new(),
+            inject: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// How the server is set: `echo.heartbeat.interval`.
+    #[must_use]
+    pub fn timing(&self, name: &str) -> Option<Duration> {
+        self.timings.get(name).copied()
+    }
+
+    /// A limit the server says it has: `message_bytes`.
+    #[must_use]
+    pub fn limit(&self, name: &str) -> Option<u64> {
+        self.limits.get(name).copied()
+    }
+
+    /// Whether we start the server, and can stop it.
+    #[must_use]
+    pub const fn is_spawned(&self) -> bool {
+        !matches!(self.origin, Origin::Running { .. })
+    }
+
+    /// Whether what a scenario `requires:` is there. A key is a path in the target file (`spawn`, `faults.store`,
+    /// `inject.echo.all`, `limits.message_bytes`), `log` (which a spawned server has), or a capability.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        if let Some(known) = self.capabilities.get(key) {
+            return *known;
+        }
+        match key.split('.').collect::<Vec<_>>().as_slice() {
+            ["spawn" | "log" | "restart"] => self.is_spawned(),
+            ["metrics"] => true,
+            ["faults", kind] => self.faults.contains_key(*kind),
+            ["inject", dialect, audience] => self
+                .inject
+                .get(*dialect)
+                .is_some_and(|ways| ways.contains_key(*audience)),
+            ["limits", name] => self.limits.contains_key(*name),
+            ["timings", name @ ..] => self.timings.contains_key(&name.join(".")),
+            _ => false,
+        }
+    }
+
+    /// Path of the dialect's WebSocket on this server.
+    #[must_use]
+    pub fn websocket_path(&self, dialect: Dialect) -> &str {
+        self.paths
+            .get(&dialect)
+            .and_then(|paths| paths.ws.as_deref())
+            .unwrap_or(routes::websocket(dialect))
+    }
+
+    /// A documented HTTP path of the dialect, as it is on this server. One outside the dialect's root stays as it is.
+    #[must_use]
+    pub fn http_path(&self, dialect: Dialect, documented: &str) -> String {
+        let root = routes::http_root(dialect);
+        match (
+            documented.strip_prefix(root),
+            self.paths.get(&dialect).and_then(|paths| paths.http.as_deref()),
+        ) {
+            (Some(rest), Some(moved)) => format!("{}{rest}", moved.trim_end_matches('/')),
+            _ => documented.to_owned(),
+        }
+    }
+}
+
+fn or_all(dialects: Vec<Dialect>) -> Vec<Dialect> {
+    if dialects.is_empty() {
+        Dialect::ALL.to_vec()
+    } else {
+        dialects
+    }
+}
+
+fn dialect_named(key: &str, name: &str) -> Result<Dialect, TargetError> {
+    name.parse()
+        .map_err(|error| TargetError::Value(format!("`{key}`: {error}")))
+}
+
+/// `HOST:PORT` of a `ws://` URL. A path is refused: where a dialect is belongs to `paths`.
+fn address_of(url: &str) -> Result<String, TargetError> {
+    let refused = |why: &str| TargetError::Value(format!("`{url}` {why}"));
+    let rest = match url.split_once("://") {
+        Some(("ws", rest)) => rest,
+        Some(("wss", _)) => return Err(refused("needs TLS, which this version does not speak; use ws://")),
+        _ => {
+            return Err(refused(
+                "is no WebSocket URL; write for example ws://127.0.0.1:8080",
+            ));
+        }
+    };
+    let address = rest.trim_end_matches('/');
+    if address.contains('/') {
+        return Err(refused(
+            "has a path; leave it out, and say in `paths` of a target file where a dialect is",
+        ));
+    }
+    let port = address.rsplit_once(':').map(|(_, port)| port);
+    match port {
+        Some("${port}") => Ok(address.to_owned()),
+        Some(port) if port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(address.to_owned()),
+        _ if !address.is_empty() && !address.contains(':') => Ok(format!("{address}:80")),
+        _ => Err(refused(
+            "has no usable port; write for example ws://127.0.0.1:8080",
+        )),
+    }
+}
+
+/// The texts of a map, environment variables looked up.
+pub(crate) fn texts(
+    key: &str,
+    values: BTreeMap<String, FileText>,
+) -> Result<Vec<(String, String)>, TargetError> {
+    let look_up = |(name, text): (String, FileText)| match text {
+        FileText::Literal(text) => Ok((name, text)),
+        FileText::Env(variable) => std::env::var(&variable)
+            .map(|text| (name.clone(), text))
+            .map_err(|_| {
+                TargetError::Value(format!(
+                    "`{key}.{name}`: the environment variable {variable} is not set"
+                ))
+            }),
+    };
+    values.into_iter().map(look_up).collect()
+}
+
+/// Headers of a map, environment variables looked up.
+pub(crate) fn headers(
+    key: &str,
+    values: &BTreeMap<String, FileText>,
+) -> Result<Vec<(HeaderName, HeaderValue)>, TargetError> {
+    let read = |(name, text): (String, String)| {
+        let header = HeaderName::try_from(&name)
+            .ok()
+            .zip(HeaderValue::try_from(text).ok());
+        header.ok_or_else(|| TargetError::Value(format!("`{key}.{name}` is no HTTP header")))
+    };
+    texts(key, values.clone())?.into_iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_taken_from_a_url() {
+        let rows = [
+            ("ws://127.0.0.1:8080", "127.0.0.1:8080"),
+            ("ws://[::1]:8080/", "[::1]:8080"),
+            ("ws://chat.test", "chat.test:80"),
+            ("ws://127.0.0.1:${port}", "127.0.0.1:${port}"),
+        ];
+        for (url, address) in rows {
+            assert_eq!(address_of(url).unwrap(), address);
+        }
+    }
+
+    #[test]
+    fn a_url_that_cannot_be_used_is_refused_with_what_to_write() {
+        let rows = [
+            ("http://x:1", "is no WebSocket URL"),
+            ("127.0.0.1:80", "is no WebSocket URL"),
+            ("wss://x", "needs TLS"),
+            ("ws://x:1/ws", "has a path"),
+            ("ws://x:99999", "has no usable port"),
+            ("ws://", "has no usable port"),
+        ];
+        for (url, why) in rows {
+            let error = address_of(url).unwrap_err().to_string();
+            assert!(error.contains(url) && error.contains(why), "{error}");
+        }
+    }
+
+    fn read(text: &str) -> Result<Target, TargetError> {
+        let source = Arc::new(Source {
+            path: "target.yaml".into(),
+            text: text.into(),
+        });
+        let file = yaml::from_str(&source).map_err(|diag| TargetError::Invalid(Box::new(diag)))?;
+        Target::from_parsed("target.yaml", file)
+    }
+
+    #[test]
+    fn a_target_file_is_read_whole() {
+        let target = read(
+            "urls: [\"ws://127.0.0.1:${port}\"]\n\
+             dialects: [echo]\n\
+             paths: {echo: {ws: /socket}}\n\
+             timings: {echo.heartbeat.interval: 250ms}\n\
+             limits: {message_bytes: 1000}\n\
+             inject: {echo: {all: {post: /say, headers: {X-Key: k}, json: {text: \"${data}\"}}}}\n\
+             faults: {store: {command: [./break, \"${seconds}\"]}}\n\
+             spawn: {command: [node, server.js], env: {A: b}, ready: {http: /up}, stop: INT, deadline: 3s}\n\
+             headers: {Origin: https://example.test}\n",
+        )
+        .unwrap();
+        assert_eq!(
+            target.timing("echo.heartbeat.interval"),
+            Some(Duration::from_millis(250))
+        );
+        assert_eq!(target.timing("server.grace"), Some(defaults::GRACE_PERIOD));
+        assert_eq!(target.websocket_path(Dialect::Echo), "/socket");
+        assert!(target.has("inject.echo.all") && target.has("faults.store") && target.has("spawn"));
+        assert_eq!(target.headers[0].1, "https://example.test");
+        let Origin::Spawned {
+            ready,
+            stop,
+            deadline,
+            ..
+        } = &target.origin
+        else {
+            panic!("it is spawned")
+        };
+        assert_eq!(
+            (ready, *stop, *deadline),
+            (&Ready::Http("/up".into()), Signal::Int, Duration::from_secs(3))
+        );
+    }
+
+    #[test]
+    fn a_wrong_target_file_names_the_place_or_the_key() {
+        let rows = [
+            ("urls: []", "`urls` is empty"),
+            (
+                "urls: [\"ws://x:1\"]\ndialects: [ecco]",
+                "`ecco` is not a dialect; there is: echo",
+            ),
+            (
+                "urls: [\"ws://x:1\"]\nspawn: {command: []}",
+                "`spawn.command` is empty",
+            ),
+            (
+                "urls: [\"ws://x:1\"]\nheaders: {A: {env: NO_SUCH_VARIABLE}}",
+                "NO_SUCH_VARIABLE is not set",
+            ),
+            ("urls: [\"ws://x:1\"]\ntiming: {}", "timing"),
+        ];
+        for (text, why) in rows {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_a_scenario_requires_is_found_in_the_target() {
+        let mut target = Target::from_url("ws://127.0.0.1:1", &[]).unwrap();
+        for key in [
+            "spawn",
+            "log",
+            "restart",
+            "faults.store",
+            "inject.echo.all",
+            "limits.message_bytes",
+            "compression",
+        ] {
+            assert!(!target.has(key), "{key}");
+        }
+        target.capabilities.insert("compression".into(), true);
+        target.capabilities.insert("metrics".into(), false);
+        target.limits.insert("message_bytes".into(), 1);
+        assert!(target.has("compression") && target.has("limits.message_bytes") && !target.has("metrics"));
+        assert!(target.has("timings.echo.heartbeat.interval"));
+    }
+
+    #[test]
+    fn paths_are_the_documented_ones_unless_the_target_moves_them() {
+        let mut target = Target::from_url("ws://127.0.0.1:1", &[]).unwrap();
+        assert_eq!(
+            target.http_path(Dialect::Echo, "/chat/api/broadcast/"),
+            "/chat/api/broadcast/"
+        );
+        let moved = FilePaths {
+            ws: Some("/socket".into()),
+            http: Some("/v2/".into()),
+        };
+        target.paths.insert(Dialect::Echo, moved);
+        assert_eq!(target.websocket_path(Dialect::Echo), "/socket");
+        assert_eq!(
+            target.http_path(Dialect::Echo, "/chat/api/broadcast/"),
+            "/v2/broadcast/"
+        );
+        assert_eq!(target.http_path(Dialect::Echo, "/metrics"), "/metrics");
+    }
+}
