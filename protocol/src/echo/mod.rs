@@ -2,6 +2,8 @@
 
 #[cfg(feature = "messages")]
 pub mod client;
+#[cfg(feature = "messages")]
+pub mod messages;
 
 use std::time::Duration;
 
