@@ -1,1 +1,26 @@
-//! server
+//! The production WebSocket server, as a library: connections, fan-out, the dialects' rules, HTTP, metrics, stop.
+//!
+//! [`Server::bind`] takes addresses, [`Server::run`] serves until it is told to stop. Nothing here reads a file, a flag
+//! or the environment, and nothing ends the process; it logs through `tracing` and counts in a registry of its own.
+
+mod admin;
+mod clock;
+mod config;
+mod connection;
+mod dialects;
+mod faults;
+mod heartbeat;
+mod http;
+mod hub;
+mod listen;
+mod metrics;
+mod query;
+mod rate;
+mod route;
+mod server;
+mod stop;
+mod upgrade;
+
+pub use config::{Config, Deadlines, EchoConfig, HttpAccess, Limits, Rate, Secret};
+pub use server::{Server, StartError, Stopped};
+pub use touchstone_storage::EmbeddedLimits;

@@ -183,12 +183,6 @@ pub fn to_json(message: &impl Serialize) -> String {
     serde_json::to_string(message).expect("strings, numbers and booleans are always JSON")
 }
 
-/// Appends a message as JSON, without an allocation of its own.
-pub fn write_json(message: &impl Serialize, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, message)
-        .expect("strings, numbers and booleans are always JSON, and a Vec takes them");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

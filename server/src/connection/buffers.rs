@@ -1,0 +1,89 @@
+//! Memory that connections share because they need it only for a moment: per thread one buffer to read into, and one
+//! to put answers together in.
+
+use std::cell::Cell;
+use std::ops::{Deref, DerefMut};
+
+/// Bytes read at once. Several messages of a busy peer fit; a longer message is joined by the receiver.
+const READ_BYTES: usize = 16 << 10;
+
+/// A scratch buffer that has grown beyond this is not kept.
+const SCRATCH_KEPT_BYTES: usize = 256 << 10;
+
+thread_local! {
+    static READ: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A buffer to read into, borrowed from the thread for one turn. Held over a wait it goes along with its task, and
+/// the thread makes itself another.
+#[derive(Debug)]
+pub(super) struct ReadBuffer(Option<Box<[u8]>>);
+
+impl ReadBuffer {
+    pub(super) fn take() -> Self {
+        Self(Some(
+            READ.take()
+                .unwrap_or_else(|| vec![0; READ_BYTES].into_boxed_slice()),
+        ))
+    }
+}
+
+impl Deref for ReadBuffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0
+            .as_deref()
+            .expect("the buffer is there until it is dropped")
+    }
+}
+
+impl DerefMut for ReadBuffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.0
+            .as_deref_mut()
+            .expect("the buffer is there until it is dropped")
+    }
+}
+
+impl Drop for ReadBuffer {
+    fn drop(&mut self) {
+        // An error means that the thread is ending, and the buffer with it.
+        let _ = READ.try_with(|spare| spare.set(self.0.take()));
+    }
+}
+
+/// An empty buffer with capacity, borrowed from the thread.
+#[derive(Debug)]
+pub(super) struct Scratch(Vec<u8>);
+
+impl Scratch {
+    pub(super) fn take() -> Self {
+        Self(SCRATCH.take())
+    }
+}
+
+impl Deref for Scratch {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl DerefMut for Scratch {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.0.capacity() <= SCRATCH_KEPT_BYTES {
+            self.0.clear();
+            // An error means that the thread is ending, and the buffer with it.
+            let _ = SCRATCH.try_with(|spare| spare.set(std::mem::take(&mut self.0)));
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! One WebSocket: a task that reads and hands on what it hears, and a shared half that anybody may send to.
+//!
+//! Nothing here looks inside a text frame; what a message means is the dialect's.
+
+mod buffers;
+mod closing;
+mod outgoing;
+mod reading;
+mod transport;
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::net::TcpStream;
+use touchstone_protocol::close::CloseCode;
+use touchstone_wire as wire;
+
+use crate::config::Rate;
+use crate::metrics::Metrics;
+use crate::stop::Stopping;
+use outgoing::Outgoing;
+pub(crate) use outgoing::{Phase, QueueLimits, Sent};
+pub(crate) use reading::converse;
+use transport::Transport;
+
+/// What every connection of a route has in common.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    pub(crate) rules: wire::Rules,
+    pub(crate) queue: QueueLimits,
+    pub(crate) rate: Option<Rate>,
+    pub(crate) close_deadline: Duration,
+    /// What happens when a peer does not read what it caused itself.
+    pub(crate) own_answers: OwnAnswers,
+    pub(crate) stopping: Arc<Stopping>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// What happens when a peer does not read the answers to its own messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OwnAnswers {
+    /// They count like everything else: a full queue closes it.
+    Limited,
+    /// Nothing more is read from it until they have left.
+    HeldBack,
+}
+
+/// A close code with its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Close {
+    pub(crate) code: CloseCode,
+    pub(crate) reason: String,
+}
+
+impl Close {
+    pub(crate) fn new(code: CloseCode, reason: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason: reason.into(),
+        }
+    }
+}
+
+/// The directive of a connection that is not being stopped.
+const GO_ON: u8 = 0;
+
+/// The shared half of a connection: anybody may send to it or tell it to end; only its own task reads.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    transport: Transport,
+    terms: Arc<Terms>,
+    /// Set once, at a stop: the seconds after which the client should come back.
+    stop_advice: AtomicU8,
+    outgoing: Mutex<Outgoing>,
+}
+
+impl Connection {
+    fn new(socket: TcpStream, terms: Arc<Terms>) -> Self {
+        Self {
+            transport: Transport::new(socket),
+            terms,
+            stop_advice: AtomicU8::new(GO_ON),
+            outgoing: Mutex::new(Outgoing::new()),
+        }
+    }
+
+    /// Sends a frame that others may get as well. Never waits; the order is that of the calls.
+    pub(crate) fn send(&self, frame: &Bytes) -> Sent {
+        let sent = self.outgoing().send(frame, &self.transport, self.terms.queue);
+        self.note(sent)
+    }
+
+    /// Says farewell and ends, once what is in hand is done. `advice`: seconds, not zero.
+    pub(crate) fn stop(&self, advice: u8) {
+        self.stop_advice.store(advice, Ordering::Release);
+        self.outgoing().wake();
+    }
+
+    fn append(&self, opcode: wire::OpCode, payload: &[u8]) -> Sent {
+        let sent = self
+            .outgoing()
+            .append(opcode, payload, &self.transport, self.terms.queue);
+        self.note(sent)
+    }
+
+    fn cork(&self) {
+        self.outgoing().cork();
+    }
+
+    fn uncork(&self) -> Sent {
+        let sent = self.outgoing().uncork(&self.transport, self.terms.queue);
+        self.note(sent)
+    }
+
+    fn close(&self, frame: Bytes) {
+        if self.outgoing().close(frame, &self.transport, self.terms.queue) {
+            self.terms.metrics.closes_sent.inc();
+        }
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.outgoing().poll_flush(&self.transport, cx)
+    }
+
+    fn phase(&self) -> Phase {
+        self.outgoing().phase()
+    }
+
+    fn stop_advice(&self) -> Option<u8> {
+        Some(self.stop_advice.load(Ordering::Acquire)).filter(|advice| *advice != GO_ON)
+    }
+
+    fn note(&self, sent: Sent) -> Sent {
+        if sent == Sent::Overflowed {
+            self.terms.metrics.slow_consumers.inc();
+            self.terms.metrics.closes_sent.inc();
+        }
+        sent
+    }
+
+    fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
+        self.outgoing
+            .lock()
+            .expect("a connection's lock is never poisoned: no code panics while holding it")
+    }
+}
+
+/// What a dialect has of a connection: a place to put messages for its peer.
+#[derive(Debug, Clone)]
+pub(crate) struct Mailbox(Arc<Connection>);
+
+impl Mailbox {
+    /// Sends `text` as it is.
+    pub(crate) fn text(&self, text: &str) -> Sent {
+        self.0.append(wire::OpCode::Text, text.as_bytes())
+    }
+
+    /// Sends a message as JSON text.
+    pub(crate) fn json(&self, message: &impl Serialize) -> Sent {
+        let mut json = buffers::Scratch::take();
+        serde_json::to_writer::<&mut Vec<u8>, _>(&mut json, message)
+            .expect("a message is always JSON, and a Vec takes it");
+        self.0.append(wire::OpCode::Text, &json)
+    }
+
+    /// Sends `bytes` as a binary message.
+    pub(crate) fn binary(&self, bytes: &[u8]) -> Sent {
+        self.0.append(wire::OpCode::Binary, bytes)
+    }
+}
+
+/// A connection as the handshake hands it over.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) socket: TcpStream,
+    /// What came behind the handshake in the same reads.
+    pub(crate) leftover: Bytes,
+    pub(crate) request: OpenRequest,
+}
+
+/// What a dialect is told of a new connection.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenRequest {
+    /// The query string, not decoded.
+    pub(crate) query: Option<String>,
+}

@@ -1,0 +1,251 @@
+//! The connection's task: from the handshake to the end of TCP.
+
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+use touchstone_protocol::close::{CloseCode, REASON_RATE_LIMIT, reason_going_away};
+use touchstone_wire as wire;
+
+use super::buffers::ReadBuffer;
+use super::{Arrival, Close, Connection, Mailbox, OwnAnswers, Phase, closing};
+use crate::dialects::{DialectServer, Heard};
+use crate::rate::Bucket;
+use crate::route::Route;
+
+/// Why the reading came to its end.
+#[derive(Debug)]
+enum End {
+    /// The peer sent a close frame, with this code.
+    PeerClosed(Option<u16>),
+    /// The peer ended TCP, or it broke.
+    PeerGone,
+    /// The server ends it.
+    Close(Close),
+    /// A close frame is on its way already.
+    ClosingAlready,
+    /// The server stops; the client should come back after so many seconds.
+    Stopping(u8),
+}
+
+/// What there is to do.
+enum News {
+    Readable,
+    End(End),
+}
+
+/// The task's own half of a connection.
+struct Conversation<D: DialectServer> {
+    route: Arc<Route<D>>,
+    mailbox: Mailbox,
+    receiver: wire::Receiver,
+    bucket: Option<Box<Bucket>>,
+    session: D::Session,
+}
+
+/// Speaks the route's dialect over the socket until TCP has ended. Never longer than the close deadline after the
+/// connection was told to end, plus what the dialect takes for the message in hand and for its last write.
+pub(crate) async fn converse<D: DialectServer>(route: Arc<Route<D>>, arrival: Arrival) {
+    let Arrival {
+        socket,
+        leftover,
+        request,
+    } = arrival;
+    let connection = Arc::new(Connection::new(socket, Arc::clone(&route.terms)));
+    let seat = route.hub.seat(&connection);
+    // Looked at after the seat is taken: a stop either finds the connection in its seat or is seen here.
+    if route.terms.stopping.has_begun() {
+        connection.stop(route.terms.stopping.advice());
+    }
+    let mailbox = Mailbox(Arc::clone(&connection));
+    let opening = Box::pin(isolated(&connection, route.dialect.open(request, &mailbox)));
+    match opening.await.unwrap_or_else(|panic| Err(panic.into())) {
+        Ok(session) => {
+            if let Some(heartbeats) = &route.heartbeats {
+                heartbeats.join(&connection);
+            }
+            let terms = &route.terms;
+            let mut conversation = Conversation {
+                receiver: wire::Receiver::new(wire::Role::Server, terms.rules),
+                bucket: terms.rate.map(|rate| Box::new(Bucket::new(rate, Instant::now()))),
+                mailbox,
+                route,
+                session,
+            };
+            let end = conversation.read(leftover).await;
+            drop(seat);
+            Box::pin(conversation.end(end)).await;
+        }
+        Err(Close { code, reason }) => {
+            drop(seat);
+            connection.close(wire::server_close(code.0, &reason));
+        }
+    }
+    Box::pin(closing::finish(&connection)).await;
+}
+
+impl<D: DialectServer> Conversation<D> {
+    /// Reads and hands on until something ends it. Small while it waits: a turn's state lives only as long as the turn.
+    async fn read(&mut self, leftover: Bytes) -> End {
+        if !leftover.is_empty()
+            && let Err(end) = Box::pin(self.first_turn(leftover)).await
+        {
+            return end;
+        }
+        loop {
+            match poll_fn(|cx| self.poll_news(cx)).await {
+                News::Readable => {}
+                News::End(end) => return end,
+            }
+            if let Err(end) = Box::pin(self.turn()).await {
+                return end;
+            }
+        }
+    }
+
+    fn poll_news(&self, cx: &mut Context<'_>) -> Poll<News> {
+        let connection = &self.mailbox.0;
+        let flushed = connection.poll_flush(cx);
+        match connection.phase() {
+            Phase::Open => {}
+            Phase::Closing => return Poll::Ready(News::End(End::ClosingAlready)),
+            Phase::Broken => return Poll::Ready(News::End(End::PeerGone)),
+        }
+        if let Some(advice) = connection.stop_advice() {
+            return Poll::Ready(News::End(End::Stopping(advice)));
+        }
+        if connection.terms.own_answers == OwnAnswers::HeldBack {
+            ready!(flushed);
+        }
+        match ready!(connection.transport.poll_read_ready(cx)) {
+            Ok(()) => Poll::Ready(News::Readable),
+            Err(_) => Poll::Ready(News::End(End::PeerGone)),
+        }
+    }
+
+    /// What came together with the handshake.
+    async fn first_turn(&mut self, leftover: Bytes) -> Result<(), End> {
+        let mut input = Vec::from(leftover);
+        self.mailbox.0.cork();
+        let heard = self.hear_all(&mut input).await;
+        self.mailbox.0.uncork();
+        heard
+    }
+
+    /// One read, and all the messages in it. What is sent meanwhile is written in one piece at the end.
+    async fn turn(&mut self) -> Result<(), End> {
+        let mut buffer = ReadBuffer::take();
+        let arrived = match self.mailbox.0.transport.try_read(&mut buffer) {
+            Ok(0) => return Err(End::PeerGone),
+            Ok(arrived) => arrived,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(()),
+            Err(_) => return Err(End::PeerGone),
+        };
+        self.mailbox.0.cork();
+        let heard = self.hear_all(&mut buffer[..arrived]).await;
+        self.mailbox.0.uncork();
+        heard
+    }
+
+    async fn hear_all(&mut self, input: &mut [u8]) -> Result<(), End> {
+        let Self {
+            route,
+            mailbox,
+            receiver,
+            bucket,
+            session,
+        } = self;
+        let mut dealt_with = 0;
+        loop {
+            let step = receiver.next(&mut input[dealt_with..]).map_err(|violation| {
+                End::Close(Close::new(CloseCode(violation.close_code()), violation.reason()))
+            })?;
+            dealt_with += step.consumed;
+            let heard = match step.event {
+                None => return Ok(()),
+                Some(wire::Event::Text(text)) => Heard::Text(text),
+                Some(wire::Event::Binary(bytes)) => Heard::Binary(bytes),
+                Some(wire::Event::Ping(payload)) => {
+                    mailbox.0.append(wire::OpCode::Pong, payload);
+                    continue;
+                }
+                Some(wire::Event::Pong(_)) => continue,
+                Some(wire::Event::Close(close)) => {
+                    return Err(End::PeerClosed(close.map(|close| close.code)));
+                }
+            };
+            if bucket.as_mut().is_some_and(|bucket| !bucket.take(Instant::now())) {
+                return Err(End::Close(Close::new(CloseCode::RATE_LIMIT, REASON_RATE_LIMIT)));
+            }
+            let hearing = route.dialect.hear(session, heard, mailbox);
+            isolated(&mailbox.0, hearing)
+                .await
+                .unwrap_or_else(|panic| Err(panic.into()))
+                .map_err(End::Close)?;
+        }
+    }
+
+    /// The dialect's last words and its last write, then the close frame.
+    async fn end(mut self, end: End) {
+        let connection = Arc::clone(&self.mailbox.0);
+        connection.cork();
+        if let End::Stopping(_) = end {
+            self.route.dialect.farewell(&mut self.session, &self.mailbox);
+        }
+        // A panic here has been counted and logged, and the connection ends anyway.
+        let _ = isolated(&connection, self.route.dialect.closed(self.session)).await;
+        match end {
+            End::PeerClosed(Some(code)) => connection.close(wire::server_close(code, "")),
+            End::PeerClosed(None) => connection.close(wire::server_close_empty()),
+            End::Close(Close { code, reason }) => connection.close(wire::server_close(code.0, &reason)),
+            End::Stopping(advice) => {
+                let reason = reason_going_away(advice);
+                connection.close(wire::server_close(CloseCode::GOING_AWAY.0, &reason));
+            }
+            End::PeerGone | End::ClosingAlready => {}
+        }
+        connection.uncork();
+    }
+}
+
+/// A dialect's code panicked. It has been counted and logged.
+struct Panicked;
+
+impl From<Panicked> for Close {
+    fn from(Panicked: Panicked) -> Self {
+        Self::new(CloseCode::INTERNAL, "internal error")
+    }
+}
+
+/// Runs a piece of a dialect so that its panic costs this connection only (common/7c), and writes what it has sent
+/// whenever it has to wait for something.
+async fn isolated<F: Future>(connection: &Connection, piece: F) -> Result<F::Output, Panicked> {
+    let mut piece = pin!(piece);
+    poll_fn(|cx| {
+        let polled = poll_isolated(piece.as_mut(), cx);
+        match polled {
+            Ok(Poll::Ready(done)) => Poll::Ready(Ok(done)),
+            Ok(Poll::Pending) => {
+                connection.uncork();
+                // Ready or not: whatever is left in the queue, its waker is set, and this future is polled again.
+                let _ = connection.poll_flush(cx);
+                Poll::Pending
+            }
+            Err(Panicked) => {
+                connection.terms.metrics.errors.inc();
+                tracing::error!("a handler panicked; its connection is closed 1011");
+                Poll::Ready(Err(Panicked))
+            }
+        }
+    })
+    .await
+}
+
+fn poll_isolated<F: Future>(piece: Pin<&mut F>, cx: &mut Context<'_>) -> Result<Poll<F::Output>, Panicked> {
+    catch_unwind(AssertUnwindSafe(|| piece.poll(cx))).map_err(|_| Panicked)
+}

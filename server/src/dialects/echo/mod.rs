@@ -1,0 +1,196 @@
+//! The dialect `echo`: every message is counted and comes back, sessions go on where they were (spec `echo.md`).
+
+pub(crate) mod http;
+mod sessions;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+use touchstone_protocol::close::{CloseCode, REASON_SESSION_ID_TOO_LONG};
+use touchstone_protocol::echo::messages::{Answer, Broadcast, Farewell, Heartbeat, KeptMessage, to_json};
+use touchstone_protocol::echo::{QUERY_PERSISTENCE, QUERY_SESSION};
+use touchstone_storage::{Bus, BusError, SessionStore, Subscription};
+use touchstone_wire as wire;
+
+use crate::clock::Clock;
+use crate::connection::{Close, Mailbox, OpenRequest, Sent};
+use crate::dialects::{DialectServer, Heard};
+use crate::faults::Faults;
+use crate::hub::Hub;
+use crate::metrics::Metrics;
+use crate::query::Query;
+pub(crate) use sessions::Sessions;
+use sessions::Tracked;
+
+/// Where broadcasts travel between nodes.
+const TOPIC_BROADCAST: &str = "echo:broadcast";
+
+/// Broadcasts that lie ready are joined, up to this many, before anything is written.
+const BROADCASTS_JOINED_MAX: usize = 64;
+
+/// The rules of `echo` over any store and bus.
+#[derive(Debug)]
+pub(crate) struct Echo<S, B> {
+    pub(crate) sessions: Arc<Sessions<S>>,
+    pub(crate) bus: B,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) session_id_chars_max: usize,
+    pub(crate) log_messages: bool,
+}
+
+/// What one connection counts.
+#[derive(Debug)]
+pub(crate) enum Counting {
+    /// Its own messages.
+    Alone { count: u64 },
+    /// A session's, and keeps them or not.
+    Session { tracked: Arc<Tracked>, keep: Keep },
+}
+
+/// Whether a session's messages are kept (echo/7a).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    Count,
+    CountAndMessages,
+}
+
+impl Counting {
+    fn count(&self) -> u64 {
+        match self {
+            Self::Alone { count } => *count,
+            Self::Session { tracked, .. } => tracked.count(),
+        }
+    }
+
+    fn session_id(&self) -> &str {
+        match self {
+            Self::Alone { .. } => "",
+            Self::Session { tracked, .. } => tracked.id(),
+        }
+    }
+}
+
+impl<S: SessionStore, B: Bus> Echo<S, B> {
+    /// Tells every open connection, on every node.
+    pub(crate) async fn broadcast(&self, broadcast: &Broadcast) -> Result<(), BusError> {
+        self.bus
+            .publish(TOPIC_BROADCAST, Bytes::from(to_json(broadcast)))
+            .await
+    }
+
+    /// Hears what [`relay`](Self::relay) is to hand on.
+    pub(crate) async fn subscribe(&self) -> Result<Subscription, BusError> {
+        self.bus.subscribe(TOPIC_BROADCAST).await
+    }
+
+    /// Hands broadcasts on to the connections of this node, until `stop`.
+    pub(crate) async fn relay(&self, mut broadcasts: Subscription, hub: &Hub, stop: CancellationToken) {
+        while let Some(Some(first)) = stop.run_until_cancelled(broadcasts.next()).await {
+            let mut frames = Vec::new();
+            wire::encode_unmasked(&mut frames, wire::OpCode::Text, &first);
+            let mut joined = 1;
+            while joined < BROADCASTS_JOINED_MAX
+                && let Some(next) = broadcasts.next_now()
+            {
+                wire::encode_unmasked(&mut frames, wire::OpCode::Text, &next);
+                joined += 1;
+            }
+            let taken = hub.broadcast(&Bytes::from(frames));
+            self.metrics.messages_sent.inc_by(taken * joined as u64);
+        }
+    }
+
+    /// The heartbeat of this moment, for any number of connections.
+    pub(crate) fn heartbeat(&self) -> Bytes {
+        wire::server_text(&to_json(&Heartbeat::at(self.clock.now().millis())))
+    }
+
+    fn sent(&self, sent: Sent) {
+        if sent == Sent::Taken {
+            self.metrics.messages_sent.inc();
+        }
+    }
+}
+
+impl<S: SessionStore, B: Bus> DialectServer for Echo<S, B> {
+    type Session = Counting;
+
+    async fn open(&self, request: OpenRequest, _mailbox: &Mailbox) -> Result<Counting, Close> {
+        let query = Query::new(request.query.as_deref());
+        let counting = match query.get(QUERY_SESSION) {
+            None => Counting::Alone { count: 0 },
+            Some(id) if id.chars().count() > self.session_id_chars_max => {
+                return Err(Close::new(CloseCode::POLICY, REASON_SESSION_ID_TOO_LONG));
+            }
+            Some(id) => {
+                let keeps = query
+                    .get(QUERY_PERSISTENCE)
+                    .is_some_and(|value| value.eq_ignore_ascii_case("true"));
+                let keep = if keeps {
+                    Keep::CountAndMessages
+                } else {
+                    Keep::Count
+                };
+                Counting::Session {
+                    tracked: self.sessions.open(&id).await,
+                    keep,
+                }
+            }
+        };
+        self.metrics.connections_opened.inc();
+        self.metrics.active_connections.inc();
+        Ok(counting)
+    }
+
+    async fn hear(&self, counting: &mut Counting, heard: Heard<'_>, mailbox: &Mailbox) -> Result<(), Close> {
+        self.metrics.messages_received.inc();
+        self.faults.handler();
+        let text = match heard {
+            Heard::Text(text) => text,
+            Heard::Binary(bytes) => std::str::from_utf8(bytes)
+                .map_err(|_| Close::new(CloseCode::INVALID_PAYLOAD, "binary message is not UTF-8"))?,
+        };
+        let count = match counting {
+            Counting::Alone { count } => {
+                *count += 1;
+                *count
+            }
+            Counting::Session { tracked, keep } => {
+                let now = self.clock.now();
+                let kept = match keep {
+                    Keep::Count => None,
+                    Keep::CountAndMessages => {
+                        Some(to_json(&KeptMessage::new(text, tracked.id(), now.millis())))
+                    }
+                };
+                // Stored before it is answered: an answered message is a kept message (echo/7d).
+                self.sessions.advance(tracked, kept, now).await
+            }
+        };
+        if self.log_messages {
+            tracing::info!(
+                event = "ws_receive",
+                session_id = counting.session_id(),
+                count,
+                "ws_receive"
+            );
+        }
+        self.sent(mailbox.json(&Answer::new(count, text)));
+        Ok(())
+    }
+
+    fn farewell(&self, counting: &mut Counting, mailbox: &Mailbox) {
+        self.sent(mailbox.json(&Farewell::new(counting.count())));
+    }
+
+    async fn closed(&self, counting: Counting) {
+        self.metrics.active_connections.dec();
+        self.metrics.connections_closed.inc();
+        if let Counting::Session { tracked, .. } = counting {
+            self.sessions.close(&tracked, self.clock.now()).await;
+        }
+    }
+}

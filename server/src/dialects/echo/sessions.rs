@@ -1,0 +1,467 @@
+//! The sessions this node has to do with: what it remembers of them, so that it goes on while the store is away, and
+//! brings home once the store is back (echo/11).
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use touchstone_storage::{Absent, Entry, Session, SessionStore, Settlement, StoreError, Timestamp};
+
+use crate::metrics::Metrics;
+
+/// Sessions without an open connection that are remembered for the case that the store goes away.
+const REMEMBERED_MAX: usize = 65_536;
+
+/// Bytes of messages that wait for the store, over all sessions. Further ones are answered, but not kept.
+const UNSAVED_BYTES_MAX: usize = 64 << 20;
+
+/// Messages brought home in one call: as many as a store takes well within its deadline.
+const BATCH_ENTRIES: usize = 500;
+
+/// Sessions renewed in one call.
+const RENEWAL_BATCH: usize = 500;
+
+/// The store is tried again after this, then after twice as long, up to the longest.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_LONGEST: Duration = Duration::from_secs(1);
+
+/// A session nobody has: reading it tells whether the store answers.
+const PROBE: &str = "touchstone:probe";
+
+/// How a session's time to live is kept up.
+const RENEWALS_PER_TTL: u32 = 4;
+
+/// Counts messages of sessions, in the store while it answers, else in memory.
+#[derive(Debug)]
+pub(crate) struct Sessions<S> {
+    store: S,
+    deadline: Duration,
+    ttl: Duration,
+    metrics: Arc<Metrics>,
+    /// Set by whoever finds the store away; cleared by the mender alone.
+    away: AtomicBool,
+    remembered: Mutex<HashMap<Arc<str>, Arc<Tracked>>>,
+    /// Sessions with something to bring home, each at most once.
+    unsaved: Mutex<Vec<Arc<Tracked>>>,
+    unsaved_bytes: AtomicUsize,
+    to_mend: Notify,
+}
+
+/// What this node knows of a session; all its connections here share it.
+#[derive(Debug)]
+pub(crate) struct Tracked {
+    id: Arc<str>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug)]
+struct Memory {
+    count: u64,
+    connections: u32,
+    /// The store has had it. If it has it no more, somebody removed it.
+    seen: bool,
+    unsaved: Option<Unsaved>,
+    last_used: Instant,
+}
+
+#[derive(Debug)]
+struct Unsaved {
+    last_activity: Timestamp,
+    entries: Vec<Entry>,
+}
+
+impl Tracked {
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Messages counted so far, as far as this node knows.
+    pub(crate) fn count(&self) -> u64 {
+        self.memory().count
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        lock(&self.memory)
+    }
+
+    fn is_saved(&self) -> bool {
+        self.memory().unsaved.is_none()
+    }
+}
+
+impl<S: SessionStore> Sessions<S> {
+    pub(crate) fn new(store: S, deadline: Duration, ttl: Duration, metrics: Arc<Metrics>) -> Self {
+        Self {
+            store,
+            deadline,
+            ttl,
+            metrics,
+            away: AtomicBool::new(false),
+            remembered: Mutex::default(),
+            unsaved: Mutex::default(),
+            unsaved_bytes: AtomicUsize::new(0),
+            to_mend: Notify::new(),
+        }
+    }
+
+    /// The store itself, for those who look after it.
+    pub(crate) fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// Whether the store answered when it was last asked.
+    pub(crate) fn is_available(&self) -> bool {
+        !self.away.load(Ordering::Acquire)
+    }
+
+    /// A connection takes the session up. To be followed by one [`close`](Self::close).
+    pub(crate) async fn open(&self, id: &str) -> Arc<Tracked> {
+        let tracked = self.track(id);
+        if self.is_available() && tracked.is_saved() {
+            // It must not run out under an open connection, not even if it was about to.
+            let loaded = self.call(async {
+                let session = self.store.load(id).await?;
+                if session.is_some() {
+                    self.store.renew(std::slice::from_ref(&tracked.id)).await?;
+                }
+                Ok(session)
+            });
+            if let Ok(session) = loaded.await {
+                tracked.memory().adopt(session);
+            }
+        }
+        tracked
+    }
+
+    /// Counts a message and keeps `entry` with it; returns once both are stored, or remembered while the store is away.
+    pub(crate) async fn advance(&self, tracked: &Arc<Tracked>, entry: Option<String>, at: Timestamp) -> u64 {
+        if self.is_available()
+            && tracked.is_saved()
+            && let Ok(count) = self
+                .call(self.store.advance(&tracked.id, entry.as_deref(), at))
+                .await
+        {
+            let mut memory = tracked.memory();
+            memory.seen = true;
+            // 1 means that it was removed or ran out elsewhere. Otherwise, of two counts that crossed each other, the
+            // higher is the newer.
+            memory.count = if count == 1 { 1 } else { memory.count.max(count) };
+            return count;
+        }
+        let mut memory = tracked.memory();
+        memory.count += 1;
+        let count = memory.count;
+        self.remember(tracked, memory, entry, at);
+        count
+    }
+
+    /// The connection has ended: the session's state is written once more.
+    pub(crate) async fn close(&self, tracked: &Arc<Tracked>, at: Timestamp) {
+        let absent = if tracked.memory().seen {
+            Absent::Leave
+        } else {
+            Absent::Create
+        };
+        let settlement = Settlement {
+            count_min: 0,
+            at,
+            entries: &[],
+            absent,
+        };
+        let written = self.is_available()
+            && tracked.is_saved()
+            && self
+                .call(self.store.settle(&tracked.id, settlement))
+                .await
+                .is_ok();
+        let mut memory = tracked.memory();
+        memory.connections -= 1;
+        memory.last_used = Instant::now();
+        if memory.connections == 0 {
+            self.metrics.sessions_tracked.dec();
+        }
+        if !written {
+            self.remember(tracked, memory, None, at);
+        }
+    }
+
+    /// The session as the store has it.
+    pub(crate) async fn load(&self, id: &str) -> Result<Option<Session>, StoreError> {
+        self.ask(self.store.load(id)).await
+    }
+
+    /// What is kept with the session.
+    pub(crate) async fn entries(&self, id: &str) -> Result<Vec<Entry>, StoreError> {
+        self.ask(self.store.entries(id)).await
+    }
+
+    /// Removes the session, from this node's memory as well.
+    pub(crate) async fn remove(&self, id: &str) -> Result<bool, StoreError> {
+        let existed = self.ask(self.store.remove(id)).await?;
+        let tracked = lock(&self.remembered).get(id).cloned();
+        if let Some(tracked) = tracked {
+            let mut memory = tracked.memory();
+            memory.count = 0;
+            let unsaved = memory
+                .unsaved
+                .take()
+                .map_or(0, |unsaved| unsaved.entries.iter().map(|e| e.len()).sum());
+            self.unsaved_bytes.fetch_sub(unsaved, Ordering::Relaxed);
+        }
+        Ok(existed)
+    }
+
+    /// Brings home what was remembered, whenever there is something and the store is back. Ends with `stop`.
+    pub(crate) async fn mend(&self, stop: CancellationToken) {
+        while stop.run_until_cancelled(self.to_mend.notified()).await.is_some() {
+            let mut pause = RETRY_FIRST;
+            while self.mend_all().await.is_err() {
+                if stop
+                    .run_until_cancelled(tokio::time::sleep(pause))
+                    .await
+                    .is_none()
+                {
+                    return;
+                }
+                pause = (pause * 2).min(RETRY_LONGEST);
+            }
+        }
+    }
+
+    /// Tries once more; to be called when every connection has ended. Says how many sessions could not be saved.
+    pub(crate) async fn mend_at_last(&self) -> usize {
+        match self.mend_all().await {
+            Ok(()) => 0,
+            Err(_) => lock(&self.unsaved).len(),
+        }
+    }
+
+    /// Keeps sessions with open connections from running out, and forgets those that would have run out by now.
+    pub(crate) async fn keep_up(&self, stop: CancellationToken) {
+        let pause = self.ttl / RENEWALS_PER_TTL;
+        while stop
+            .run_until_cancelled(tokio::time::sleep(pause))
+            .await
+            .is_some()
+        {
+            self.forget();
+            for ids in self.open_ids().chunks(RENEWAL_BATCH) {
+                if self.is_available() {
+                    // A failure has been noted; the mender's writes renew as well.
+                    let _ = self.call(self.store.renew(ids)).await;
+                }
+            }
+        }
+    }
+
+    fn track(&self, id: &str) -> Arc<Tracked> {
+        let mut remembered = lock(&self.remembered);
+        let tracked = match remembered.get(id) {
+            Some(tracked) => Arc::clone(tracked),
+            None => {
+                let tracked = Arc::new(Tracked {
+                    id: id.into(),
+                    memory: Mutex::new(Memory::new()),
+                });
+                remembered.insert(Arc::clone(&tracked.id), Arc::clone(&tracked));
+                tracked
+            }
+        };
+        let mut memory = tracked.memory();
+        if memory.connections == 0 {
+            self.metrics.sessions_tracked.inc();
+        }
+        memory.connections += 1;
+        drop(memory);
+        tracked
+    }
+
+    /// Notes what the store could not be told, for the mender. Takes the memory's lock over.
+    fn remember(
+        &self,
+        tracked: &Arc<Tracked>,
+        mut memory: MutexGuard<'_, Memory>,
+        entry: Option<String>,
+        at: Timestamp,
+    ) {
+        let first = memory.unsaved.is_none();
+        let unsaved = memory.unsaved.get_or_insert_with(|| Unsaved {
+            last_activity: at,
+            entries: Vec::new(),
+        });
+        unsaved.last_activity = unsaved.last_activity.max(at);
+        if let Some(entry) = entry {
+            let bytes = self.unsaved_bytes.fetch_add(entry.len(), Ordering::Relaxed) + entry.len();
+            if bytes <= UNSAVED_BYTES_MAX {
+                unsaved.entries.push(entry.into_boxed_str());
+            } else {
+                self.unsaved_bytes.fetch_sub(entry.len(), Ordering::Relaxed);
+                self.metrics.unsaved_dropped.inc();
+            }
+        }
+        drop(memory);
+        if first {
+            lock(&self.unsaved).push(Arc::clone(tracked));
+        }
+        self.to_mend.notify_one();
+    }
+
+    async fn mend_all(&self) -> Result<(), StoreError> {
+        if !self.is_available() {
+            self.within_deadline(self.store.load(PROBE)).await?;
+            self.away.store(false, Ordering::Release);
+            tracing::info!("the session store is back");
+        }
+        loop {
+            let Some(tracked) = lock(&self.unsaved).pop() else {
+                return Ok(());
+            };
+            if let Err(error) = self.bring_home(&tracked).await {
+                lock(&self.unsaved).push(tracked);
+                self.note_away(&error);
+                return Err(error);
+            }
+        }
+    }
+
+    /// Writes what is remembered of one session until nothing is left; messages that come meanwhile queue behind.
+    async fn bring_home(&self, tracked: &Tracked) -> Result<(), StoreError> {
+        loop {
+            let (count_min, at, entries) = {
+                let memory = tracked.memory();
+                let Some(unsaved) = &memory.unsaved else {
+                    return Ok(());
+                };
+                let batch = unsaved.entries.len().min(BATCH_ENTRIES);
+                (
+                    memory.count,
+                    unsaved.last_activity,
+                    unsaved.entries[..batch].to_vec(),
+                )
+            };
+            let settlement = Settlement {
+                count_min,
+                at,
+                entries: &entries,
+                absent: Absent::Create,
+            };
+            let count = self
+                .within_deadline(self.store.settle(&tracked.id, settlement))
+                .await?;
+            let bytes = entries.iter().map(|entry| entry.len()).sum();
+            self.unsaved_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            let mut memory = tracked.memory();
+            memory.seen = true;
+            let changed = memory.count != count_min;
+            // Whichever is higher wins; what was counted here meanwhile comes on top.
+            memory.count += count.unwrap_or_default().saturating_sub(count_min);
+            if let Some(unsaved) = &mut memory.unsaved {
+                unsaved.entries.drain(..entries.len());
+                if unsaved.entries.is_empty() && !changed {
+                    memory.unsaved = None;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn open_ids(&self) -> Vec<Arc<str>> {
+        let remembered = lock(&self.remembered);
+        remembered
+            .values()
+            .filter(|tracked| tracked.memory().connections > 0)
+            .map(|t| Arc::clone(&t.id))
+            .collect()
+    }
+
+    fn forget(&self) {
+        let now = Instant::now();
+        let mut remembered = lock(&self.remembered);
+        let mut spare = remembered.len().saturating_sub(REMEMBERED_MAX);
+        remembered.retain(|_, tracked| {
+            let memory = tracked.memory();
+            let idle = memory.connections == 0 && memory.unsaved.is_none();
+            let forget = idle && (spare > 0 || now - memory.last_used >= self.ttl);
+            spare -= usize::from(forget && spare > 0);
+            !forget
+        });
+        if remembered.capacity() > 4 * remembered.len().max(16) {
+            remembered.shrink_to_fit();
+        }
+    }
+
+    /// A call on behalf of somebody over HTTP: not tried while the store is known to be away.
+    async fn ask<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        if !self.is_available() {
+            return Err(StoreError::Unavailable("it did not answer lately".to_owned()));
+        }
+        self.call(call).await
+    }
+
+    async fn call<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        self.within_deadline(call)
+            .await
+            .inspect_err(|error| self.note_away(error))
+    }
+
+    async fn within_deadline<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout(self.deadline, call).await {
+            Ok(done) => done,
+            Err(_) => Err(StoreError::Unavailable(format!(
+                "no answer within {:?}",
+                self.deadline
+            ))),
+        }
+    }
+
+    fn note_away(&self, error: &StoreError) {
+        if !self.away.swap(true, Ordering::AcqRel) {
+            self.metrics.store_unavailable.inc();
+            self.metrics.errors.inc();
+            tracing::warn!(%error, "the session store is away; sessions go on from memory");
+        }
+        self.to_mend.notify_one();
+    }
+}
+
+impl Memory {
+    fn new() -> Self {
+        Self {
+            count: 0,
+            connections: 0,
+            seen: false,
+            unsaved: None,
+            last_used: Instant::now(),
+        }
+    }
+
+    /// Takes over what the store says at the start of a connection.
+    fn adopt(&mut self, session: Option<Session>) {
+        // Another connection's messages may have been counted while the store was read.
+        let alone = self.connections == 1;
+        match session {
+            Some(session) if alone => self.count = session.count,
+            Some(session) => self.count = self.count.max(session.count),
+            None if alone => self.count = 0,
+            None => {}
+        }
+        if alone {
+            self.seen = false;
+        }
+        self.seen |= session.is_some();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .expect("a session's lock is never poisoned: no code panics while holding it")
+}

@@ -1,0 +1,206 @@
+//! What the server answers over HTTP: WebSocket handshakes, the dialects' endpoints, metrics and health.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use touchstone_protocol::{Dialect, routes};
+use touchstone_wire::handshake::check_upgrade;
+
+use crate::admin;
+use crate::config::HttpAccess;
+use crate::connection::{Arrival, OpenRequest, converse};
+use crate::dialects::{DialectServer, echo};
+use crate::metrics;
+use crate::route::Route;
+use crate::server::Shared;
+use crate::upgrade::HandOver;
+
+/// Advice to who was refused because the server is full or stops.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// Whom a listener's address lets in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// This machine only.
+    Loopback,
+    /// Others as well.
+    Network,
+}
+
+/// All routes of one listener.
+pub(crate) fn router(shared: &Arc<Shared>, reach: Reach) -> Router {
+    let mut router = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(Arc::clone(shared));
+    for dialect in &shared.config.dialects {
+        match dialect {
+            Dialect::Echo => router = with_echo(router, shared, reach),
+        }
+    }
+    if let (Some(path), Some(route)) = (&shared.config.raw_echo, &shared.raw_echo) {
+        router = router.merge(websocket(path, shared, route));
+    }
+    if let Some(key) = &shared.config.admin_key {
+        router = router.nest("/admin", admin::routes(shared, key.clone()));
+    }
+    router
+        .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
+        .layer(middleware::from_fn_with_state(
+            shared.config.limits.handshake_bytes,
+            limit_head,
+        ))
+}
+
+fn with_echo(router: Router, shared: &Arc<Shared>, reach: Reach) -> Router {
+    let dialect = Dialect::Echo;
+    let open = reach == Reach::Loopback || shared.config.echo.http == HttpAccess::Open;
+    let mut endpoints = echo::http::routes(Arc::clone(&shared.echo.dialect));
+    if !open {
+        endpoints = admin::protect(endpoints, shared.config.admin_key.clone());
+    }
+    let (path, root) = (routes::websocket(dialect), routes::http_root(dialect));
+    router
+        .merge(websocket(path, shared, &shared.echo))
+        .merge(websocket(&routes::prefixed(dialect, path), shared, &shared.echo))
+        .nest(root, endpoints.clone())
+        .nest(&routes::prefixed(dialect, root), endpoints)
+}
+
+fn websocket<D: DialectServer>(path: &str, shared: &Arc<Shared>, route: &Arc<Route<D>>) -> Router {
+    let state = (Arc::clone(shared), Arc::clone(route));
+    Router::new().route(path, any(upgrade::<D>)).with_state(state)
+}
+
+/// The handshake: refused by a status, or answered 101, after which the socket is handed to the connection's own task.
+async fn upgrade<D: DialectServer>(
+    State((shared, route)): State<(Arc<Shared>, Arc<Route<D>>)>,
+    request: Request,
+) -> Response {
+    match admit(&shared, route, &request) {
+        Ok(response) => response,
+        Err(refusal) => {
+            shared.metrics.handshakes_refused.inc();
+            refusal
+        }
+    }
+}
+
+#[expect(
+    clippy::result_large_err,
+    reason = "both sides are the answer itself, and move on at once"
+)]
+fn admit<D: DialectServer>(
+    shared: &Arc<Shared>,
+    route: Arc<Route<D>>,
+    request: &Request,
+) -> Result<Response, Response> {
+    let headers = request.headers();
+    let accept = check_upgrade(request.method(), request.version(), headers)
+        .map_err(|refusal| refusal.response().map(Body::from))?;
+    if has_body(headers) {
+        return Err((StatusCode::BAD_REQUEST, "a handshake has no body\n").into_response());
+    }
+    if !origin_allowed(headers, shared.config.origins.as_deref()) {
+        return Err((StatusCode::FORBIDDEN, "this origin may not connect\n").into_response());
+    }
+    if shared.stopping.has_begun() {
+        return Err(come_back_later("the server is stopping\n"));
+    }
+    let slot = shared
+        .slots
+        .take()
+        .ok_or_else(|| come_back_later("too many connections\n"))?;
+    let Some(hand_over) = request.extensions().get::<HandOver>() else {
+        return Err(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+    };
+    let open = OpenRequest {
+        query: request.uri().query().map(str::to_owned),
+    };
+    let tracker = shared.conversations.clone();
+    hand_over.leave(Box::new(move |socket, leftover| {
+        let arrival = Arrival {
+            socket,
+            leftover,
+            request: open,
+        };
+        tracker.spawn(async move {
+            converse(route, arrival).await;
+            drop(slot);
+        });
+    }));
+    Ok(accept.response().map(|()| Body::empty()))
+}
+
+/// Bytes of a body would be taken for frames.
+fn has_body(headers: &HeaderMap) -> bool {
+    let empty = headers
+        .get(header::CONTENT_LENGTH)
+        .is_none_or(|length| length == "0");
+    !empty || headers.contains_key(header::TRANSFER_ENCODING)
+}
+
+fn origin_allowed(headers: &HeaderMap, allowed: Option<&[String]>) -> bool {
+    match (headers.get(header::ORIGIN), allowed) {
+        (None, _) | (_, None) => true,
+        (Some(origin), Some(allowed)) => allowed
+            .iter()
+            .any(|allowed| allowed.as_bytes() == origin.as_bytes()),
+    }
+}
+
+fn come_back_later(why: &'static str) -> Response {
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        [(header::RETRY_AFTER, RETRY_AFTER)],
+        why,
+    )
+        .into_response()
+}
+
+/// hyper limits what it buffers, which is a little more than a head may have (rfc6455/handshake-size).
+async fn limit_head(State(bytes_max): State<usize>, request: Request, next: Next) -> Response {
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    let fields: usize = request
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    if target + fields > bytes_max {
+        return (
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            [(header::CONNECTION, "close")],
+        )
+            .into_response();
+    }
+    next.run(request).await
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    (
+        [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)],
+        shared.metrics.render(),
+    )
+        .into_response()
+}
+
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    let not_ready = |why: &'static str| (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
+    if shared.stopping.has_begun() {
+        not_ready("stopping\n")
+    } else if !shared.echo.dialect.sessions.is_available() {
+        not_ready("echo: the session store is unavailable\n")
+    } else {
+        "ready\n".into_response()
+    }
+}

@@ -1,0 +1,93 @@
+//! Who is connected on a route, to tell everybody something.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+
+use crate::connection::{Connection, Sent};
+
+/// Comings and goings of a crowd are spread over this many locks.
+const SHARDS: usize = 16;
+
+/// The open connections of one route.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    shards: [Mutex<Shard>; SHARDS],
+    next: AtomicUsize,
+}
+
+/// A slab: places are used again, so that coming and going costs neither a search nor an allocation.
+#[derive(Debug, Default)]
+struct Shard {
+    places: Vec<Option<Arc<Connection>>>,
+    free: Vec<u32>,
+}
+
+/// A connection's place in the hub; dropping it gives the place back.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    hub: Arc<Hub>,
+    shard: u32,
+    place: u32,
+}
+
+impl Hub {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            next: AtomicUsize::new(0),
+        })
+    }
+
+    /// Takes a connection in, until its seat is dropped.
+    pub(crate) fn seat(self: &Arc<Self>, connection: &Arc<Connection>) -> Seat {
+        let number = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        let mut shard = lock(&self.shards[number]);
+        let place = shard.free.pop().unwrap_or_else(|| {
+            shard.places.push(None);
+            (shard.places.len() - 1) as u32
+        });
+        shard.places[place as usize] = Some(Arc::clone(connection));
+        Seat {
+            hub: Arc::clone(self),
+            shard: number as u32,
+            place,
+        }
+    }
+
+    /// Sends a frame to everybody and returns how many took it. A slow peer holds up nobody.
+    pub(crate) fn broadcast(&self, frame: &Bytes) -> u64 {
+        let mut taken = 0;
+        self.for_each(|connection| taken += u64::from(connection.send(frame) == Sent::Taken));
+        taken
+    }
+
+    /// Visits every connection that is here. No lock is held meanwhile.
+    pub(crate) fn for_each(&self, mut visit: impl FnMut(&Connection)) {
+        let mut present = Vec::new();
+        for shard in &self.shards {
+            present.extend(lock(shard).places.iter().flatten().cloned());
+            present
+                .drain(..)
+                .for_each(|connection: Arc<Connection>| visit(&connection));
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut shard = lock(&self.hub.shards[self.shard as usize]);
+        shard.places[self.place as usize] = None;
+        shard.free.push(self.place);
+        if shard.free.len() == shard.places.len() {
+            *shard = Shard::default();
+        }
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard
+        .lock()
+        .expect("a hub's lock is never poisoned: no code panics while holding it")
+}

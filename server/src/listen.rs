@@ -1,0 +1,78 @@
+//! Listening and accepting.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::upgrade::{self, HttpTerms};
+
+/// Connections the kernel completes before they are accepted: a crowd that comes back at once.
+const BACKLOG: i32 = 4_096;
+
+/// Pause after a failed accept. It fails when descriptors are used up, and then again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a connection over the limit gets instead of HTTP.
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+/// A socket that listens at `address`.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if cfg!(unix) {
+        // A server that was just stopped may be started again at once.
+        socket.set_reuse_address(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Accepts until `stop`, then stops listening.
+pub(crate) struct Acceptor {
+    pub(crate) listener: TcpListener,
+    pub(crate) router: Router,
+    pub(crate) terms: HttpTerms,
+    /// One permit for each connection that speaks HTTP.
+    pub(crate) permits: Arc<Semaphore>,
+    /// Owns the connections' tasks while they speak HTTP.
+    pub(crate) tracker: TaskTracker,
+}
+
+impl Acceptor {
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        while let Some(accepted) = stop.run_until_cancelled(self.listener.accept()).await {
+            match accepted {
+                Ok((socket, _)) => self.admit(socket, stop.clone()),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn admit(&self, socket: TcpStream, stop: CancellationToken) {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            // Said at once or not at all: nothing may wait for a connection that is over the limit.
+            let _ = socket.try_write(TOO_MANY);
+            return;
+        };
+        // Messages are small and should leave at once; an error means that the peer has gone already.
+        let _ = socket.set_nodelay(true);
+        let (router, terms) = (self.router.clone(), self.terms);
+        self.tracker.spawn(async move {
+            upgrade::serve(socket, router, terms, stop).await;
+            drop(permit);
+        });
+    }
+}

@@ -1,0 +1,121 @@
+//! One TCP connection while it speaks HTTP, and how its socket is handed over when it becomes a WebSocket.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+/// After an answer that ends the connection, what the client may still be sending is read, so that no reset destroys
+/// the answer on its way: up to this long and this much.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES_MAX: u64 = 1 << 20;
+
+/// What a stop leaves an unfinished request.
+const STOP_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Takes the socket over, with what was read behind the handshake.
+pub(crate) type Ticket = Box<dyn FnOnce(TcpStream, Bytes) + Send>;
+
+/// Where a handler leaves its ticket when it answers 101. One per TCP connection, in the request's extensions.
+#[derive(Clone, Default)]
+pub(crate) struct HandOver(Arc<Mutex<Option<Ticket>>>);
+
+impl HandOver {
+    /// Once the answer is written, `ticket` gets the socket.
+    pub(crate) fn leave(&self, ticket: Ticket) {
+        *self.lock() = Some(ticket);
+    }
+
+    fn take(&self) -> Option<Ticket> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Ticket>> {
+        self.0
+            .lock()
+            .expect("the ticket's lock is never poisoned: no code panics while holding it")
+    }
+}
+
+/// How HTTP is spoken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HttpTerms {
+    pub(crate) header_deadline: Duration,
+    pub(crate) header_bytes_max: usize,
+}
+
+/// Answers requests until the connection ends or becomes a WebSocket. The socket is taken back from hyper by hand, not
+/// through its upgrade future: so also an answer to a broken request can be followed by a clean end of TCP.
+pub(crate) async fn serve(socket: TcpStream, router: Router, terms: HttpTerms, stop: CancellationToken) {
+    let hand_over = HandOver::default();
+    let service = Answering {
+        router,
+        hand_over: hand_over.clone(),
+    };
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(terms.header_deadline)
+        .max_buf_size(terms.header_bytes_max)
+        .serve_connection(TokioIo::new(socket), service);
+    let served = {
+        let mut serving = std::pin::pin!(poll_fn(|cx| connection.poll_without_shutdown(cx)));
+        stop.run_until_cancelled(serving.as_mut()).await
+    };
+    let served = match served {
+        Some(served) => served.is_ok(),
+        None => {
+            Pin::new(&mut connection).graceful_shutdown();
+            let last = poll_fn(|cx| connection.poll_without_shutdown(cx));
+            matches!(tokio::time::timeout(STOP_PATIENCE, last).await, Ok(Ok(())))
+        }
+    };
+    let http1::Parts { io, read_buf, .. } = connection.into_parts();
+    match hand_over.take() {
+        Some(ticket) if served => ticket(io.into_inner(), read_buf),
+        _ => end(io.into_inner()).await,
+    }
+}
+
+/// Ends TCP without a reset.
+async fn end(socket: TcpStream) {
+    // An error means that the client has gone already.
+    if SockRef::from(&socket).shutdown(std::net::Shutdown::Write).is_ok() {
+        let mut rest = socket.take(LINGER_BYTES_MAX);
+        let mut discarded = tokio::io::sink();
+        let _ = tokio::time::timeout(LINGER, tokio::io::copy(&mut rest, &mut discarded)).await;
+    }
+}
+
+/// The router, with the place where a handler leaves its ticket.
+struct Answering {
+    router: Router,
+    hand_over: HandOver,
+}
+
+impl Service<Request<Incoming>> for Answering {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(self.hand_over.clone());
+        Box::pin(TowerToHyperService::new(self.router.clone()).call(request))
+    }
+}

@@ -1,0 +1,142 @@
+//! A server on a free port, and clients of it.
+#![allow(dead_code, reason = "each test file uses its share")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_util::sync::CancellationToken;
+use touchstone_server::{Config, Secret, Server, Stopped};
+
+/// Nothing on this machine takes longer, unless it never comes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The key of the admin API in these tests.
+pub(crate) const KEY: &str = "the admin's key";
+
+/// A running server; it stops when it is dropped, or when it is told.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    stop: CancellationToken,
+    run: JoinHandle<Stopped>,
+}
+
+/// The defaults, on a free port, with the admin API and faults.
+pub(crate) fn config() -> Config {
+    Config {
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        admin_key: Some(Secret::new(KEY)),
+        allow_faults: true,
+        ..Config::default()
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test owns the task and joins it in `stop`"
+)]
+pub(crate) fn start(config: Config) -> Running {
+    let server = Server::bind(config).unwrap();
+    let address = server.addresses()[0];
+    let stop = CancellationToken::new();
+    let run = tokio::spawn(server.run(stop.clone()));
+    Running { address, stop, run }
+}
+
+impl Running {
+    pub(crate) fn tell_to_stop(&self) {
+        self.stop.cancel();
+    }
+
+    pub(crate) async fn stop(self) -> Stopped {
+        self.stop.cancel();
+        within(self.run).await.unwrap()
+    }
+
+    pub(crate) async fn connect(&self, path: &str) -> Client {
+        let url = format!("ws://{}{path}", self.address);
+        let (stream, _) = within(tokio_tungstenite::connect_async(url)).await.unwrap();
+        Client(stream)
+    }
+
+    pub(crate) async fn tcp(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Sends a request and returns the whole answer.
+    pub(crate) async fn request(&self, head: &str, body: &str) -> String {
+        let mut stream = self.tcp().await;
+        let length = body.len();
+        let request = format!(
+            "{head} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer {KEY}\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        within(stream.read_to_string(&mut answer)).await.unwrap();
+        answer
+    }
+
+    /// The value of a metric without labels.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let text = self.request("GET /metrics", "").await;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in {text}"))
+            .trim()
+            .parse()
+            .unwrap()
+    }
+}
+
+/// A well-behaved client.
+pub(crate) struct Client(pub(crate) WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Client {
+    pub(crate) async fn say(&mut self, text: &str) {
+        self.0.send(Message::text(text)).await.unwrap();
+    }
+
+    /// The next text message.
+    pub(crate) async fn hear(&mut self) -> String {
+        match within(self.0.next()).await {
+            Some(Ok(Message::Text(text))) => text.to_string(),
+            other => panic!("expected text, got {other:?}"),
+        }
+    }
+
+    /// What is sent comes back, with this count.
+    pub(crate) async fn echo(&mut self, text: &str, count: u64) {
+        self.say(text).await;
+        assert_eq!(
+            self.hear().await,
+            format!(r#"{{"count":{count},"echo":"{text}"}}"#)
+        );
+    }
+
+    /// The close frame, whatever comes before it, and then the end of TCP.
+    pub(crate) async fn closed(&mut self) -> CloseFrame {
+        let mut close = None;
+        loop {
+            match within(self.0.next()).await {
+                Some(Ok(Message::Close(frame))) => close = Some(frame.expect("a close frame with a code")),
+                Some(Ok(_)) => {}
+                None => return close.expect("a close frame before the end"),
+                Some(Err(error)) => panic!("expected a close frame and a clean end, got {error}"),
+            }
+        }
+    }
+}
+
+/// Waits for something that must happen.
+pub(crate) async fn within<T>(event: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, event)
+        .await
+        .expect("it never happened")
+}
