@@ -145,10 +145,10 @@ impl Sender {
         u32::try_from(of_connection - answered).expect("at most as many as were sent")
     }
 
-    /// Whether an answer was heard on the open connection.
+    /// Whether nothing was sent on the open connection.
     #[must_use]
-    pub fn heard_since_open(&self) -> bool {
-        self.answered_high >= self.connection_first
+    pub fn is_silent_since_open(&self) -> bool {
+        self.sent < self.connection_first
     }
 
     /// Notes that a connection is open: what comes is of it.

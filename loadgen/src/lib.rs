@@ -4,10 +4,18 @@
 //! carries it out and hands samples to [`record`] and messages to the [`ledger`]. Nothing in the engine aggregates, and
 //! nothing that measures prints.
 
+mod engine;
 pub mod ledger;
 pub mod plan;
 pub mod ranges;
 pub mod record;
+mod run;
 pub mod schedule;
+pub mod summary;
 pub mod thresholds;
 pub mod units;
+pub mod watch;
+
+pub use plan::{Plan, PlanError, Workload};
+pub use run::{Endpoint, Progress, RunError, run};
+pub use summary::Summary;

@@ -289,6 +289,12 @@ pub struct Recorder {
     pub late_sends: u64,
     /// Sends that fell due while their session was not connected: a user cannot send then either.
     pub skipped_sends: u64,
+    /// From the instant a storm dropped a session to its next connection, back-off included.
+    pub recovery: Distribution,
+    /// Connections after a session's first.
+    pub reconnects: u64,
+    /// Connections that ended without this side having ended them.
+    pub unexpected_closes: u64,
     /// Heartbeats heard.
     pub heartbeats: u64,
     /// Other things the server said of its own accord.
@@ -310,6 +316,9 @@ impl Default for Recorder {
             loop_lag: Distribution::default(),
             late_sends: 0,
             skipped_sends: 0,
+            recovery: Distribution::default(),
+            reconnects: 0,
+            unexpected_closes: 0,
             heartbeats: 0,
             pushes: 0,
             errors: Errors::default(),
@@ -386,6 +395,9 @@ impl Recorder {
         self.loop_lag.merge(&other.loop_lag);
         self.late_sends += other.late_sends;
         self.skipped_sends += other.skipped_sends;
+        self.recovery.merge(&other.recovery);
+        self.reconnects += other.reconnects;
+        self.unexpected_closes += other.unexpected_closes;
         self.heartbeats += other.heartbeats;
         self.pushes += other.pushes;
         self.errors.merge(&other.errors);

@@ -1,0 +1,162 @@
+//! From an instant at which a session is to connect, to a WebSocket that stands or a reason why not.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use touchstone_wire::client::{self, ConnectError};
+use touchstone_wire::handshake::{ClientRequest, Key};
+
+use crate::record::ErrorKind;
+
+/// Where streams come from. The engine is generic over it, so that it runs on virtual time against a scripted server.
+pub(crate) trait Connector: 'static {
+    /// What bytes travel over.
+    type Stream: AsyncRead + AsyncWrite + Unpin + 'static;
+
+    /// Opens a stream to node number `node`.
+    fn open(&self, node: usize) -> impl Future<Output = io::Result<Self::Stream>>;
+}
+
+/// TCP to the nodes of a target, without Nagle's delay.
+#[derive(Debug, Clone)]
+pub(crate) struct Tcp {
+    pub(crate) nodes: Vec<SocketAddr>,
+}
+
+impl Connector for Tcp {
+    type Stream = TcpStream;
+
+    async fn open(&self, node: usize) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(self.nodes[node]).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}
+
+/// A node as the handshake names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Node {
+    /// For the `Host` header.
+    pub(crate) host: String,
+    /// Without query.
+    pub(crate) path: String,
+}
+
+/// A stream on which the WebSocket stands.
+pub(crate) struct Connected<S> {
+    pub(crate) stream: S,
+    pub(crate) leftover: Bytes,
+}
+
+/// Why there is none, and whether a client of the dialect would try again.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) kind: ErrorKind,
+    pub(crate) again: Again,
+    pub(crate) why: String,
+}
+
+/// What a client does after a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// It comes back, after its back-off or the server's longer advice.
+    After(Option<Duration>),
+    /// It does not.
+    Never,
+}
+
+/// One attempt, within `deadline` altogether.
+pub(crate) async fn attempt<C: Connector>(
+    connector: &C,
+    (node_number, node): (usize, &Node),
+    query: &str,
+    key: [u8; 16],
+    deadline: Duration,
+) -> Result<Connected<C::Stream>, Failure> {
+    let begun = tokio::time::Instant::now();
+    let timeout = || Failure {
+        kind: ErrorKind::ConnectTimeout,
+        again: Again::After(None),
+        why: format!("no connection within {deadline:?}"),
+    };
+    let stream = tokio::time::timeout(deadline, connector.open(node_number))
+        .await
+        .map_err(|_| timeout())?
+        .map_err(|error| Failure {
+            kind: ErrorKind::Connect,
+            again: Again::After(None),
+            why: error.to_string(),
+        })?;
+    let path = format!("{}{query}", node.path);
+    let request = ClientRequest {
+        host: &node.host,
+        path: &path,
+        headers: &HeaderMap::new(),
+        key: Key::from_bytes(key),
+    };
+    match client::connect(stream, &request, deadline.saturating_sub(begun.elapsed())).await {
+        Ok(connected) => Ok(Connected {
+            stream: connected.stream,
+            leftover: connected.leftover,
+        }),
+        Err(error) => Err(failure(&error).unwrap_or_else(timeout)),
+    }
+}
+
+/// `None` is a timeout, whose words belong to the whole attempt.
+fn failure(error: &ConnectError) -> Option<Failure> {
+    let again = match error {
+        ConnectError::Timeout(_) => return None,
+        ConnectError::Io(_) | ConnectError::Closed => Again::After(None),
+        ConnectError::Refused(refused) => after_refusal(refused.status, &refused.headers),
+        ConnectError::Request(_) | ConnectError::Response(_) => Again::Never,
+    };
+    Some(Failure {
+        kind: ErrorKind::Handshake,
+        again,
+        why: error.to_string(),
+    })
+}
+
+/// A server that is full or stopping says when to come back (common/2b); any other refusal is final.
+fn after_refusal(status: StatusCode, headers: &HeaderMap) -> Again {
+    if status != StatusCode::SERVICE_UNAVAILABLE && status != StatusCode::TOO_MANY_REQUESTS {
+        return Again::Never;
+    }
+    let seconds = headers
+        .get(header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.trim().parse::<u32>().ok());
+    Again::After(seconds.map(|seconds| Duration::from_secs(u64::from(seconds))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_server_that_is_full_or_stopping_is_tried_again() {
+        let advice = |text: &str| HeaderMap::from_iter([(header::RETRY_AFTER, text.parse().unwrap())]);
+        let rows = [
+            (503, advice("7"), Again::After(Some(Duration::from_secs(7)))),
+            (503, advice("tomorrow"), Again::After(None)),
+            (429, HeaderMap::new(), Again::After(None)),
+            (401, advice("7"), Again::Never),
+            (404, HeaderMap::new(), Again::Never),
+            (200, HeaderMap::new(), Again::Never),
+        ];
+        for (status, headers, expected) in rows {
+            assert_eq!(
+                after_refusal(StatusCode::from_u16(status).unwrap(), &headers),
+                expected,
+                "{status}"
+            );
+        }
+    }
+}

@@ -1,0 +1,433 @@
+//! What happens on one loop and when: arrivals, phases, storms, sends, the wait at the end, the farewell.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::{JoinSet, LocalSet};
+use tokio_util::sync::CancellationToken;
+use touchstone_protocol::client::ClientHalf;
+
+use super::connect::Connector;
+use super::session::{Session, Standing};
+use super::{Job, Shared};
+use crate::ledger::Totals;
+use crate::record::{ErrorKind, Recorder, Second};
+use crate::schedule::{Nanos, dropped, nanos};
+
+/// How often the end of the run looks whether everything is settled.
+const SETTLE_TICK: Nanos = 10_000_000;
+/// How long all closing handshakes together may take.
+const FAREWELL_DEADLINE: Duration = Duration::from_secs(5);
+/// Sends in one go before sockets are read again: a backlog must not keep answers waiting.
+const SENDS_AT_ONCE: usize = 64;
+const SECOND: Nanos = 1_000_000_000;
+
+/// What a loop tells while it runs.
+#[derive(Debug)]
+pub(crate) enum LoopEvent {
+    /// A second is over, on this loop.
+    Second { number: u32, second: Second },
+    /// The plan's phase of this index begins. Told by loop 0 only.
+    Phase(usize),
+    /// The phases are over; what is on its way is waited for. Told by loop 0 only.
+    Settling,
+    /// Nothing more comes from this loop.
+    Over(u32),
+}
+
+/// How sessions fared, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct SessionCounts {
+    pub(crate) attempted: u64,
+    pub(crate) connected: u64,
+    pub(crate) failed: u64,
+}
+
+/// How storms went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct StormCounts {
+    /// Connections that were dropped.
+    pub(crate) dropped: u64,
+    /// Of these, sessions that came back.
+    pub(crate) back: u64,
+}
+
+/// One sender's page of the ledger, for the report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Page {
+    pub(crate) sender: u32,
+    pub(crate) sent: u64,
+    pub(crate) confirmed: Vec<(u64, u64)>,
+}
+
+/// Everything a loop has to say when it is over.
+#[derive(Debug)]
+pub(crate) struct LoopReport {
+    pub(crate) recorder: Recorder,
+    pub(crate) totals: Totals,
+    pub(crate) pages: Vec<Page>,
+    pub(crate) sessions: SessionCounts,
+    pub(crate) storm: StormCounts,
+    /// When the last answer was waited for.
+    pub(crate) settled_at: Nanos,
+    /// Whether it was stopped from outside before the phases were over.
+    pub(crate) interrupted: bool,
+}
+
+/// Runs one loop's part of a run to its end. Every wait in it has a deadline.
+pub(crate) async fn run_loop<K: Connector, C: ClientHalf + 'static>(
+    job: Job,
+    connector: K,
+    client: impl Fn(u64) -> C,
+    events: mpsc::Sender<LoopEvent>,
+    stop: CancellationToken,
+) -> LoopReport {
+    let shared = Rc::new(Shared::new(job, connector, client));
+    LocalSet::new()
+        .run_until(Loop::new(shared, events, stop).run())
+        .await
+}
+
+struct Loop<K: Connector, C> {
+    shared: Rc<Shared<K, C>>,
+    /// One task per session that has arrived; joined in `farewell`.
+    tasks: JoinSet<()>,
+    /// Who sends next.
+    sends: BinaryHeap<Reverse<(Nanos, usize)>>,
+    next_arrival: usize,
+    next_phase: usize,
+    next_second: Nanos,
+    events: mpsc::Sender<LoopEvent>,
+    /// Seconds that the reader of `events` had no room for.
+    untold: Vec<LoopEvent>,
+    stop: CancellationToken,
+}
+
+impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
+    fn new(shared: Rc<Shared<K, C>>, events: mpsc::Sender<LoopEvent>, stop: CancellationToken) -> Self {
+        let sends = shared
+            .sessions
+            .iter()
+            .enumerate()
+            .filter_map(|(slot, session)| Some(Reverse((session.borrow().sends.as_ref()?.due(), slot))))
+            .collect();
+        Self {
+            shared,
+            tasks: JoinSet::new(),
+            sends,
+            next_arrival: 0,
+            next_phase: 0,
+            next_second: SECOND,
+            events,
+            untold: Vec::new(),
+            stop,
+        }
+    }
+
+    async fn run(mut self) -> LoopReport {
+        self.phases().await;
+        let interrupted = self.stop.is_cancelled();
+        if self.shared.job.number == 0 {
+            self.tell(LoopEvent::Settling);
+        }
+        self.settle().await;
+        let sessions = self.judge(interrupted);
+        let settled_at = self.shared.now();
+        self.farewell().await;
+        self.last_second().await;
+        let Self { shared, .. } = self;
+        let mut totals = Totals::default();
+        let mut pages = Vec::with_capacity(shared.sessions.len());
+        for (slot, session) in shared.sessions.iter().enumerate() {
+            let session = session.borrow();
+            let ledger = &session.hearing.ledger;
+            let own = ledger.totals();
+            totals.add(&own);
+            let confirmed = ledger.confirmed().iter().collect();
+            pages.push(Page {
+                sender: shared.job.session(slot),
+                sent: own.sent,
+                confirmed,
+            });
+        }
+        LoopReport {
+            recorder: shared.recorder.take(),
+            totals,
+            pages,
+            sessions,
+            storm: shared.storm.get(),
+            settled_at,
+            interrupted,
+        }
+    }
+
+    /// From the start to the end of the last phase, or to the stop.
+    async fn phases(&mut self) {
+        let end = self.shared.job.plan.end();
+        while !self.stop.is_cancelled() && self.shared.now() < end {
+            self.begin_phases();
+            self.arrive();
+            let backlog = self.send_due(end);
+            self.end_seconds();
+            if backlog {
+                tokio::task::yield_now().await;
+            } else {
+                let due = self.next_due().min(end);
+                self.wait(due).await;
+            }
+        }
+    }
+
+    fn next_due(&self) -> Nanos {
+        let Shared { job, sessions, .. } = &*self.shared;
+        let arrival = (self.next_arrival < sessions.len())
+            .then(|| job.plan.arrivals[job.session(self.next_arrival) as usize]);
+        let phase = job.plan.phases.get(self.next_phase).map(|phase| phase.start);
+        let send = self.sends.peek().map(|Reverse((due, _))| *due);
+        [arrival, phase, send, Some(self.next_second)]
+            .into_iter()
+            .flatten()
+            .min()
+            .expect("a second is always due")
+    }
+
+    async fn wait(&self, due: Nanos) {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return,
+            () = tokio::time::sleep_until(self.shared.instant(due)) => {}
+        }
+        let late = self.shared.now().saturating_sub(due);
+        self.shared.recorder.borrow_mut().loop_lag.record(late);
+    }
+
+    fn begin_phases(&mut self) {
+        let shared = Rc::clone(&self.shared);
+        while let Some(phase) = shared.job.plan.phases.get(self.next_phase) {
+            if phase.start > shared.now() {
+                return;
+            }
+            if shared.job.number == 0 {
+                self.tell(LoopEvent::Phase(self.next_phase));
+            }
+            if let Some(storm) = phase.storm {
+                let share = f64::from(storm.drop_millionths) / 1e6;
+                self.drop_share(share, shared.now() + storm.within);
+            }
+            self.next_phase += 1;
+        }
+    }
+
+    /// Drops this loop's part of a share of all sessions, in one turn.
+    fn drop_share(&self, share: f64, due_back: Nanos) {
+        let Shared {
+            job, sessions, storm, ..
+        } = &*self.shared;
+        let number = u32::try_from(self.next_phase).expect("few phases");
+        let now = self.shared.now();
+        let mut counts = storm.get();
+        for session in dropped(job.plan.seed, number, job.plan.sessions, share) {
+            if session % job.loops == job.number {
+                let slot = (session / job.loops) as usize;
+                counts.dropped += u64::from(sessions[slot].borrow_mut().cut(now, due_back));
+            }
+        }
+        storm.set(counts);
+    }
+
+    fn arrive(&mut self) {
+        let Shared { job, sessions, .. } = &*self.shared;
+        let now = self.shared.now();
+        while self.next_arrival < sessions.len() {
+            if job.plan.arrivals[job.session(self.next_arrival) as usize] > now {
+                break;
+            }
+            self.tasks
+                .spawn_local(Rc::clone(&self.shared).live(self.next_arrival));
+            self.next_arrival += 1;
+        }
+    }
+
+    /// Sends what is due, a batch at most; whether more is due.
+    fn send_due(&mut self, end: Nanos) -> bool {
+        let Some(plan) = self.shared.job.plan.sends else {
+            return false;
+        };
+        let now = self.shared.now().min(end - 1);
+        for _ in 0..SENDS_AT_ONCE {
+            let Some(mut next) = self.sends.peek_mut() else {
+                return false;
+            };
+            let Reverse((due, slot)) = *next;
+            if due > now {
+                return false;
+            }
+            self.shared.turn(slot, |session, turn| {
+                session.send(due, plan.bytes, turn);
+                let sends = session.sends.as_mut().expect("whoever sends has a schedule");
+                sends.advance();
+                *next = Reverse((sends.due(), slot));
+            });
+        }
+        true
+    }
+
+    /// Waits until nothing is open any more, each session for its own deadline.
+    async fn settle(&mut self) {
+        let phases_ended = self.shared.now();
+        self.shared.last_words.set(true);
+        for slot in 0..self.next_arrival {
+            self.shared.turn(slot, |session, turn| {
+                if session.is_silent_since_return() {
+                    self.shared.say(session, turn);
+                }
+            });
+        }
+        let mut probed = vec![false; self.next_arrival];
+        loop {
+            self.end_seconds();
+            let mut open = false;
+            for (slot, probed) in probed.iter_mut().enumerate() {
+                open |= self.is_open(slot, phases_ended, probed);
+            }
+            if !open {
+                return;
+            }
+            tokio::time::sleep_until(self.shared.instant(self.shared.now() + SETTLE_TICK)).await;
+        }
+    }
+
+    /// Whether something of the session in `slot` is still waited for. Who leaves a message unanswered is asked once more:
+    /// the count of that answer tells what became of the others.
+    fn is_open(&self, slot: usize, phases_ended: Nanos, probed: &mut bool) -> bool {
+        let stopped = self.stop.is_cancelled();
+        self.shared.turn(slot, |session, turn| match session.standing {
+            Standing::NotArrived | Standing::Gone => false,
+            Standing::Away { .. } if stopped => false,
+            Standing::Away { since, due_back } => {
+                turn.now <= due_back.unwrap_or(since.max(phases_ended) + turn.deadline)
+            }
+            Standing::Here { .. } if session.hearing.ledger.unanswered() == 0 => false,
+            Standing::Here { since } => {
+                let in_time = turn.now <= session.last_sent.max(since) + turn.deadline;
+                if in_time || *probed || stopped {
+                    return in_time;
+                }
+                *probed = true;
+                self.shared.say(session, turn);
+                true
+            }
+        })
+    }
+
+    /// What is open when nothing is waited for any more has failed.
+    fn judge(&self, interrupted: bool) -> SessionCounts {
+        let mut counts = SessionCounts::default();
+        let mut recorder = self.shared.recorder.borrow_mut();
+        for session in &self.shared.sessions[..self.next_arrival] {
+            let session = session.borrow();
+            counts.attempted += 1;
+            counts.connected += u64::from(session.connections > 0);
+            match session.standing {
+                Standing::Here { .. } => {
+                    let unanswered = u64::from(session.hearing.ledger.unanswered());
+                    recorder.error(ErrorKind::Unanswered, unanswered);
+                }
+                Standing::Gone => counts.failed += 1,
+                // Who stops a run does not wait for those on their way.
+                Standing::NotArrived | Standing::Away { .. } if interrupted => {}
+                Standing::NotArrived | Standing::Away { due_back: None, .. } => counts.failed += 1,
+                Standing::Away {
+                    due_back: Some(_), ..
+                } => {
+                    counts.failed += 1;
+                    recorder.error(ErrorKind::NotBack, 1);
+                }
+            }
+        }
+        counts
+    }
+
+    /// Closes every connection and joins every session.
+    async fn farewell(&mut self) {
+        self.shared.ending.cancel();
+        for slot in 0..self.next_arrival {
+            self.shared.turn(slot, Session::say_farewell);
+            if slot % SENDS_AT_ONCE == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        let joined = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                rethrow(ended);
+            }
+        };
+        if tokio::time::timeout(FAREWELL_DEADLINE, joined).await.is_err() {
+            let left = self.tasks.len() as u64;
+            self.shared
+                .recorder
+                .borrow_mut()
+                .error(ErrorKind::CloseTimeout, left);
+            self.tasks.abort_all();
+            while let Some(ended) = self.tasks.join_next().await {
+                rethrow(ended);
+            }
+        }
+    }
+
+    fn end_seconds(&mut self) {
+        while self.shared.now() >= self.next_second {
+            self.next_second += SECOND;
+            self.tell_second();
+        }
+    }
+
+    fn tell_second(&mut self) {
+        let second = self
+            .shared
+            .recorder
+            .borrow_mut()
+            .next_second(self.shared.connected.get());
+        self.tell(LoopEvent::Second {
+            number: self.shared.job.number,
+            second,
+        });
+    }
+
+    /// Never waits: a loop with sockets to read has no time for a slow reader of its news.
+    fn tell(&mut self, event: LoopEvent) {
+        self.untold.push(event);
+        let mut told = 0;
+        while told < self.untold.len() {
+            let Ok(permit) = self.events.try_reserve() else {
+                break;
+            };
+            permit.send(std::mem::replace(&mut self.untold[told], LoopEvent::Settling));
+            told += 1;
+        }
+        self.untold.drain(..told);
+    }
+
+    async fn last_second(&mut self) {
+        self.tell_second();
+        self.untold.push(LoopEvent::Over(self.shared.job.number));
+        for event in self.untold.drain(..) {
+            // Whoever does not listen any more wants no news.
+            if self.events.send(event).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// A panic of a session is one of the loop: nothing can be measured any more.
+fn rethrow(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}

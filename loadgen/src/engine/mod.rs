@@ -1,0 +1,255 @@
+//! Carries a plan out: sessions connect, talk, are dropped, come back and leave.
+//!
+//! One event loop per core and many sessions per loop: a loop, its sessions and its recorder live on one thread and
+//! share nothing with the others. A task per session waits for its socket; sends come from one timer per loop, straight
+//! into the socket. Nothing is aggregated here: samples and counts go to the loop's recorder.
+
+mod connect;
+mod event_loop;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use touchstone_protocol::client::ClientHalf;
+
+pub(crate) use connect::{Connector, Failure, Node, Tcp, attempt};
+pub(crate) use event_loop::{LoopEvent, LoopReport, Page, SessionCounts, StormCounts, run_loop};
+use session::{End, Scratch, Session, Standing, Turn};
+
+use crate::ledger::Timing;
+use crate::plan::Plan;
+use crate::record::{ErrorKind, Latency, Recorder, Sample};
+use crate::schedule::{Nanos, Sends, chance_of, nanos};
+
+/// One loop's part of a run.
+pub(crate) struct Job {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) nodes: Arc<[Node]>,
+    /// Keeps this run's sessions apart from those of all others on the same server.
+    pub(crate) tag: u32,
+    /// This loop is number `number` of `loops`: it has every `loops`th session.
+    pub(crate) number: u32,
+    pub(crate) loops: u32,
+    /// The instant from which all times count, the same for all loops.
+    pub(crate) start: Instant,
+}
+
+impl Job {
+    /// The number of the session in `slot` of this loop.
+    fn session(&self, slot: usize) -> u32 {
+        u32::try_from(slot).expect("fewer slots than sessions") * self.loops + self.number
+    }
+
+    fn sender(&self, slot: usize) -> u64 {
+        u64::from(self.tag) << 32 | u64::from(self.session(slot))
+    }
+}
+
+/// What the tasks of one loop share. Never borrowed across an await.
+struct Shared<K: Connector, C> {
+    job: Job,
+    connector: K,
+    sessions: Vec<RefCell<Session<C, K::Stream>>>,
+    recorder: RefCell<Recorder>,
+    scratch: RefCell<Scratch>,
+    /// Handshakes that may be under way at once.
+    connecting: Semaphore,
+    /// Cancelled when nobody is to connect any more.
+    ending: CancellationToken,
+    connected: Cell<u32>,
+    storm: Cell<StormCounts>,
+    /// After the last phase, those who come back say one more message: its count tells what became of the earlier ones.
+    last_words: Cell<bool>,
+}
+
+impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
+    fn new(job: Job, connector: K, client: impl Fn(u64) -> C) -> Self {
+        let plan = &job.plan;
+        let slots = (job.number..plan.sessions).step_by(job.loops as usize).count();
+        let sessions = (0..slots)
+            .map(|slot| {
+                let number = job.session(slot);
+                let sends = plan.sends.map(|sends| {
+                    let arrival = plan.arrivals[number as usize];
+                    Sends::new(plan.seed, number, sends.spacing, sends.period, arrival)
+                });
+                RefCell::new(Session::new(job.sender(slot), client(job.sender(slot)), sends))
+            })
+            .collect();
+        let at_once = plan.connect_at_once.div_ceil(job.loops) as usize;
+        // Masks, handshake keys and jitter: nothing of the schedule hangs on them.
+        let chance = chance_of(plan.seed ^ u64::from(job.tag), u32::MAX - job.number);
+        Self {
+            connector,
+            sessions,
+            recorder: RefCell::default(),
+            scratch: RefCell::new(Scratch::new(chance)),
+            connecting: Semaphore::new(at_once),
+            ending: CancellationToken::new(),
+            connected: Cell::new(0),
+            storm: Cell::default(),
+            last_words: Cell::new(false),
+            job,
+        }
+    }
+
+    fn now(&self) -> Nanos {
+        nanos(self.job.start.elapsed())
+    }
+
+    fn instant(&self, at: Nanos) -> Instant {
+        self.job.start + Duration::from_nanos(at)
+    }
+
+    /// Runs `act` on the session in `slot` with all it may use of the loop.
+    fn turn<R>(&self, slot: usize, act: impl FnOnce(&mut Session<C, K::Stream>, &mut Turn<'_>) -> R) -> R {
+        let mut turn = Turn {
+            now: self.now(),
+            deadline: self.job.plan.deadline,
+            recorder: &mut self.recorder.borrow_mut(),
+            scratch: &mut self.scratch.borrow_mut(),
+        };
+        act(&mut self.sessions[slot].borrow_mut(), &mut turn)
+    }
+
+    /// A session's life, from its arrival until it does not come back any more.
+    async fn live(self: Rc<Self>, slot: usize) {
+        let mut due = self.job.plan.arrivals[self.job.session(slot) as usize];
+        let mut attempts = 0;
+        self.sessions[slot].borrow_mut().standing = Standing::Away {
+            since: due,
+            due_back: None,
+        };
+        loop {
+            // Boxed: a handshake's state is large, and gone when the session talks.
+            let came = tokio::select! {
+                biased;
+                () = self.ending.cancelled() => break,
+                came = Box::pin(self.connect(slot, due)) => came,
+            };
+            let comes_back = match came {
+                Ok(end) => {
+                    attempts = 0;
+                    let end = match end {
+                        Some(end) => end,
+                        None => {
+                            std::future::poll_fn(|cx| self.turn(slot, |session, turn| session.poll(cx, turn)))
+                                .await
+                        }
+                    };
+                    self.ended(slot, end);
+                    end.comes_back()
+                }
+                Err(failure) => {
+                    self.recorder.borrow_mut().error(failure.kind, 1);
+                    match failure.again {
+                        connect::Again::After(advice) => Some(advice),
+                        connect::Again::Never => None,
+                    }
+                }
+            };
+            let Some(advice) = comes_back else { break };
+            let backoff = self.sessions[slot].borrow().client.backoff();
+            let jitter = self.scratch.borrow_mut().jitter();
+            due = self
+                .now()
+                .saturating_add(nanos(backoff.wait(attempts, jitter, advice)));
+            attempts += 1;
+            tokio::select! {
+                biased;
+                () = self.ending.cancelled() => break,
+                () = tokio::time::sleep_until(self.instant(due)) => {}
+            }
+        }
+        self.sessions[slot].borrow_mut().standing = Standing::Gone;
+    }
+
+    /// Connects the session, for the first time or again; `due` is when it was meant to.
+    async fn connect(&self, slot: usize, due: Nanos) -> Result<Option<End>, Failure> {
+        let permit = self
+            .connecting
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
+        let begun = self.now();
+        let query = self.sessions[slot].borrow().client.query();
+        let key = self.scratch.borrow_mut().handshake_key();
+        let node = self.job.session(slot) as usize % self.job.nodes.len();
+        let place = (node, &self.job.nodes[node]);
+        let connected = attempt(
+            &self.connector,
+            place,
+            &query,
+            key,
+            self.job.plan.connect_deadline,
+        )
+        .await?;
+        drop(permit);
+        Ok(self.turn(slot, |session, turn| {
+            let latency = if session.connections == 0 {
+                Latency::Connect
+            } else {
+                Latency::Resume
+            };
+            let timing = Timing {
+                intended: due,
+                sent: begun,
+            };
+            turn.recorder.sample(
+                latency,
+                Sample {
+                    timing,
+                    answered: turn.now,
+                },
+            );
+            if latency == Latency::Resume {
+                turn.recorder.reconnects += 1;
+                turn.recorder.second.reconnects += 1;
+            }
+            if let Standing::Away {
+                since,
+                due_back: Some(due_back),
+            } = session.standing
+            {
+                let mut storm = self.storm.get();
+                storm.back += 1;
+                self.storm.set(storm);
+                turn.recorder.recovery.record(turn.now - since);
+                turn.recorder
+                    .error(ErrorKind::NotBack, u64::from(turn.now > due_back));
+            }
+            self.connected.set(self.connected.get() + 1);
+            let end = session.opened(connected, turn);
+            if self.last_words.get() {
+                self.say(session, turn);
+            }
+            end
+        }))
+    }
+
+    fn ended(&self, slot: usize, end: End) {
+        self.connected.set(self.connected.get() - 1);
+        let now = self.now();
+        self.sessions[slot].borrow_mut().ended(now, None);
+        if let Some(kind) = end.error() {
+            let mut recorder = self.recorder.borrow_mut();
+            recorder.error(kind, 1);
+            recorder.unexpected_closes += 1;
+        }
+    }
+
+    /// Sends a message that is meant for now.
+    fn say(&self, session: &mut Session<C, K::Stream>, turn: &mut Turn<'_>) {
+        if let Some(sends) = self.job.plan.sends {
+            session.send(turn.now, sends.bytes, turn);
+        }
+    }
+}

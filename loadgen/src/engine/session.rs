@@ -1,0 +1,502 @@
+//! One simulated session: what it knows, what it hears, what it says. No waiting is decided here.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use touchstone_protocol::client::{ClientHalf, Heard, Key, Next};
+use touchstone_protocol::close::{CloseCode, retry_after_seconds};
+use touchstone_protocol::defaults;
+use touchstone_wire::{
+    Binary, Close, Event, OpCode, Receiver, Role, Rules, encode_masked, encode_masked_close,
+};
+
+use super::connect::Connected;
+use crate::ledger::{Answered, Sender, Timing};
+use crate::record::{ErrorKind, Latency, Recorder, Sample};
+use crate::schedule::{Nanos, Sends};
+
+/// What may wait for a socket that takes nothing. More is not sent, and counted: a user's client would not queue either.
+const UNSENT_BYTES_MAX: usize = 64 << 10;
+
+/// An answer carries what was sent and some JSON around it, escaped at worst sixfold.
+const RULES: Rules = Rules {
+    message_bytes_max: 8 * defaults::MESSAGE_BYTES_MAX,
+    binary: Binary::Refused,
+};
+
+/// Buffers shared by all sessions of a loop: none of them holds anything between two turns.
+pub(crate) struct Scratch {
+    read: Box<[u8]>,
+    frame: Vec<u8>,
+    content: String,
+    chance: fastrand::Rng,
+}
+
+impl Scratch {
+    pub(crate) fn new(chance: fastrand::Rng) -> Self {
+        Self {
+            read: vec![0; 64 << 10].into_boxed_slice(),
+            frame: Vec::new(),
+            content: String::new(),
+            chance,
+        }
+    }
+
+    pub(crate) fn jitter(&mut self) -> f64 {
+        self.chance.f64()
+    }
+
+    pub(crate) fn handshake_key(&mut self) -> [u8; 16] {
+        self.chance.u128(..).to_ne_bytes()
+    }
+}
+
+/// What a turn may use of its loop.
+pub(crate) struct Turn<'a> {
+    pub(crate) now: Nanos,
+    pub(crate) deadline: Nanos,
+    pub(crate) recorder: &'a mut Recorder,
+    pub(crate) scratch: &'a mut Scratch,
+}
+
+/// Why a connection is no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// A storm took it.
+    Cut,
+    /// This side said goodbye and the server closed.
+    Farewell,
+    /// The server closed it, and may have said when to come back.
+    Closed {
+        code: Option<u16>,
+        advice: Option<Duration>,
+    },
+    /// It ended without a close frame.
+    Dropped,
+    /// The server broke the protocol.
+    Violated,
+}
+
+impl End {
+    /// What it counts as, if it counts.
+    pub(crate) fn error(self) -> Option<ErrorKind> {
+        match self {
+            Self::Cut | Self::Farewell => None,
+            Self::Closed { .. } => Some(ErrorKind::Closed),
+            Self::Dropped => Some(ErrorKind::Dropped),
+            Self::Violated => Some(ErrorKind::Protocol),
+        }
+    }
+
+    /// Whether a client comes back after it, and after how long at least.
+    pub(crate) fn comes_back(self) -> Option<Option<Duration>> {
+        match self {
+            Self::Farewell => None,
+            Self::Cut | Self::Dropped | Self::Violated => Some(None),
+            Self::Closed { code, advice } => code
+                .is_none_or(|code| CloseCode(code).invites_back())
+                .then_some(advice),
+        }
+    }
+}
+
+/// Where a session stands between connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Its arrival is still to come.
+    NotArrived,
+    /// It is connecting for the first time, or again.
+    Away {
+        /// Since when it is missing: its arrival, or the end of its last connection.
+        since: Nanos,
+        /// A storm took it, and wants it back by then.
+        due_back: Option<Nanos>,
+    },
+    /// It is connected.
+    Here {
+        /// Since when.
+        since: Nanos,
+    },
+    /// It does not come back.
+    Gone,
+}
+
+struct Connection<S> {
+    outgoing: Outgoing<S>,
+    receiver: Receiver,
+    farewell: Farewell,
+}
+
+/// The stream, and what it has not taken yet.
+struct Outgoing<S> {
+    stream: S,
+    unsent: Vec<u8>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Farewell {
+    Unsaid,
+    Said,
+}
+
+/// A simulated session, over all its connections.
+pub(crate) struct Session<C, S> {
+    pub(crate) client: C,
+    pub(crate) hearing: Hearing,
+    pub(crate) sends: Option<Sends>,
+    pub(crate) standing: Standing,
+    /// Connections that stood so far.
+    pub(crate) connections: u32,
+    /// When the last message was sent.
+    pub(crate) last_sent: Nanos,
+    connection: Option<Connection<S>>,
+    /// Of the task that reads this session; whoever changes the session from outside wakes it.
+    waker: Waker,
+}
+
+impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
+    pub(crate) fn new(sender: u64, client: C, sends: Option<Sends>) -> Self {
+        Self {
+            client,
+            hearing: Hearing::new(sender),
+            sends,
+            standing: Standing::NotArrived,
+            connections: 0,
+            last_sent: 0,
+            connection: None,
+            waker: Waker::noop().clone(),
+        }
+    }
+
+    /// Takes over a connection that stands. What came with the handshake is heard at once.
+    pub(crate) fn opened(&mut self, connected: Connected<S>, turn: &mut Turn<'_>) -> Option<End> {
+        self.connection = Some(Connection {
+            outgoing: Outgoing {
+                stream: connected.stream,
+                unsent: Vec::new(),
+            },
+            receiver: Receiver::new(Role::Client, RULES),
+            farewell: Farewell::Unsaid,
+        });
+        self.connections += 1;
+        self.standing = Standing::Here { since: turn.now };
+        self.hearing.opened();
+        if connected.leftover.is_empty() {
+            return None;
+        }
+        self.hear(&mut Vec::from(connected.leftover), turn)
+    }
+
+    /// Ends the connection, if there is one.
+    pub(crate) fn ended(&mut self, now: Nanos, due_back: Option<Nanos>) {
+        self.connection = None;
+        self.hearing.ledger.ended();
+        // A storm may have set it already, and knows by when.
+        if let Standing::Here { .. } | Standing::NotArrived = self.standing {
+            self.standing = Standing::Away { since: now, due_back };
+        }
+    }
+
+    /// Drops the connection without a word. `false` if there was none.
+    pub(crate) fn cut(&mut self, now: Nanos, due_back: Nanos) -> bool {
+        let had = self.connection.take().is_some();
+        if had {
+            self.ended(now, Some(due_back));
+            self.waker.wake_by_ref();
+        }
+        had
+    }
+
+    /// Sends the next message.
+    pub(crate) fn send(&mut self, intended: Nanos, content_bytes: usize, turn: &mut Turn<'_>) {
+        let Some(connection) = &mut self.connection else {
+            turn.recorder.skipped_sends += 1;
+            return;
+        };
+        if connection.outgoing.unsent.len() > UNSENT_BYTES_MAX {
+            turn.recorder.error(ErrorKind::NotSent, 1);
+            return;
+        }
+        let key = Key {
+            sender: self.hearing.sender,
+            sequence: self.hearing.ledger.next_sequence(),
+        };
+        let Scratch {
+            frame,
+            content,
+            chance,
+            ..
+        } = &mut *turn.scratch;
+        let text = match self.client.next(key, content_bytes, content) {
+            Next::Send(text) => text,
+            // A user who says nothing of his own owes no answer and is owed none.
+            Next::Inject(_) | Next::Listen => return,
+        };
+        let timing = Timing {
+            intended,
+            sent: turn.now,
+        };
+        self.hearing.ledger.sent(timing, turn.deadline);
+        self.last_sent = turn.now;
+        turn.recorder.sent(timing);
+        connection
+            .outgoing
+            .frame(frame, chance, OpCode::Text, text.as_bytes(), &self.waker);
+    }
+
+    /// Whether it came back and has said nothing since.
+    pub(crate) fn is_silent_since_return(&self) -> bool {
+        let Standing::Here { .. } = self.standing else {
+            return false;
+        };
+        self.connections > 1 && self.hearing.ledger.is_silent_since_open()
+    }
+
+    /// Says goodbye; the connection ends when the server has answered. `false` if there is none.
+    pub(crate) fn say_farewell(&mut self, turn: &mut Turn<'_>) -> bool {
+        let Some(connection) = &mut self.connection else {
+            return false;
+        };
+        connection.farewell = Farewell::Said;
+        connection
+            .outgoing
+            .close(turn.scratch, CloseCode::NORMAL.0, "", &self.waker);
+        true
+    }
+
+    /// Writes what waits and hears what has arrived, until the socket has no more.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, turn: &mut Turn<'_>) -> Poll<End> {
+        if !self.waker.will_wake(cx.waker()) {
+            self.waker = cx.waker().clone();
+        }
+        // The buffer is the loop's; it is lent to this session for the turn.
+        let mut buffer = std::mem::take(&mut turn.scratch.read);
+        let polled = self.poll_with(&mut buffer, cx, turn);
+        turn.scratch.read = buffer;
+        polled
+    }
+
+    fn poll_with(&mut self, buffer: &mut [u8], cx: &mut Context<'_>, turn: &mut Turn<'_>) -> Poll<End> {
+        loop {
+            let Some(connection) = &mut self.connection else {
+                return Poll::Ready(End::Cut);
+            };
+            connection.outgoing.flush(cx);
+            let mut read = ReadBuf::new(buffer);
+            match Pin::new(&mut connection.outgoing.stream).poll_read(cx, &mut read) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => {
+                    if let Some(end) = self.hear(read.filled_mut(), turn) {
+                        return Poll::Ready(end);
+                    }
+                }
+                Poll::Ready(Ok(()) | Err(_)) => {
+                    return Poll::Ready(match connection.farewell {
+                        Farewell::Said => End::Farewell,
+                        Farewell::Unsaid => End::Dropped,
+                    });
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, bytes: &mut [u8], turn: &mut Turn<'_>) -> Option<End> {
+        let Connection {
+            outgoing,
+            receiver,
+            farewell,
+        } = self.connection.as_mut()?;
+        let mut at = 0;
+        loop {
+            let step = match receiver.next(&mut bytes[at..]) {
+                Ok(step) => step,
+                Err(violation) => {
+                    outgoing.close(
+                        turn.scratch,
+                        violation.close_code(),
+                        violation.reason(),
+                        &self.waker,
+                    );
+                    return Some(End::Violated);
+                }
+            };
+            at += step.consumed;
+            match step.event? {
+                Event::Text(text) => {
+                    let reply = self.hearing.text(&mut self.client, text, turn);
+                    if let Some(reply) = reply {
+                        outgoing.reply(turn.scratch, OpCode::Text, reply.as_bytes(), &self.waker);
+                    }
+                }
+                Event::Ping(payload) => outgoing.reply(turn.scratch, OpCode::Pong, payload, &self.waker),
+                Event::Pong(_) | Event::Binary(_) => {}
+                Event::Close(close) => {
+                    return match farewell {
+                        // Ours is answered; TCP's end is still to come.
+                        Farewell::Said => None,
+                        Farewell::Unsaid => Some(outgoing.closed(close, turn.scratch, &self.waker)),
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// What a session has heard, and makes of it.
+pub(crate) struct Hearing {
+    pub(crate) ledger: Sender,
+    sender: u64,
+    last_heartbeat: Option<Nanos>,
+    last_gap: Option<Nanos>,
+}
+
+impl Hearing {
+    fn new(sender: u64) -> Self {
+        Self {
+            ledger: Sender::default(),
+            sender,
+            last_heartbeat: None,
+            last_gap: None,
+        }
+    }
+
+    fn opened(&mut self) {
+        self.ledger.opened();
+        self.last_heartbeat = None;
+        self.last_gap = None;
+    }
+
+    /// Takes in a text, and hands back what the server wants back.
+    fn text<'t>(
+        &mut self,
+        client: &mut impl ClientHalf,
+        text: &'t str,
+        turn: &mut Turn<'_>,
+    ) -> Option<&'t str> {
+        match client.hear(text) {
+            Heard::Answer { key, count } => self.answer(key, count, turn),
+            Heard::Delivery { .. } | Heard::Push => turn.recorder.pushes += 1,
+            Heard::Heartbeat { reply } => {
+                let gap = self.last_heartbeat.map(|last| turn.now - last);
+                turn.recorder
+                    .heartbeat(gap.zip(self.last_gap).map(|(gap, before)| gap.abs_diff(before)));
+                (self.last_heartbeat, self.last_gap) = (Some(turn.now), gap);
+                return reply;
+            }
+            Heard::Unknown => turn.recorder.error(ErrorKind::Unknown, 1),
+        }
+        None
+    }
+
+    fn answer(&mut self, key: Key, count: Option<u64>, turn: &mut Turn<'_>) {
+        let answered = if key.sender == self.sender {
+            self.ledger.answer(key.sequence, count, turn.now, turn.deadline)
+        } else {
+            Answered::Foreign
+        };
+        match answered {
+            Answered::First(timing) => {
+                turn.recorder.answered();
+                if let Some(timing) = timing {
+                    turn.recorder.sample(
+                        Latency::Answer,
+                        Sample {
+                            timing,
+                            answered: turn.now,
+                        },
+                    );
+                }
+            }
+            Answered::Again => {}
+            Answered::Foreign => turn.recorder.error(ErrorKind::ForeignAnswer, 1),
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Outgoing<S> {
+    /// Hands a frame to the socket, or keeps what it does not take. That the connection is broken is found by reading.
+    fn frame(
+        &mut self,
+        frame: &mut Vec<u8>,
+        chance: &mut fastrand::Rng,
+        opcode: OpCode,
+        payload: &[u8],
+        waker: &Waker,
+    ) {
+        frame.clear();
+        encode_masked(frame, opcode, payload, chance.u32(..).to_ne_bytes());
+        self.write(frame, waker);
+    }
+
+    /// As [`frame`](Self::frame), but given up while the socket takes nothing: the server's own doing.
+    fn reply(&mut self, scratch: &mut Scratch, opcode: OpCode, payload: &[u8], waker: &Waker) {
+        if self.unsent.len() <= UNSENT_BYTES_MAX {
+            self.frame(&mut scratch.frame, &mut scratch.chance, opcode, payload, waker);
+        }
+    }
+
+    fn close(&mut self, scratch: &mut Scratch, code: u16, reason: &str, waker: &Waker) {
+        scratch.frame.clear();
+        encode_masked_close(
+            &mut scratch.frame,
+            code,
+            reason,
+            scratch.chance.u32(..).to_ne_bytes(),
+        );
+        self.write(&scratch.frame, waker);
+    }
+
+    /// The server closes: it is answered, and may have said when to come back.
+    fn closed(&mut self, close: Option<Close<'_>>, scratch: &mut Scratch, waker: &Waker) -> End {
+        self.close(
+            scratch,
+            close.map_or(CloseCode::NORMAL.0, |close| close.code),
+            "",
+            waker,
+        );
+        End::Closed {
+            code: close.map(|close| close.code),
+            advice: close
+                .and_then(|close| retry_after_seconds(close.reason))
+                .map(|seconds| Duration::from_secs(u64::from(seconds))),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8], waker: &Waker) {
+        let taken = if self.unsent.is_empty() {
+            self.poll_write(&mut Context::from_waker(waker), bytes)
+                .unwrap_or(bytes.len())
+        } else {
+            0
+        };
+        self.unsent.extend_from_slice(&bytes[taken..]);
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) {
+        if self.unsent.is_empty() {
+            return;
+        }
+        let unsent = std::mem::take(&mut self.unsent);
+        let taken = self.poll_write(cx, &unsent).unwrap_or(unsent.len());
+        if taken < unsent.len() {
+            self.unsent = unsent;
+            self.unsent.drain(..taken);
+        }
+    }
+
+    /// Writes until the socket takes no more.
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<usize> {
+        let mut taken = 0;
+        while taken < bytes.len() {
+            match Pin::new(&mut self.stream).poll_write(cx, &bytes[taken..]) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(written) => taken += written?,
+                Poll::Pending => break,
+            }
+        }
+        Ok(taken)
+    }
+}

@@ -1,0 +1,339 @@
+//! A finished run as plain data. What it looks like is decided elsewhere.
+
+use std::time::{Duration, SystemTime};
+
+use touchstone_report::document::Verdict;
+
+use crate::engine::{LoopReport, Page, SessionCounts, StormCounts};
+use crate::ledger::Totals;
+use crate::plan::Plan;
+use crate::record::{Distribution, Errors, Latency, Measured, Recorder, Second};
+use crate::thresholds::{DeliveryCount, Metric, Quantile, SessionCount, Threshold};
+use crate::watch::Generator;
+
+/// Everything a run found out.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// What was run.
+    pub plan: Plan,
+    /// Against what: a name or URLs without secrets.
+    pub target: String,
+    /// When its first phase began.
+    pub started_at: SystemTime,
+    /// From there to the last closed connection.
+    pub duration: Duration,
+    /// The one answer.
+    pub verdict: Verdict,
+    /// How sessions fared.
+    pub sessions: Sessions,
+    /// How storms went; all zero without one.
+    pub storm: Storm,
+    /// By kind.
+    pub errors: Errors,
+    /// The ledger's sums.
+    pub delivery: Totals,
+    /// The ledger's pages, one per sender, by session number.
+    pub ledger: Vec<SenderPage>,
+    /// In the order of [`Latency::ALL`].
+    pub measured: Vec<(Latency, Measured)>,
+    /// Answers per second, from the first phase's start to the last one's end.
+    pub messages_per_second: f64,
+    /// Heartbeats heard.
+    pub heartbeats: u64,
+    /// Other things the servers said of their own accord.
+    pub pushes: u64,
+    /// Sends that fell due while their session was not connected.
+    pub skipped_sends: u64,
+    /// What the generator knows about itself.
+    pub generator: Generator,
+    /// Actual minus intended send.
+    pub send_lag: Distribution,
+    /// How late the loops' timers came.
+    pub loop_lag: Distribution,
+    /// Sends more than 10 ms late.
+    pub late_sends: u64,
+    /// What was to hold, in the plan's order.
+    pub thresholds: Vec<Judged>,
+    /// Second by second.
+    pub series: Vec<Figures>,
+}
+
+/// How sessions fared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sessions {
+    /// That arrived, and began to connect.
+    pub attempted: u64,
+    /// That were connected at least once.
+    pub connected: u64,
+    /// That gave up, or were not connected when everything had been waited for.
+    pub failed: u64,
+    /// Connections after a session's first.
+    pub reconnects: u64,
+    /// Connections that ended without this side having ended them.
+    pub unexpected_closes: u64,
+}
+
+/// How storms went.
+#[derive(Debug, Clone, Default)]
+pub struct Storm {
+    /// Connections that were dropped at once.
+    pub dropped: u64,
+    /// Sessions of these that came back.
+    pub back: u64,
+    /// From the drop to the next connection, back-off included.
+    pub recovery: Distribution,
+}
+
+/// One sender's page of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SenderPage {
+    /// The session's number.
+    pub sender: u32,
+    /// Messages it sent, numbered from 1.
+    pub sent: u64,
+    /// Inclusive ranges of those that were answered, ascending.
+    pub confirmed: Vec<(u64, u64)>,
+}
+
+/// A threshold and what came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// What was to hold.
+    pub threshold: Threshold,
+    /// The metric's value, in milliseconds where it is a time; `None` if nothing was measured.
+    pub actual: Option<f64>,
+    /// `Undecided` where nothing was measured, or a starved generator makes the value worthless.
+    pub verdict: Verdict,
+}
+
+/// One second of the run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Figures {
+    /// It ends so many seconds after the start.
+    pub at_seconds: u32,
+    /// Messages sent in it.
+    pub sent: u64,
+    /// Answers heard in it.
+    pub answered: u64,
+    /// Heartbeats heard in it.
+    pub heartbeats: u64,
+    /// Sessions connected at its end.
+    pub connected: u32,
+    /// Connections in it after a session's first.
+    pub reconnects: u32,
+    /// Errors of all kinds in it.
+    pub errors: u64,
+    /// The median latency of its answers, from their intended send.
+    pub answer_p50_ms: Option<f64>,
+    /// 99 % of them.
+    pub answer_p99_ms: Option<f64>,
+}
+
+impl From<&Second> for Figures {
+    fn from(second: &Second) -> Self {
+        Self {
+            at_seconds: second.number + 1,
+            sent: second.sent,
+            answered: second.answered,
+            heartbeats: second.heartbeats,
+            connected: second.connected,
+            reconnects: second.reconnects,
+            errors: second.errors,
+            answer_p50_ms: second.answer_quantile_ms(0.5),
+            answer_p99_ms: second.answer_quantile_ms(0.99),
+        }
+    }
+}
+
+/// What the loops brought home, put together.
+pub(crate) struct Gathered {
+    pub(crate) recorder: Recorder,
+    totals: Totals,
+    pages: Vec<Page>,
+    sessions: SessionCounts,
+    storm: StormCounts,
+    interrupted: bool,
+}
+
+impl Gathered {
+    /// Adds up the reports of all loops.
+    pub(crate) fn of(reports: Vec<LoopReport>) -> Self {
+        let mut all = Self {
+            recorder: Recorder::default(),
+            totals: Totals::default(),
+            pages: Vec::new(),
+            sessions: SessionCounts::default(),
+            storm: StormCounts::default(),
+            interrupted: false,
+        };
+        for report in reports {
+            all.recorder.merge(&report.recorder);
+            all.totals.add(&report.totals);
+            all.pages.extend(report.pages);
+            all.sessions.attempted += report.sessions.attempted;
+            all.sessions.connected += report.sessions.connected;
+            all.sessions.failed += report.sessions.failed;
+            all.storm.dropped += report.storm.dropped;
+            all.storm.back += report.storm.back;
+            all.interrupted |= report.interrupted;
+        }
+        all.pages.sort_unstable_by_key(|page| page.sender);
+        all
+    }
+}
+
+/// When and against what a run was.
+pub(crate) struct Occasion {
+    pub(crate) target: String,
+    pub(crate) started_at: SystemTime,
+    pub(crate) duration: Duration,
+}
+
+impl Summary {
+    pub(crate) fn new(
+        plan: Plan,
+        occasion: Occasion,
+        gathered: Gathered,
+        generator: Generator,
+        series: Vec<Figures>,
+    ) -> Self {
+        let Gathered {
+            recorder,
+            totals,
+            pages,
+            sessions,
+            storm,
+            interrupted,
+        } = gathered;
+        let end_seconds = plan.end() as f64 / 1e9;
+        let answered: u64 = series
+            .iter()
+            .filter(|figures| f64::from(figures.at_seconds) <= end_seconds.ceil())
+            .map(|f| f.answered)
+            .sum();
+        let mut summary = Self {
+            target: occasion.target,
+            started_at: occasion.started_at,
+            duration: occasion.duration,
+            verdict: Verdict::Passed,
+            sessions: Sessions {
+                attempted: sessions.attempted,
+                connected: sessions.connected,
+                failed: sessions.failed,
+                reconnects: recorder.reconnects,
+                unexpected_closes: recorder.unexpected_closes,
+            },
+            storm: Storm {
+                dropped: storm.dropped,
+                back: storm.back,
+                recovery: recorder.recovery.clone(),
+            },
+            errors: recorder.errors,
+            delivery: totals,
+            ledger: pages
+                .into_iter()
+                .map(|page| SenderPage {
+                    sender: page.sender,
+                    sent: page.sent,
+                    confirmed: page.confirmed,
+                })
+                .collect(),
+            measured: Latency::ALL
+                .map(|latency| (latency, recorder.measured(latency).clone()))
+                .into(),
+            messages_per_second: answered as f64 / end_seconds.min(occasion.duration.as_secs_f64()),
+            heartbeats: recorder.heartbeats,
+            pushes: recorder.pushes,
+            skipped_sends: recorder.skipped_sends,
+            generator,
+            send_lag: recorder.send_lag,
+            loop_lag: recorder.loop_lag,
+            late_sends: recorder.late_sends,
+            thresholds: Vec::new(),
+            series,
+            plan,
+        };
+        summary.thresholds = summary
+            .plan
+            .thresholds
+            .iter()
+            .map(|threshold| summary.judge(threshold))
+            .collect();
+        summary.verdict = verdict(interrupted, &summary.thresholds);
+        summary
+    }
+
+    /// What was measured of `latency`.
+    #[must_use]
+    pub fn latency(&self, latency: Latency) -> &Measured {
+        &self.measured[latency as usize].1
+    }
+
+    fn judge(&self, threshold: &Threshold) -> Judged {
+        let actual = self.value(threshold.metric);
+        let undecided = self.generator.saturated && threshold.metric.suffers_from_saturation();
+        let verdict = match actual {
+            None => Verdict::Undecided,
+            Some(_) if undecided => Verdict::Undecided,
+            Some(actual) if threshold.comparison.holds(actual, threshold.bound) => Verdict::Passed,
+            Some(_) => Verdict::Failed,
+        };
+        Judged {
+            threshold: threshold.clone(),
+            actual,
+            verdict,
+        }
+    }
+
+    fn value(&self, metric: Metric) -> Option<f64> {
+        let count = match metric {
+            Metric::Latency(latency, quantile) => return self.latency_value(latency, quantile),
+            Metric::MessagesPerSecond => return Some(self.messages_per_second),
+            Metric::Sessions(which) => match which {
+                SessionCount::Attempted => self.sessions.attempted,
+                SessionCount::Connected => self.sessions.connected,
+                SessionCount::Failed => self.sessions.failed,
+                SessionCount::Reconnects => self.sessions.reconnects,
+                SessionCount::UnexpectedCloses => self.sessions.unexpected_closes,
+            },
+            Metric::Delivery(which) => match which {
+                DeliveryCount::Expected => self.delivery.expected,
+                DeliveryCount::Received => self.delivery.received,
+                DeliveryCount::Lost => self.delivery.lost,
+                DeliveryCount::Duplicated => self.delivery.duplicated,
+                DeliveryCount::Reordered => self.delivery.reordered,
+                DeliveryCount::Late => self.delivery.late,
+                DeliveryCount::Unconfirmed => self.delivery.unconfirmed,
+            },
+            Metric::Errors(None) => self.errors.total(),
+            Metric::Errors(Some(kind)) => self.errors.of(kind),
+        };
+        Some(count as f64)
+    }
+
+    fn latency_value(&self, latency: Latency, quantile: Quantile) -> Option<f64> {
+        let distribution = &self.latency(latency).latency;
+        let q = match quantile {
+            Quantile::P50 => 0.5,
+            Quantile::P90 => 0.9,
+            Quantile::P99 => 0.99,
+            Quantile::P999 => 0.999,
+            Quantile::Max => 1.0,
+            Quantile::Count => return Some(distribution.count() as f64),
+        };
+        distribution.quantile_ms(q)
+    }
+}
+
+fn verdict(interrupted: bool, thresholds: &[Judged]) -> Verdict {
+    let any = |verdict| thresholds.iter().any(|judged| judged.verdict == verdict);
+    if interrupted {
+        Verdict::Interrupted
+    } else if any(Verdict::Failed) {
+        Verdict::Failed
+    } else if any(Verdict::Undecided) {
+        Verdict::Undecided
+    } else {
+        Verdict::Passed
+    }
+}

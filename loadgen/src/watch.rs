@@ -1,0 +1,311 @@
+//! The generator watches itself: a starved generator must not be read as a slow server.
+//!
+//! **The rule.** A run is saturated when sends left more than [`LAG_P99_MAX_MS`] after their intended instant at p99, or
+//! the loops' own timers came that late at p99. Only lateness decides: a process can be starved without being busy, and
+//! busy without being late. How busy loops and machine were, and what was stolen, is told as the likely cause.
+
+use std::time::Duration;
+
+use crate::record::Recorder;
+
+/// Later than this at p99, and times say more about the generator than about the server: several times what a timer of a healthy
+/// loop needs, a fifth of the shortest threshold people set (100 ms).
+pub const LAG_P99_MAX_MS: f64 = 20.0;
+/// A loop busier than this has no reserve for a burst.
+const BUSY_MAX: f64 = 0.9;
+/// Stolen time beyond this is felt as lag.
+const STOLEN_MAX: f64 = 0.05;
+
+/// What the generator knows about itself.
+#[derive(Debug, Clone, Default)]
+pub struct Generator {
+    /// User and system time of this process during the run, connects included, in seconds.
+    pub cpu_seconds: f64,
+    /// The most memory this process has ever had resident; `None` where the system does not tell.
+    pub peak_rss_bytes: Option<u64>,
+    /// Event loops the sessions were spread over.
+    pub loops: u32,
+    /// Whether times and rates of this run are worth nothing.
+    pub saturated: bool,
+    /// Why it is saturated, in sentences; empty if it is not.
+    pub reasons: Vec<String>,
+}
+
+/// A reading of the process's and the machine's counters. What the system does not tell is zero or `None`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reading {
+    cpu: Duration,
+    peak_rss_bytes: Option<u64>,
+    machine: Option<Ticks>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ticks {
+    total: u64,
+    idle: u64,
+    stolen: u64,
+}
+
+impl Reading {
+    /// Reads now.
+    #[must_use]
+    pub fn now() -> Self {
+        let usage = system::process_usage();
+        Self {
+            cpu: usage.map_or(Duration::ZERO, |usage| usage.0),
+            peak_rss_bytes: usage.map(|usage| usage.1),
+            machine: std::fs::read_to_string("/proc/stat")
+                .ok()
+                .and_then(|text| ticks(&text)),
+        }
+    }
+}
+
+/// What one loop's thread has used of its core.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LoopUse {
+    /// User and system time of the thread.
+    pub cpu: Duration,
+    /// How long it ran.
+    pub wall: Duration,
+}
+
+/// User and system time of the calling thread so far; zero where the system does not tell.
+#[must_use]
+pub fn thread_cpu() -> Duration {
+    system::thread_cpu().unwrap_or_default()
+}
+
+/// Judges a run from the readings around it.
+#[must_use]
+pub fn judge(before: &Reading, after: &Reading, loops: &[LoopUse], recorder: &Recorder) -> Generator {
+    let mut reasons = Vec::new();
+    for (what, lag) in [
+        ("sends left", &recorder.send_lag),
+        ("timers of the event loops came", &recorder.loop_lag),
+    ] {
+        if let Some(p99) = lag.quantile_ms(0.99).filter(|p99| *p99 > LAG_P99_MAX_MS) {
+            reasons.push(format!(
+                "{what} {p99:.0} ms late at p99, the limit is {LAG_P99_MAX_MS:.0} ms"
+            ));
+        }
+    }
+    let saturated = !reasons.is_empty();
+    if saturated {
+        reasons.extend(causes(before, after, loops));
+    }
+    Generator {
+        cpu_seconds: after.cpu.saturating_sub(before.cpu).as_secs_f64(),
+        peak_rss_bytes: after.peak_rss_bytes,
+        loops: u32::try_from(loops.len()).unwrap_or(u32::MAX),
+        saturated,
+        reasons,
+    }
+}
+
+fn causes(before: &Reading, after: &Reading, loops: &[LoopUse]) -> Vec<String> {
+    let mut causes = Vec::new();
+    let busiest = loops
+        .iter()
+        .filter(|used| !used.wall.is_zero())
+        .map(|used| used.cpu.as_secs_f64() / used.wall.as_secs_f64())
+        .fold(0.0, f64::max);
+    if busiest > BUSY_MAX {
+        causes.push(format!(
+            "the busiest event loop used {:.0} % of a core",
+            busiest * 100.0
+        ));
+    }
+    if let (Some(before), Some(after)) = (before.machine, after.machine) {
+        let total = after.total.saturating_sub(before.total).max(1) as f64;
+        let busy = 1.0 - after.idle.saturating_sub(before.idle) as f64 / total;
+        let stolen = after.stolen.saturating_sub(before.stolen) as f64 / total;
+        if busy > BUSY_MAX {
+            causes.push(format!(
+                "the cores of this machine were {:.0} % busy",
+                busy * 100.0
+            ));
+        }
+        if stolen > STOLEN_MAX {
+            causes.push(format!(
+                "{:.0} % of this machine's time was stolen by its host",
+                stolen * 100.0
+            ));
+        }
+    }
+    causes
+}
+
+/// Reads the first line of `/proc/stat`: user nice system idle iowait irq softirq steal (proc_stat(5)).
+fn ticks(stat: &str) -> Option<Ticks> {
+    let fields: Vec<u64> = stat
+        .lines()
+        .next()?
+        .strip_prefix("cpu ")?
+        .split_whitespace()
+        .take(8)
+        .filter_map(|n| n.parse().ok())
+        .collect();
+    let [.., stolen] = fields[..] else { return None };
+    (fields.len() == 8).then(|| Ticks {
+        total: fields.iter().sum(),
+        idle: fields[3] + fields[4],
+        stolen,
+    })
+}
+
+/// How many descriptors this process may have open, and how many it could be allowed; `None` where there is no such limit.
+#[must_use]
+pub fn descriptor_limit() -> Option<(u64, u64)> {
+    system::descriptor_limit()
+}
+
+#[cfg(unix)]
+mod system {
+    use std::mem::MaybeUninit;
+    use std::time::Duration;
+
+    fn usage(who: libc::c_int) -> Option<libc::rusage> {
+        let mut usage = MaybeUninit::uninit();
+        // SAFETY: the kernel fills the struct it is given the address of, and says so by returning 0.
+        (unsafe { libc::getrusage(who, usage.as_mut_ptr()) } == 0).then(|| unsafe { usage.assume_init() })
+    }
+
+    fn cpu(usage: &libc::rusage) -> Duration {
+        [usage.ru_utime, usage.ru_stime]
+            .iter()
+            .map(|time| {
+                Duration::new(
+                    time.tv_sec.unsigned_abs(),
+                    time.tv_usec.unsigned_abs() as u32 * 1_000,
+                )
+            })
+            .sum()
+    }
+
+    pub(super) fn process_usage() -> Option<(Duration, u64)> {
+        // Kilobytes everywhere but on Apple's systems, where it is bytes (getrusage(2)).
+        let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
+        usage(libc::RUSAGE_SELF).map(|usage| (cpu(&usage), usage.ru_maxrss.unsigned_abs() * unit))
+    }
+
+    pub(super) fn thread_cpu() -> Option<Duration> {
+        #[cfg(target_os = "linux")]
+        return usage(libc::RUSAGE_THREAD).map(|usage| cpu(&usage));
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+
+    pub(super) fn descriptor_limit() -> Option<(u64, u64)> {
+        let mut limit = MaybeUninit::<libc::rlimit>::uninit();
+        // SAFETY: as above.
+        (unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, limit.as_mut_ptr()) } == 0).then(|| {
+            let limit = unsafe { limit.assume_init() };
+            (limit.rlim_cur, limit.rlim_max)
+        })
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    use std::time::Duration;
+
+    pub(super) fn process_usage() -> Option<(Duration, u64)> {
+        None
+    }
+    pub(super) fn thread_cpu() -> Option<Duration> {
+        None
+    }
+    pub(super) fn descriptor_limit() -> Option<(u64, u64)> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Timing;
+
+    const STAT: &str = "cpu  100 5 20 800 10 0 5 60 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n";
+
+    fn lagging(milliseconds: u64) -> Recorder {
+        let mut recorder = Recorder::default();
+        recorder.sent(Timing {
+            intended: 0,
+            sent: milliseconds * 1_000_000,
+        });
+        recorder
+    }
+
+    fn reading(stat: &str) -> Reading {
+        Reading {
+            machine: ticks(stat),
+            ..Reading::default()
+        }
+    }
+
+    #[test]
+    fn the_machines_counters_are_read() {
+        assert_eq!(
+            ticks(STAT),
+            Some(Ticks {
+                total: 1_000,
+                idle: 810,
+                stolen: 60
+            })
+        );
+        for text in ["", "cpu ", "cpu 1 2 3", "intr 1"] {
+            assert_eq!(ticks(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_lateness_makes_a_run_saturated() {
+        let busy = LoopUse {
+            cpu: Duration::from_secs(10),
+            wall: Duration::from_secs(10),
+        };
+        let prompt = judge(&Reading::default(), &Reading::default(), &[busy], &lagging(19));
+        assert!(!prompt.saturated && prompt.reasons.is_empty());
+        let late = judge(
+            &Reading::default(),
+            &Reading::default(),
+            &[LoopUse::default()],
+            &lagging(40),
+        );
+        assert!(late.saturated);
+        assert_eq!(late.reasons, ["sends left 40 ms late at p99, the limit is 20 ms"]);
+    }
+
+    #[test]
+    fn a_saturated_run_names_the_likely_causes() {
+        let after = "cpu  1000 5 20 900 10 0 5 1060 0 0\n";
+        let busy = LoopUse {
+            cpu: Duration::from_millis(9_500),
+            wall: Duration::from_secs(10),
+        };
+        let late = judge(
+            &reading(STAT),
+            &reading(after),
+            &[LoopUse::default(), busy],
+            &lagging(40),
+        );
+        assert_eq!(
+            late.reasons[1..],
+            [
+                "the busiest event loop used 95 % of a core",
+                "the cores of this machine were 95 % busy",
+                "50 % of this machine's time was stolen by its host",
+            ]
+        );
+    }
+
+    #[test]
+    fn this_process_has_used_some_memory_and_has_a_limit_of_descriptors() {
+        if cfg!(unix) {
+            assert!(Reading::now().peak_rss_bytes.unwrap() > 1 << 20);
+            let (soft, hard) = descriptor_limit().unwrap();
+            assert!(soft > 0 && soft <= hard);
+        }
+    }
+}
