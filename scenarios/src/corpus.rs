@@ -111,11 +111,12 @@ pub fn load_dir(path: &Path) -> (Vec<Scenario>, Vec<Diag>) {
     let root = if path.is_dir() {
         list(path, 0, &mut files, &mut diags);
         files.sort();
-        path.to_owned()
+        path
     } else {
         files.push(path.to_owned());
-        path.parent().map(Path::to_owned).unwrap_or_default()
+        path.parent().unwrap_or(Path::new(""))
     };
+    let prefix = folder_of_corpus(root);
     if files.is_empty() && diags.is_empty() {
         let nothing = Arc::new(Source {
             path: path.display().to_string(),
@@ -132,7 +133,7 @@ pub fn load_dir(path: &Path) -> (Vec<Scenario>, Vec<Diag>) {
         );
     }
     for file in files {
-        let id = id_of(&file, &root);
+        let id = id_of(&file, root, prefix.as_deref());
         let read = read_source(&file)
             .map_err(|diag| vec![diag])
             .and_then(|source| read::scenario(&source, &id, Rules::builtin()));
@@ -144,15 +145,35 @@ pub fn load_dir(path: &Path) -> (Vec<Scenario>, Vec<Diag>) {
     (scenarios, diags)
 }
 
-/// The id of a file: its path below `root` with `/` and without ending. A single file of the corpus keeps its folder,
-/// because the folder says which dialect it speaks.
-fn id_of(file: &Path, root: &Path) -> String {
+/// The name of a directory that is itself a folder of the corpus, `echo` or `common`: it is part of the ids, because it
+/// says which dialect is spoken.
+fn folder_of_corpus(root: &Path) -> Option<String> {
+    let root = if root.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        root
+    };
+    let name = root
+        .canonicalize()
+        .ok()?
+        .file_name()?
+        .to_string_lossy()
+        .into_owned();
+    Rules::builtin().folder(&name).map(|_| name)
+}
+
+/// The id of a file: its path below `root` with `/` and without ending.
+fn id_of(file: &Path, root: &Path, prefix: Option<&str>) -> String {
     let relative = file.strip_prefix(root).unwrap_or(file).with_extension("");
-    let parts: Vec<_> = relative
+    let parts = relative
         .components()
-        .map(|part| part.as_os_str().to_string_lossy())
-        .collect();
-    parts.join("/")
+        .map(|part| part.as_os_str().to_string_lossy().into_owned());
+    prefix
+        .map(str::to_owned)
+        .into_iter()
+        .chain(parts)
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
 fn list(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, diags: &mut Vec<Diag>) {
@@ -196,13 +217,86 @@ fn list(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, diags: &mut Vec<D
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diag::Paint;
+    use crate::scenario::Scope;
+    use touchstone_protocol::Dialect;
+
+    const SCENARIO: &str =
+        "title: t\nactors: {c: {path: /ws}}\nsteps: [{connect: c}, {c.send: hi}, {c.expect: hi}]\n";
+
+    fn write(root: &Path, name: &str, text: impl AsRef<[u8]>) {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn ids(scenarios: &[Scenario]) -> Vec<&str> {
+        scenarios.iter().map(|scenario| scenario.id.as_str()).collect()
+    }
 
     #[test]
-    fn every_builtin_scenario_reads() {
-        if let Err(diags) = builtin_scenarios() {
-            let all: Vec<String> = diags.iter().map(|diag| diag.render(Paint::Plain)).collect();
-            panic!("{}", all.join("\n\n"));
+    fn a_directory_is_read_to_its_depth_and_each_id_is_a_path() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["b.yaml", "mine/deep/a.yaml", "mine/c.yml"] {
+            write(root.path(), name, SCENARIO);
+        }
+        write(root.path(), "mine/notes.txt", "no scenario");
+        let (scenarios, diags) = load_dir(root.path());
+        assert_eq!(diags, []);
+        assert_eq!(ids(&scenarios), ["b", "mine/c", "mine/deep/a"]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_one_file_does_not_hide_the_others() {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), "good.yaml", SCENARIO);
+        write(root.path(), "bad.yaml", "title: t\nstepps: []\n");
+        write(root.path(), "latin.yaml", b"title: caf\xe9\n");
+        write(root.path(), "huge.yaml", " ".repeat(2 << 20));
+        let (scenarios, diags) = load_dir(root.path());
+        assert_eq!(ids(&scenarios), ["good"]);
+        let shown: Vec<String> = diags.iter().map(ToString::to_string).collect();
+        assert_eq!(shown.len(), 3, "{shown:#?}");
+        assert!(
+            shown[0].contains("bad.yaml:2:1: unknown key `stepps`"),
+            "{}",
+            shown[0]
+        );
+        assert!(
+            shown[1].contains("huge.yaml:1:1: the file has 2097152 bytes; at most 1048576"),
+            "{}",
+            shown[1]
+        );
+        assert!(
+            shown[2].contains("latin.yaml:1:1: the file is not UTF-8: byte 10"),
+            "{}",
+            shown[2]
+        );
+    }
+
+    #[test]
+    fn a_folder_of_the_corpus_is_known_by_its_name_from_inside_and_from_a_file_of_it() {
+        let root = tempfile::tempdir().unwrap();
+        let text = "title: t\nrule: echo/2a\nactors: [c]\nsteps: [{connect: c}]\n";
+        write(root.path(), "echo/2a-mine.yaml", text);
+        for path in ["echo", "echo/2a-mine.yaml", "."] {
+            let (scenarios, diags) = load_dir(&root.path().join(path));
+            assert_eq!(diags, [], "{path}");
+            assert_eq!(ids(&scenarios), ["echo/2a-mine"], "{path}");
+            assert_eq!(scenarios[0].scope, Scope::One(Dialect::Echo), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_without_scenarios_is_a_mistake() {
+        let root = tempfile::tempdir().unwrap();
+        let nowhere = root.path().join("nowhere.yaml");
+        for (path, says) in [
+            (root.path(), "there is no scenario here"),
+            (&nowhere, "cannot read the file"),
+        ] {
+            let (scenarios, diags) = load_dir(path);
+            assert!(scenarios.is_empty());
+            assert!(diags[0].message.contains(says), "{}", diags[0]);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod corpus;
 pub mod diag;
 pub mod duration;
+pub mod glob;
 pub mod read;
 pub mod rules;
 pub mod scenario;

@@ -143,18 +143,23 @@ fn explain(source: &Arc<Source>, error: &Error) -> Diag {
             diag("duplicate-key", format!("`{name}` is there twice in one mapping"))
                 .help("keep one of them; a header or parameter that repeats is written as a list")
         }
-        Error::Budget { .. } => diag(
-            "too-large",
-            format!("the file is too large or too deep: {}", plain(error)),
-        )
-        .help(format!(
-            "at most {DEPTH_MAX} levels and {NODES_MAX} values; split it into several files"
-        )),
         Error::MultipleDocuments { .. } => {
             diag("several-documents", "a second document begins here".to_owned())
                 .help("one file holds one document: take the `---` out, or split the file")
         }
-        other => advise(diag("yaml", plain(other))),
+        other => {
+            let sentence = plain(other);
+            // An exceeded budget comes bare, wrapped in the alias that exceeded it, or as the parser's own guard.
+            if ["budget", "recursion limit", "alias replay", "alias expansion"]
+                .iter()
+                .any(|limit| sentence.contains(limit))
+            {
+                return diag("too-large", "the file is too large or nested too deep".to_owned()).help(format!(
+                    "at most {DEPTH_MAX} levels and {NODES_MAX} values, aliases written out; split it into several files"
+                ));
+            }
+            advise(diag("yaml", sentence))
+        }
     }
 }
 
@@ -182,9 +187,22 @@ fn advise(diag: Diag) -> Diag {
     if line.contains("${") && line.contains('{') {
         return diag.help("inside `{…}` and `[…]` a variable is quoted: \"${name}\"");
     }
-    if diag.message.contains("mapping values are not allowed") || diag.message.contains("indent") {
+    if diag.message.contains("quoted scalar") {
+        return diag
+            .help("a quote is opened and not closed before here; inside \"…\" write \\\" for a quote");
+    }
+    if [
+        "mapping values are not allowed",
+        "indent",
+        "expected '-' indicator",
+        "illegal placement of ':'",
+    ]
+    .iter()
+    .any(|symptom| diag.message.contains(symptom))
+    {
         return diag.help(
-            "keys of one mapping start in the same column; a text that holds `: ` is quoted: \"like: this\"",
+            "keys of one mapping, and the `-` of one list, start in the same column; a text that holds `: ` is \
+             quoted: \"like: this\"",
         );
     }
     diag

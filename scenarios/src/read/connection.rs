@@ -2,8 +2,7 @@
 
 use crate::read::{Fields, Read, Reader};
 use crate::scenario::{
-    Actor, Client, Connection, HttpBody, HttpRequest, RawHandshake, ResponseMatcher, Scope, StatusMatcher,
-    Template,
+    Client, Connection, HttpBody, HttpRequest, RawHandshake, ResponseMatcher, Scope, StatusMatcher, Template,
 };
 use crate::source::Spanned;
 use crate::yaml::{Kind, Node};
@@ -30,76 +29,6 @@ pub(crate) const METHODS: &[&str] = &["get", "post", "put", "patch", "delete", "
 type Pairs = Vec<(String, Template)>;
 
 impl Reader<'_> {
-    /// `actors: {ann: {…}}`, or `[ann, bob]` where there is nothing to say about them.
-    pub(super) fn actors(&mut self, node: &Node) -> Read<Vec<Actor>> {
-        let mut actors: Vec<Actor> = Vec::new();
-        match &node.kind {
-            Kind::List(items) => {
-                for item in items {
-                    let name = self.spanned(item)?;
-                    if self.actors.contains_key(&name.value) {
-                        return Err(self.wrong(
-                            "duplicate-actor",
-                            item,
-                            format!("`{}` is there twice", name.value),
-                        ));
-                    }
-                    self.introduce(&name, &Connection::default(), None)?;
-                    actors.push(Actor {
-                        name,
-                        connection: Connection::default(),
-                    });
-                }
-            }
-            Kind::Map(entries) => {
-                for (name, value) in entries {
-                    let read = self.actor(name, value);
-                    actors.extend(self.collect(read));
-                }
-            }
-            _ => {
-                return Err(self
-                    .expected(node, "a mapping of actors")
-                    .help("write `actors: {ann: {}}`"));
-            }
-        }
-        Ok(actors)
-    }
-
-    fn actor(&mut self, name: &Spanned<String>, node: &Node) -> Read<Actor> {
-        let mut fields = match node.kind {
-            Kind::Null => Fields::none(node, "an actor"),
-            _ => Fields::of(self, node, "an actor")?,
-        };
-        if let Some(span) = fields.key_span("dialect") {
-            return Err(self
-                .at("unknown-key", span, "an actor has no dialect of its own")
-                .help("the folder of the file says which dialect is spoken"));
-        }
-        let read = self.connection(&mut fields);
-        // The name is known even if its entry is wrong, or every use of it would be a mistake too.
-        let (connection, client) = match read {
-            Ok(read) => read,
-            Err(diag) => {
-                self.introduce(
-                    name,
-                    &Connection {
-                        path: Some(Template::new("/".into())),
-                        ..Connection::default()
-                    },
-                    None,
-                )?;
-                return Err(diag);
-            }
-        };
-        self.introduce(name, &connection, client)?;
-        fields.finish(self)?;
-        Ok(Actor {
-            name: name.clone(),
-            connection,
-        })
-    }
-
     /// The keys of a connection, taken out of `fields`; the client if the file names one.
     pub(super) fn connection(&mut self, fields: &mut Fields<'_>) -> Read<(Connection, Option<Client>)> {
         fields.announce(CONNECTION_KEYS);
@@ -151,27 +80,6 @@ impl Reader<'_> {
             Kind::Map(_) | Kind::Null => Err(self.expected(node, "a value or a list of values")),
             _ => self.template(node),
         }
-    }
-
-    /// The actor that a step makes.
-    pub(super) fn make_actor(
-        &mut self,
-        name: &Spanned<String>,
-        connection: &Connection,
-        client: Option<Client>,
-    ) -> Read<()> {
-        if self.actors.get(&name.value).is_some_and(|known| known.connected) {
-            return Err(self
-                .at(
-                    "duplicate-actor",
-                    name.span,
-                    format!("`{}` is connected already", name.value),
-                )
-                .help("an actor stands for one connection: give the second one a name of its own"));
-        }
-        self.introduce(name, connection, client)?;
-        self.connect(name);
-        Ok(())
     }
 
     pub(super) fn handshake(&mut self, node: &Node) -> Read<RawHandshake> {

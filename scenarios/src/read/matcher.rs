@@ -235,24 +235,27 @@ impl Reader<'_> {
         Ok(name.value)
     }
 
-    fn types(&mut self, node: &Node) -> Read<MatcherKind> {
-        match &node.kind {
-            Kind::List(items) => {
-                let mut kinds = Vec::with_capacity(items.len());
-                for item in items {
-                    kinds.push(Matcher {
-                        span: item.span,
-                        kind: MatcherKind::Type(self.word(item, TYPES)?),
-                    });
-                }
-                if kinds.is_empty() {
-                    return Err(self.expected(node, "one type or several"));
-                }
-                Ok(MatcherKind::AnyOf(kinds))
-            }
+    fn types(&self, node: &Node) -> Read<MatcherKind> {
+        let Kind::List(items) = &node.kind else {
+            return Ok(MatcherKind::Type(self.one_type(node)?));
+        };
+        if items.is_empty() {
+            return Err(self.expected(node, "one type or several"));
+        }
+        let of = |item: &Node| {
+            Ok(Matcher {
+                span: item.span,
+                kind: MatcherKind::Type(self.one_type(item)?),
+            })
+        };
+        Ok(MatcherKind::AnyOf(items.iter().map(of).collect::<Read<_>>()?))
+    }
+
+    fn one_type(&self, node: &Node) -> Read<JsonType> {
+        match node.kind {
             // `$type: null` is YAML's null, and meant as the word.
-            Kind::Null => Ok(MatcherKind::Type(JsonType::Null)),
-            _ => Ok(MatcherKind::Type(self.word(node, TYPES)?)),
+            Kind::Null => Ok(JsonType::Null),
+            _ => self.word(node, TYPES),
         }
     }
 

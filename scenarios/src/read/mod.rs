@@ -3,11 +3,15 @@
 //! Nothing is skipped or guessed: an unknown key, actor, clause or variable is an error, and so is an expectation that
 //! could never fail. Each file gives all the mistakes that stand independent of each other, not only the first.
 
+mod actor;
+mod closing;
 mod connection;
 mod fields;
 mod matcher;
+mod outcome;
 mod payload;
 mod step;
+mod system;
 mod table;
 mod values;
 
@@ -20,7 +24,7 @@ use crate::diag::Diag;
 use crate::duration;
 use crate::read::fields::Fields;
 use crate::rules::{ClauseId, Rules};
-use crate::scenario::{Action, Client, Connection, Scenario, Scope, Step, Template};
+use crate::scenario::{Client, Duration, Matcher, Scenario, Scope, Step, Template};
 use crate::source::{Source, Span, Spanned};
 use crate::yaml::{self, Kind, Node};
 
@@ -48,12 +52,34 @@ pub(crate) const SCENARIO_KEYS: &[&str] = &[
     "settle",
 ];
 
+/// What `requires` can name: a part of the target file, with what is asked of it after a dot.
+const REQUIREMENTS: &[&str] = &[
+    "spawn",
+    "restart",
+    "log",
+    "metrics",
+    "faults",
+    "inject",
+    "events",
+    "users",
+    "limits",
+    "timings",
+    "capabilities",
+    "compression",
+];
+
 /// Reads a scenario file. `id` is its folder and file name without ending; the folder says which dialects it is for.
 ///
 /// # Errors
 /// Everything that is wrong with it, in the order of the file.
 pub fn scenario(source: &Arc<Source>, id: &str, rules: &Rules) -> Result<Scenario, Vec<Diag>> {
     let root = yaml::parse(source).map_err(|diag| vec![diag])?;
+    if root.kind == Kind::Null {
+        let diag = Diag::new("empty", source, root.span, "the file is empty");
+        return Err(vec![
+            diag.help("a scenario has at least `title`, `rule` and `steps`"),
+        ]);
+    }
     let mut reader = Reader::new(source, rules, Scope::None);
     let scenario = reader.scenario(&root, id);
     let mut diags = reader.diags;
@@ -122,80 +148,106 @@ impl<'a> Reader<'a> {
     fn scenario(&mut self, root: &Node, id: &str) -> Read<Scenario> {
         let mut fields = Fields::of(self, root, "a scenario")?;
         fields.announce(SCENARIO_KEYS);
-        let title_node = fields.require(self, "title");
-        let title = title_node.and_then(|node| self.sentence(node));
-        let rule = fields.take("rule");
-        let dialect = fields.take("dialect");
-        let dialects = fields.take("dialects");
-        let scope = self.scope(id, dialect, dialects, rule.map(|(_, node)| node));
-        self.scope = self.collect(scope).unwrap_or(Scope::None);
-        let rule = match rule {
-            Some((_, node)) => self.clause_id(node),
-            None => self.missing_rule(&fields, root, id),
-        };
-        let requires = fields.take("requires").map(|(_, node)| self.strings(node));
-        let alone = fields.take("alone").map(|(_, node)| self.boolean(node));
-        let actors = fields.take("actors");
-        let variables = fields
-            .take("variables")
-            .map_or(Ok(Vec::new()), |(_, node)| self.variables(node));
-        let variables = self.collect(variables).unwrap_or_default();
-        let actors = actors.map_or(Ok(Vec::new()), |(_, node)| self.actors(node));
-        let mut actors = self.collect(actors).unwrap_or_default();
-        let ignore = fields.take("ignore").map(|(_, node)| self.ignored(node));
-        let heartbeats = fields
-            .take("heartbeats")
-            .map(|(_, node)| self.word(node, &[("judged", true)]));
-        let given = fields
-            .take("given")
-            .map(|(_, node)| self.steps(node, table::Place::Given));
-        let steps = fields.require(self, "steps");
-        let steps = steps.and_then(|node| {
-            let steps = self.steps(node, table::Place::Steps)?;
-            if steps.is_empty() && self.diags.is_empty() {
-                return Err(self.wrong("empty", node, "`steps` is empty: nothing is judged"));
-            }
-            Ok(steps)
+        let title = fields.require(self, "title").and_then(|node| self.sentence(node));
+        let title = self.collect(title).unwrap_or_default();
+        let rule = self.scope_and_rule(&mut fields, root, id);
+        let alone = self.optional(&mut fields, "alone", |reader, node| reader.boolean(node));
+        let requires = self.optional(&mut fields, "requires", |reader, node| reader.requirements(node));
+        // Before the actors, whose tokens and queries may use them.
+        let variables = self.optional(&mut fields, "variables", |reader, node| reader.variables(node));
+        let actors = self.optional(&mut fields, "actors", |reader, node| reader.actors(node));
+        let ignore: Option<Vec<Matcher>> =
+            self.optional(&mut fields, "ignore", |reader, node| reader.ignored(node));
+        let heartbeats = self.optional(&mut fields, "heartbeats", |reader, node| {
+            reader.word(node, &[("judged", true)])
         });
-        let settle = fields.take("settle").map(|(_, node)| self.duration(node));
+        let settle: Option<Duration> =
+            self.optional(&mut fields, "settle", |reader, node| reader.duration(node));
+        let given = self.optional(&mut fields, "given", |reader, node| {
+            reader.steps(node, table::Place::Given)
+        });
+        let steps = fields
+            .require(self, "steps")
+            .and_then(|node| self.judged_steps(node));
+        let steps = self.collect(steps).unwrap_or_default();
         let finished = fields.finish(self);
         self.collect(finished);
-        for actor in &mut actors {
-            if self.actors.get(&actor.name.value).is_some_and(|known| known.raw) {
-                actor.connection.client = Client::Raw;
-            }
-        }
-        let mut given = self.collect(given.unwrap_or(Ok(Vec::new()))).unwrap_or_default();
-        let mut steps = self.collect(steps).unwrap_or_default();
-        self.raw_clients(&mut given);
-        self.raw_clients(&mut steps);
-        let (title, rule) = (self.collect(title), self.collect(rule));
-        let requires = self
-            .collect(requires.unwrap_or(Ok(Vec::new())))
-            .unwrap_or_default();
-        let alone = self.collect(alone.unwrap_or(Ok(false))).unwrap_or_default();
-        let ignore = self.collect(ignore.unwrap_or(Ok(Vec::new()))).unwrap_or_default();
-        let heartbeats_judged = self.collect(heartbeats.unwrap_or(Ok(false))).unwrap_or_default();
-        let settle = settle.and_then(|settle| self.collect(settle));
-        Ok(Scenario {
+        let mut scenario = Scenario {
             id: id.to_owned(),
             source: Arc::clone(self.source),
-            title: title.unwrap_or_default(),
+            title,
             rule: rule.unwrap_or_else(|| Spanned {
                 value: ClauseId(id.to_owned()),
                 span: root.span,
             }),
             scope: self.scope.clone(),
-            requires,
-            alone,
-            actors,
-            variables,
-            ignore,
-            heartbeats_judged,
-            given,
+            requires: requires.unwrap_or_default(),
+            alone: alone.unwrap_or_default(),
+            actors: actors.unwrap_or_default(),
+            variables: variables.unwrap_or_default(),
+            ignore: ignore.unwrap_or_default(),
+            heartbeats_judged: heartbeats.unwrap_or_default(),
+            given: given.unwrap_or_default(),
             steps,
             settle,
-        })
+        };
+        self.choose_clients(&mut scenario);
+        Ok(scenario)
+    }
+
+    /// Reads a key that may be missing; a mistake in it is noted.
+    fn optional<T>(
+        &mut self,
+        fields: &mut Fields<'_>,
+        key: &'static str,
+        read: impl FnOnce(&mut Self, &Node) -> Read<T>,
+    ) -> Option<T> {
+        let (_, node) = fields.take(key)?;
+        let value = read(self, node);
+        self.collect(value)
+    }
+
+    fn scope_and_rule(
+        &mut self,
+        fields: &mut Fields<'_>,
+        root: &Node,
+        id: &str,
+    ) -> Option<Spanned<ClauseId>> {
+        let rule = fields.take("rule");
+        let (dialect, dialects) = (fields.take("dialect"), fields.take("dialects"));
+        let scope = self.scope(id, dialect, dialects, rule.map(|(_, node)| node));
+        self.scope = self.collect(scope).unwrap_or(Scope::None);
+        let rule = match rule {
+            Some((_, node)) => self.clause_id(node),
+            None => self.missing_rule(fields, root, id),
+        };
+        self.collect(rule)
+    }
+
+    fn judged_steps(&mut self, node: &Node) -> Read<Vec<Step>> {
+        let steps = self.steps(node, table::Place::Steps)?;
+        if steps.is_empty() && self.diags.is_empty() {
+            return Err(self.wrong("empty", node, "`steps` is empty: nothing is judged"));
+        }
+        Ok(steps)
+    }
+
+    /// Keys of the target file. One that no target can have would skip the scenario for ever, unseen.
+    fn requirements(&self, node: &Node) -> Read<Vec<Spanned<String>>> {
+        let requirements = self.strings(node)?;
+        for requirement in &requirements {
+            let first = requirement.split('.').next().unwrap_or_default();
+            if !REQUIREMENTS.contains(&first) {
+                return Err(self
+                    .at(
+                        "unknown-requirement",
+                        requirement.span,
+                        format!("no target file has `{}`", requirement.value),
+                    )
+                    .suggest(first, REQUIREMENTS.iter().copied()));
+            }
+        }
+        Ok(requirements)
     }
 
     /// Keeps an error and goes on without the value.
@@ -354,7 +406,9 @@ impl<'a> Reader<'a> {
 
     /// The steps of a list; a wrong one is noted, and the next one read.
     fn steps(&mut self, node: &Node, place: table::Place) -> Read<Vec<Step>> {
-        let items = self.list(node)?;
+        let items = self
+            .list(node)
+            .map_err(|diag| diag.help("begin each step with `- `"))?;
         let mut steps = Vec::with_capacity(items.len());
         for item in items {
             let step = self.step(item, place, items.len());
@@ -367,60 +421,5 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(steps)
-    }
-
-    /// Marks the client of every actor made on the spot whose steps send frames by hand.
-    fn raw_clients(&self, steps: &mut [Step]) {
-        let is_raw = |name: &str| self.actors.get(name).is_some_and(|known| known.raw);
-        for step in steps {
-            match &mut step.action {
-                Action::ConnectAs { actor, connection } if is_raw(actor) => connection.client = Client::Raw,
-                Action::Interleave { lanes, .. } => {
-                    lanes.iter_mut().for_each(|(_, steps)| self.raw_clients(steps));
-                }
-                Action::Table(table) => self.raw_clients(&mut table.each),
-                _ => {}
-            }
-        }
-    }
-
-    /// A new actor.
-    fn introduce(
-        &mut self,
-        name: &Spanned<String>,
-        connection: &Connection,
-        client: Option<Client>,
-    ) -> Read<()> {
-        let plain = crate::template::is_name(name) && !name.contains('.');
-        if !plain {
-            return Err(self
-                .at(
-                    "bad-name",
-                    name.span,
-                    format!("`{}` cannot name an actor", name.value),
-                )
-                .help("use letters, digits and `_`, and begin with a letter"));
-        }
-        if self.scope == Scope::None && connection.path.is_none() {
-            return Err(self
-                .at(
-                    "missing-key",
-                    name.span,
-                    format!(
-                        "`{}` has no path, and there is no dialect to take it from",
-                        name.value
-                    ),
-                )
-                .help("add `path: /where/it/connects`"));
-        }
-        self.actors.insert(
-            name.value.clone(),
-            Known {
-                client,
-                connected: false,
-                raw: false,
-            },
-        );
-        Ok(())
     }
 }

@@ -199,4 +199,22 @@ impl Reader<'_> {
             .wrong("unknown-value", node, format!("`{text}` is not a form of length"))
             .suggest(&text, LENGTH_FORMS.iter().copied()))
     }
+
+    pub(super) fn ping(&mut self, value: &Node) -> Read<RawFrame> {
+        let template = match &value.kind {
+            Kind::Map(entries) => match entries.as_slice() {
+                [(key, hex)] if key.value == "hex" => {
+                    let hex = self.hex(hex)?;
+                    serde_json::json!({"op": "ping", "hex": hex.value})
+                }
+                _ => serde_json::json!({"op": "ping", "payload": self.template(value)?.value}),
+            },
+            Kind::Null => serde_json::json!({"op": "ping"}),
+            _ => serde_json::json!({"op": "ping", "payload": self.template(value)?.value}),
+        };
+        Ok(RawFrame(Template {
+            span: value.span,
+            value: template,
+        }))
+    }
 }

@@ -1,13 +1,10 @@
 //! One step: its verb, its value and what stands beside it.
 
 use crate::diag::Diag;
+use crate::read::outcome::Modifiers;
 use crate::read::table::Place;
 use crate::read::{Fields, Read, Reader};
-use crate::rules::ClauseId;
-use crate::scenario::{
-    Action, ActorName, Alternative, ClosedMatcher, CodeMatcher, Expected, Fault, JsonType, MatcherKind,
-    MessageMatcher, MetricMoved, Outcome, RawFrame, Signal, Step, StoreFault, TcpFault, Template, Window,
-};
+use crate::scenario::{Action, ActorName, Signal, Step};
 use crate::source::{Span, Spanned};
 use crate::yaml::{Kind, Node};
 
@@ -48,7 +45,7 @@ pub(crate) const VERBS: &[&str] = &[
 pub(crate) const COMPANIONS: &[&str] = &["clause", "within", "alternatives", "greeted", "expect", "each"];
 
 /// Verbs that wait for something, and so may say until when and what else would do.
-const WAITING: &[&str] = &[
+pub(super) const WAITING: &[&str] = &[
     "connect",
     "handshake",
     "refused",
@@ -62,7 +59,7 @@ const WAITING: &[&str] = &[
     "stopped",
     "start",
 ];
-const ALTERNATIVES_OF: &[&str] = &[
+pub(super) const ALTERNATIVES_OF: &[&str] = &[
     "connect",
     "handshake",
     "refused",
@@ -74,18 +71,10 @@ const ALTERNATIVES_OF: &[&str] = &[
 ];
 
 /// A step, taken apart.
-struct Parts<'n> {
-    verb: &'n Spanned<String>,
-    value: &'n Node,
-    beside: Fields<'n>,
-}
-
-/// What holds for any step.
-#[derive(Default)]
-struct Modifiers {
-    clause: Option<Spanned<ClauseId>>,
-    within: Option<Window>,
-    alternatives: Vec<Alternative>,
+pub(super) struct Parts<'n> {
+    pub(super) verb: &'n Spanned<String>,
+    pub(super) value: &'n Node,
+    pub(super) beside: Fields<'n>,
 }
 
 impl Reader<'_> {
@@ -125,7 +114,7 @@ impl Reader<'_> {
             .any(|(key, _)| key.value == "http" || key.value == "handshake");
         let is_verb = |key: &str| {
             let companion = COMPANIONS.contains(&key) && (key != "expect" || answered);
-            key.contains('.') || (VERBS.contains(&key) && !companion) || self.is_lane_verb(key)
+            key.contains('.') || (!companion && (VERBS.contains(&key) || self.is_lane_verb(key)))
         };
         let mut verbs = entries.iter().filter(|(key, _)| is_verb(key));
         let Some((verb, value)) = verbs.next() else {
@@ -221,42 +210,6 @@ impl Reader<'_> {
         Ok((Some(actor), name))
     }
 
-    /// The actor is known, and it is connected.
-    pub(super) fn speaks(&self, actor: &ActorName) -> Read<()> {
-        match self.actors.get(&actor.value) {
-            Some(known) if known.connected => Ok(()),
-            Some(_) => Err(self
-                .at(
-                    "not-connected",
-                    actor.span,
-                    format!("`{}` is not connected here", actor.value),
-                )
-                .help(format!("write `- connect: {}` before", actor.value))),
-            None => Err(self.unknown_actor(actor)),
-        }
-    }
-
-    pub(super) fn unknown_actor(&self, actor: &ActorName) -> Diag {
-        let diag = self.at(
-            "unknown-actor",
-            actor.span,
-            format!("there is no actor `{}`", actor.value),
-        );
-        if self.actors.is_empty() {
-            return diag.help(format!(
-                "declare it: `actors: {{{0}: {{}}}}`, or make it on the spot: `- connect: {{as: {0}}}`",
-                actor.value
-            ));
-        }
-        diag.suggest(&actor.value, self.actors.keys().map(String::as_str))
-    }
-
-    pub(super) fn connect(&mut self, actor: &ActorName) {
-        if let Some(known) = self.actors.get_mut(&actor.value) {
-            known.connected = true;
-        }
-    }
-
     fn actor_action(
         &mut self,
         actor: &ActorName,
@@ -336,199 +289,6 @@ impl Reader<'_> {
             }
         };
         Ok((action, modifiers))
-    }
-
-    /// The actor sends what only the raw client can send.
-    fn needs_raw(&mut self, actor: &ActorName) -> Read<()> {
-        let Some(known) = self.actors.get_mut(&actor.value) else {
-            return Err(self.unknown_actor(actor));
-        };
-        if known.client == Some(crate::scenario::Client::Judge) {
-            return Err(self
-                .at(
-                    "needs-raw",
-                    actor.span,
-                    format!("`{}` is driven by the well-behaved client", actor.value),
-                )
-                .help("take `client: judge` out: frames by hand need the raw one"));
-        }
-        known.raw = true;
-        Ok(())
-    }
-
-    fn ping(&mut self, value: &Node) -> Read<RawFrame> {
-        let template = match &value.kind {
-            Kind::Map(entries) => match entries.as_slice() {
-                [(key, hex)] if key.value == "hex" => {
-                    let hex = self.hex(hex)?;
-                    serde_json::json!({"op": "ping", "hex": hex.value})
-                }
-                _ => serde_json::json!({"op": "ping", "payload": self.template(value)?.value}),
-            },
-            Kind::Null => serde_json::json!({"op": "ping"}),
-            _ => serde_json::json!({"op": "ping", "payload": self.template(value)?.value}),
-        };
-        Ok(RawFrame(Template {
-            span: value.span,
-            value: template,
-        }))
-    }
-
-    fn close(&mut self, actor: ActorName, value: &Node) -> Read<Action> {
-        let (code, reason) = match &value.kind {
-            Kind::Null => (None, String::new()),
-            Kind::Number(_) => (Some(self.count::<u16>(value)?), String::new()),
-            _ => {
-                let mut fields = Fields::of(self, value, "a close")?;
-                let code = fields
-                    .take("code")
-                    .map(|(_, node)| self.count::<u16>(node))
-                    .transpose()?;
-                let reason = fields
-                    .take("reason")
-                    .map(|(_, node)| self.string(node))
-                    .transpose()?;
-                fields.finish(self)?;
-                if code.is_none() && reason.is_some() {
-                    return Err(self
-                        .wrong("missing-key", value, "a reason needs a code before it")
-                        .help("add `code: 1000`"));
-                }
-                (code, reason.unwrap_or_default())
-            }
-        };
-        Ok(Action::Close { actor, code, reason })
-    }
-
-    fn tcp(&self, value: &Node) -> Read<TcpFault> {
-        self.word(
-            value,
-            &[
-                ("reset", TcpFault::Reset),
-                ("half_close", TcpFault::HalfClose),
-                ("stop_reading", TcpFault::StopReading),
-                ("resume_reading", TcpFault::ResumeReading),
-            ],
-        )
-    }
-
-    fn closed_step(&mut self, actor: ActorName, parts: &mut Parts<'_>) -> Read<(Action, Modifiers)> {
-        let (matcher, modifiers) = match &parts.value.kind {
-            Kind::Map(_) => {
-                let mut body = Fields::of(self, parts.value, "`closed`")?;
-                let modifiers = self.modifiers(&mut parts.beside, Some(&mut body), "closed")?;
-                (self.closed_fields(parts.value.span, body)?, modifiers)
-            }
-            _ => (
-                self.closed(parts.value)?,
-                self.modifiers(&mut parts.beside, None, "closed")?,
-            ),
-        };
-        Ok((Action::Closed { actor, matcher }, modifiers))
-    }
-
-    /// `{code: 1001, reason: …, clean: true}`, or the code alone.
-    fn closed(&mut self, node: &Node) -> Read<ClosedMatcher> {
-        match &node.kind {
-            Kind::Map(_) => {
-                let fields = Fields::of(self, node, "`closed`")?;
-                self.closed_fields(node.span, fields)
-            }
-            _ => Ok(ClosedMatcher {
-                span: node.span,
-                code: self.code(node)?,
-                code_clause: None,
-                reason: None,
-                clean: None,
-                clean_clause: None,
-            }),
-        }
-    }
-
-    fn closed_fields(&mut self, span: Span, mut fields: Fields<'_>) -> Read<ClosedMatcher> {
-        fields.announce(&["code", "reason", "clean"]);
-        let code = fields.require(self, "code").map_err(|diag| match diag.code {
-            "missing-key" => diag.help(
-                "write a code, a list of codes, `any`, `empty` (a frame without code) or `none` (no frame); `ends` asks nothing",
-            ),
-            _ => diag,
-        })?;
-        let (code_node, code_clause) = self.under(code)?;
-        let code = self.code(code_node)?;
-        let reason = match fields.take("reason") {
-            None => None,
-            Some((key, node)) => {
-                if matches!(code, CodeMatcher::Missing | CodeMatcher::Empty) {
-                    return Err(self.at("contradiction", key.span, "a close without a code has no reason"));
-                }
-                Some(self.matcher(node)?)
-            }
-        };
-        let (clean, clean_clause) = match fields.take("clean") {
-            None => (None, None),
-            Some((_, node)) => {
-                let (value, clause) = self.under(node)?;
-                (Some(self.boolean(value)?), clause)
-            }
-        };
-        fields.finish(self)?;
-        Ok(ClosedMatcher {
-            span,
-            code,
-            code_clause,
-            reason,
-            clean,
-            clean_clause,
-        })
-    }
-
-    fn code(&mut self, node: &Node) -> Read<CodeMatcher> {
-        match &node.kind {
-            Kind::Number(_) => Ok(CodeMatcher::OneOf(vec![self.one_code(node)?])),
-            Kind::List(items) if !items.is_empty() => Ok(CodeMatcher::OneOf(
-                items
-                    .iter()
-                    .map(|item| self.one_code(item))
-                    .collect::<Read<_>>()?,
-            )),
-            Kind::String(text) if text.starts_with("${") => {
-                Ok(CodeMatcher::OneOf(vec![self.template(node)?]))
-            }
-            Kind::String(_) => {
-                self.word(node, &[("any", 0), ("empty", 1), ("none", 2)])
-                    .map(|word| match word {
-                        0 => CodeMatcher::Any,
-                        1 => CodeMatcher::Empty,
-                        _ => CodeMatcher::Missing,
-                    })
-            }
-            Kind::Map(_) => match self.matcher(node)?.kind {
-                MatcherKind::Type(JsonType::Integer | JsonType::Number) => Ok(CodeMatcher::Any),
-                _ => Err(self.expected_code(node)),
-            },
-            Kind::List(_) | Kind::Null | Kind::Boolean(_) => Err(self.expected_code(node)),
-        }
-    }
-
-    fn expected_code(&self, node: &Node) -> Diag {
-        self.expected(node, "a close code")
-            .help("write 1000, a list such as [1002, 1007], `any`, `empty` or `none`")
-    }
-
-    fn one_code(&self, node: &Node) -> Read<Template> {
-        match &node.kind {
-            Kind::Number(_) => {
-                let code = self.count::<u16>(node)?;
-                if code < 1000 {
-                    return Err(self
-                        .wrong("wrong-type", node, format!("{code} is not a close code"))
-                        .help("they begin at 1000"));
-                }
-                self.template(node)
-            }
-            Kind::String(text) if text.starts_with("${") => self.template(node),
-            _ => Err(self.expected_code(node)),
-        }
     }
 
     fn action(
@@ -655,253 +415,5 @@ impl Reader<'_> {
             },
             modifiers,
         ))
-    }
-
-    fn expect_on(&mut self, parts: &mut Parts<'_>) -> Read<(Action, Modifiers)> {
-        let mut body = Fields::of(self, parts.value, "`expect`")?;
-        body.announce(&["on", "of", "$any_order", "$any_order_preserving"]);
-        let modifiers = self.modifiers(&mut parts.beside, Some(&mut body), "expect")?;
-        let on = body.require(self, "on").map_err(|diag| match diag.code {
-            "missing-key" => diag.help("write `expect: {on: [ann], of: …}`, or `ann.expect: …`"),
-            _ => diag,
-        })?;
-        let actors = self.several(on)?;
-        let of = body.require(self, "of")?;
-        let any_order = body
-            .take("$any_order")
-            .map(|(_, node)| self.flag(node))
-            .transpose()?
-            .is_some();
-        let preserving = body.take("$any_order_preserving").map(|(_, node)| node);
-        let expected = match (any_order, preserving) {
-            (true, Some(node)) => return Err(self.wrong("contradiction", node, "one order or the other")),
-            (true, None) => Expected::AnyOrder(self.messages(of)?),
-            (false, Some(node)) => {
-                let mut fields = Fields::of(self, node, "`$any_order_preserving`")?;
-                let by = fields.require(self, "by").and_then(|node| self.pointer(node))?;
-                fields.finish(self)?;
-                Expected::AnyOrderPreserving {
-                    by,
-                    of: self.messages(of)?,
-                }
-            }
-            (false, None) => self.expectation(of)?,
-        };
-        body.finish(self)?;
-        Ok((Action::Expect { actors, expected }, modifiers))
-    }
-
-    fn nothing_on(&mut self, parts: &mut Parts<'_>) -> Read<(Action, Modifiers)> {
-        let mut body = Fields::of(self, parts.value, "`nothing`")?;
-        body.announce(&["on", "for"]);
-        let modifiers = self.modifiers(&mut parts.beside, Some(&mut body), "nothing")?;
-        let on = body.require(self, "on")?;
-        let actors = self.several(on)?;
-        let lasting = body.require(self, "for")?;
-        let lasting = self.duration(lasting)?;
-        body.finish(self)?;
-        Ok((Action::Nothing { actors, lasting }, modifiers))
-    }
-
-    /// Connected actors: one or a list.
-    fn several(&mut self, node: &Node) -> Read<Vec<ActorName>> {
-        let actors = self.strings(node)?;
-        if actors.is_empty() {
-            return Err(self.expected(node, "an actor or several"));
-        }
-        actors.iter().try_for_each(|actor| self.speaks(actor))?;
-        Ok(actors)
-    }
-
-    fn inject(&mut self, value: &Node) -> Read<Action> {
-        let mut fields = Fields::of(self, value, "`inject`")?;
-        fields.announce(&["to", "type", "data"]);
-        let to = fields.require(self, "to").and_then(|node| self.template(node))?;
-        let kind = fields
-            .require(self, "type")
-            .and_then(|node| self.template(node))?;
-        let data = fields
-            .require(self, "data")
-            .and_then(|node| self.template(node))?;
-        fields.finish(self)?;
-        Ok(Action::Inject { to, kind, data })
-    }
-
-    fn fault(&mut self, value: &Node) -> Read<Fault> {
-        let mut fields = Fields::of(self, value, "`fault`")?;
-        fields.announce(&["store", "for", "handler", "times"]);
-        let fault = if let Some((_, node)) = fields.take("handler") {
-            self.word(node, &[("panic", ())])?;
-            let times = fields
-                .take("times")
-                .map(|(_, node)| self.count(node))
-                .transpose()?;
-            Fault::Handler {
-                times: times.unwrap_or(1),
-            }
-        } else {
-            let mode = fields.require(self, "store")?;
-            let mode = self.word(mode, &[("down", StoreFault::Down), ("slow", StoreFault::Slow)])?;
-            let lasting = fields.require(self, "for").and_then(|node| self.duration(node))?;
-            Fault::Store { mode, lasting }
-        };
-        fields.finish(self)?;
-        Ok(fault)
-    }
-
-    fn exit(&mut self, value: &Node) -> Read<i32> {
-        if let Kind::Number(_) = value.kind {
-            return Ok(i32::from(self.count::<u8>(value)?));
-        }
-        let mut fields = Fields::of(self, value, "`stopped`")?;
-        let exit = fields
-            .require(self, "exit")
-            .and_then(|node| self.count::<u8>(node))?;
-        fields.finish(self)?;
-        Ok(i32::from(exit))
-    }
-
-    fn metrics(&mut self, value: &Node) -> Read<Vec<MetricMoved>> {
-        let mut moved = Vec::new();
-        for (name, node) in self.map(value)? {
-            let mut fields = Fields::of(self, node, "a metric")?;
-            let least = fields.require(self, "at_least")?;
-            let at_least = match &least.kind {
-                Kind::Number(number) => number.as_f64().unwrap_or_default(),
-                _ => return Err(self.expected(least, "a number")),
-            };
-            let mut names = vec![name.clone()];
-            if let Some((_, others)) = fields.take("or") {
-                names.extend(self.strings(others)?);
-            }
-            fields.finish(self)?;
-            moved.push(MetricMoved { names, at_least });
-        }
-        if moved.is_empty() {
-            return Err(self.expected(value, "a mapping of metrics"));
-        }
-        Ok(moved)
-    }
-
-    /// A verb whose value holds nothing but what holds for any step: `ends: {within: 1s}`.
-    fn body_of_modifiers(&mut self, value: &Node, beside: &mut Fields<'_>, verb: &str) -> Read<Modifiers> {
-        if let Kind::Null | Kind::Boolean(true) = value.kind {
-            return self.modifiers(beside, None, verb);
-        }
-        let mut body = Fields::of(self, value, "`ends`")?;
-        let modifiers = self.modifiers(beside, Some(&mut body), verb)?;
-        body.finish(self)?;
-        Ok(modifiers)
-    }
-
-    /// `clause`, `within`, `alternatives`: beside the verb or, where `body` is given, in its value.
-    fn modifiers(
-        &mut self,
-        beside: &mut Fields<'_>,
-        mut body: Option<&mut Fields<'_>>,
-        verb: &str,
-    ) -> Read<Modifiers> {
-        let mut modifiers = Modifiers::default();
-        for key in ["clause", "within", "alternatives"] {
-            let inside = body.as_mut().and_then(|body| body.take(key));
-            let found = match (beside.take(key), inside) {
-                (Some(_), Some((name, _))) => {
-                    return Err(self.at(
-                        "duplicate-key",
-                        name.span,
-                        format!("`{key}` is there twice in one step"),
-                    ));
-                }
-                (Some(found), None) | (None, Some(found)) => found,
-                (None, None) => continue,
-            };
-            let (name, node) = found;
-            let allowed = match key {
-                "within" => WAITING.contains(&verb),
-                "alternatives" => ALTERNATIVES_OF.contains(&verb),
-                _ => true,
-            };
-            if !allowed {
-                return Err(self
-                    .at(
-                        "unknown-key",
-                        name.span,
-                        format!("`{key}` has no meaning with `{verb}`"),
-                    )
-                    .help("it belongs to a step that expects something"));
-            }
-            match key {
-                "clause" => modifiers.clause = Some(self.clause_id(node)?),
-                "within" => modifiers.within = Some(self.window(node)?),
-                _ => modifiers.alternatives = self.alternatives(node)?,
-            }
-        }
-        Ok(modifiers)
-    }
-
-    fn alternatives(&mut self, node: &Node) -> Read<Vec<Alternative>> {
-        let items = self.list(node)?;
-        self.guarded("an alternative", |reader| {
-            items.iter().map(|item| reader.alternative(item)).collect()
-        })
-    }
-
-    fn alternative(&mut self, node: &Node) -> Read<Alternative> {
-        let mut fields = Fields::of(self, node, "an alternative")?;
-        fields.announce(&[
-            "message", "messages", "closed", "refused", "nothing", "code", "reason", "clean", "why",
-        ]);
-        let why = fields.require(self, "why").and_then(|node| self.string(node))?;
-        let forms = ["message", "messages", "closed", "refused", "nothing", "code"];
-        let given: Vec<_> = forms
-            .iter()
-            .filter_map(|form| Some((*form, fields.key_span(form)?)))
-            .collect();
-        let [(form, _)] = given.as_slice() else {
-            return Err(self
-                .wrong("wrong-type", node, "an alternative says one thing that may happen instead")
-                .help("write one of `message: …`, `messages: […]`, `closed: {…}`, `refused: [401]`, `nothing: true`"));
-        };
-        let outcome = if *form == "code" {
-            Outcome::Closed(self.closed_fields(node.span, fields)?)
-        } else {
-            let value = fields.require(self, form)?;
-            let outcome = self.outcome(form, value)?;
-            fields.finish(self)?;
-            outcome
-        };
-        Ok(Alternative {
-            outcome,
-            why,
-            span: node.span,
-        })
-    }
-
-    fn outcome(&mut self, form: &str, value: &Node) -> Read<Outcome> {
-        Ok(match form {
-            // What is known and understandable may be as vague as "some message": the step itself is exact.
-            "message" => Outcome::Message(self.loose_message(value)?),
-            "messages" => Outcome::Messages(self.messages(value)?),
-            "closed" => Outcome::Closed(self.closed(value)?),
-            "refused" => {
-                let Kind::List(items) = &value.kind else {
-                    return Ok(Outcome::Refused(vec![self.count(value)?]));
-                };
-                Outcome::Refused(items.iter().map(|item| self.count(item)).collect::<Read<_>>()?)
-            }
-            _ => {
-                self.flag(value)?;
-                Outcome::Nothing
-            }
-        })
-    }
-
-    fn loose_message(&mut self, value: &Node) -> Read<MessageMatcher> {
-        match &value.kind {
-            Kind::Map(entries) if entries.iter().any(|(key, _)| key.value == "$type") => {
-                Ok(MessageMatcher::Json(self.matcher(value)?))
-            }
-            _ => self.message(value),
-        }
     }
 }
