@@ -4,7 +4,9 @@
 //! carries it out and hands samples to [`record`] and messages to the [`ledger`]. Nothing in the engine aggregates, and
 //! nothing that measures prints.
 
+pub mod document;
 mod engine;
+pub mod json;
 pub mod ledger;
 pub mod plan;
 pub mod ranges;

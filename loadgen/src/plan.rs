@@ -356,7 +356,7 @@ impl Plan {
     }
 }
 
-fn within<T: PartialOrd + std::fmt::Display>(
+fn within<T: PartialOrd + Copy + std::fmt::Display>(
     key: &'static str,
     value: T,
     min: T,

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use touchstone_protocol::Dialect;
 use touchstone_protocol::echo::client::{EchoClient, Persistence};
 
-use crate::engine::{self, Connector, Job, LoopEvent, LoopReport, Node, Tcp};
+use crate::engine::{self, Job, LoopEvent, LoopReport, Node, Tcp};
 use crate::plan::Plan;
 use crate::record::Second;
 use crate::summary::{Figures, Gathered, Occasion, Summary};

@@ -151,7 +151,9 @@ impl Metric {
         }
     }
 
-    fn is_time(self) -> bool {
+    /// Whether its bound and its value are in milliseconds.
+    #[must_use]
+    pub fn is_time(self) -> bool {
         matches!(self, Self::Latency(_, quantile) if quantile != Quantile::Count)
     }
 

@@ -15,7 +15,7 @@ use super::session::{Session, Standing};
 use super::{Job, Shared};
 use crate::ledger::Totals;
 use crate::record::{ErrorKind, Recorder, Second};
-use crate::schedule::{Nanos, dropped, nanos};
+use crate::schedule::{Nanos, dropped};
 
 /// How often the end of the run looks whether everything is settled.
 const SETTLE_TICK: Nanos = 10_000_000;
@@ -71,8 +71,6 @@ pub(crate) struct LoopReport {
     pub(crate) pages: Vec<Page>,
     pub(crate) sessions: SessionCounts,
     pub(crate) storm: StormCounts,
-    /// When the last answer was waited for.
-    pub(crate) settled_at: Nanos,
     /// Whether it was stopped from outside before the phases were over.
     pub(crate) interrupted: bool,
 }
@@ -135,7 +133,6 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
         }
         self.settle().await;
         let sessions = self.judge(interrupted);
-        let settled_at = self.shared.now();
         self.farewell().await;
         self.last_second().await;
         let Self { shared, .. } = self;
@@ -159,7 +156,6 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
             pages,
             sessions,
             storm: shared.storm.get(),
-            settled_at,
             interrupted,
         }
     }

@@ -1,0 +1,491 @@
+//! The summary as people read it: a document for HTML, Markdown and terminal, and cases for JUnit.
+
+use touchstone_report::cases::{Case, Outcome, Suite, Suites};
+use touchstone_report::document::Verdict;
+use touchstone_report::number::{self, MISSING};
+use touchstone_report::{Axis, Cell, Column, Document, Plot, Section, Table, Tile, Tone};
+
+use crate::json::rfc3339;
+use crate::record::{Distribution, LATE_SEND, Latency};
+use crate::summary::{Figures, Judged, Summary};
+use crate::thresholds::Threshold;
+
+/// Up to here the percentile curve is drawn; each further nine needs ten times the samples.
+const QUANTILES: [f64; 16] = [
+    0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999,
+];
+/// A quantile is only drawn if this many values lie beyond it.
+const VALUES_BEYOND: f64 = 5.0;
+
+impl Summary {
+    /// The whole report.
+    #[must_use]
+    pub fn document(&self) -> Document {
+        let title = format!("load {}", self.plan.name);
+        let mut document = Document::new(title, self.verdict, self.headline())
+            .fact("workload", format!("{}: {}", self.plan.name, self.plan.title))
+            .fact("target", &self.target)
+            .fact("started", rfc3339(self.started_at))
+            .fact("duration", number::duration(self.duration))
+            .fact("seed", self.plan.seed.to_string())
+            .fact("version", env!("CARGO_PKG_VERSION"));
+        document.tiles = self.tiles();
+        document.sections = vec![
+            self.thresholds_section(),
+            self.latency_section(),
+            self.delivery_section(),
+            self.sessions_section(),
+            self.generator_section(),
+        ];
+        document.sections.retain(|section| !section.blocks.is_empty());
+        document
+    }
+
+    /// The thresholds as cases, for JUnit and TAP.
+    #[must_use]
+    pub fn suites(&self) -> Suites {
+        let mut suite = Suite::new(format!("load {}", self.plan.name));
+        suite.properties = vec![
+            ("target".to_owned(), self.target.clone()),
+            ("seed".to_owned(), self.plan.seed.to_string()),
+            ("saturated".to_owned(), self.generator.saturated.to_string()),
+        ];
+        suite.cases = self.thresholds.iter().map(|judged| self.case(judged)).collect();
+        let mut suites = Suites::new("touchstone load", self.duration);
+        suites.suites.push(suite);
+        suites
+    }
+
+    fn case(&self, judged: &Judged) -> Case {
+        let Threshold { expression, .. } = &judged.threshold;
+        let message = format!("{expression}, but it is {}", actual(judged));
+        let outcome = match judged.verdict {
+            Verdict::Passed => Outcome::Passed,
+            Verdict::Failed => Outcome::Failed {
+                message,
+                text: self.headline(),
+            },
+            Verdict::Undecided | Verdict::Interrupted => Outcome::Error {
+                message,
+                text: self.undecided_because(),
+            },
+        };
+        Case::new(
+            expression.as_str(),
+            format!("load.{}", self.plan.name),
+            self.duration,
+            outcome,
+        )
+    }
+
+    fn undecided_because(&self) -> String {
+        if self.generator.saturated {
+            self.generator.reasons.join("; ")
+        } else {
+            "nothing was measured".to_owned()
+        }
+    }
+
+    fn headline(&self) -> String {
+        let broken: Vec<_> = self
+            .thresholds
+            .iter()
+            .filter(|judged| judged.verdict == Verdict::Failed)
+            .map(|judged| format!("{} (it is {})", judged.threshold, actual(judged)))
+            .collect();
+        let lost = match self.delivery.lost {
+            0 => "no confirmed message was lost".to_owned(),
+            lost => format!(
+                "{} of {} confirmed messages were lost",
+                number::count(lost),
+                number::count(self.delivery.expected)
+            ),
+        };
+        let mut sentence = format!(
+            "{} sessions, {} messages answered, {lost}",
+            number::count(self.sessions.attempted),
+            number::count(self.delivery.received)
+        );
+        if !broken.is_empty() {
+            sentence.push_str(&format!("; does not hold: {}", broken.join(", ")));
+        }
+        if self.generator.saturated {
+            sentence.push_str("; the generator was the bottleneck, its times say nothing about the server");
+        }
+        sentence
+    }
+
+    fn tiles(&self) -> Vec<Tile> {
+        let zero_is_good = |count: u64| if count == 0 { Tone::Good } else { Tone::Bad };
+        let answers = &self.latency(Latency::Answer).latency;
+        let times = if self.generator.saturated {
+            Tone::Warn
+        } else {
+            Tone::Neutral
+        };
+        let mut tiles = vec![
+            Tile::new("sessions", number::count(self.sessions.connected))
+                .note(match self.sessions.failed {
+                    0 => "none failed".to_owned(),
+                    failed => format!(
+                        "{} of {} failed",
+                        number::count(failed),
+                        number::count(self.sessions.attempted)
+                    ),
+                })
+                .tone(zero_is_good(self.sessions.failed)),
+            Tile::new("messages", number::rate(self.messages_per_second, "answers"))
+                .note(format!("{} answered", number::count(self.delivery.received))),
+            Tile::new("answer p50", ms(answers.quantile_ms(0.5)))
+                .note("from the intended send")
+                .tone(times),
+            Tile::new("answer p99", ms(answers.quantile_ms(0.99)))
+                .note(format!("slowest {}", ms(answers.max_ms())))
+                .tone(times),
+            Tile::new("lost", number::count(self.delivery.lost))
+                .note(format!("of {} confirmed", number::count(self.delivery.expected)))
+                .tone(zero_is_good(self.delivery.lost)),
+        ];
+        if self.storm.dropped > 0 {
+            let back = self.storm.back.min(self.storm.dropped);
+            tiles.push(
+                Tile::new(
+                    "back after the storm",
+                    format!("{} of {}", number::count(back), number::count(self.storm.dropped)),
+                )
+                .note(format!("the last after {}", ms(self.storm.recovery.max_ms())))
+                .tone(zero_is_good(self.storm.dropped - back)),
+            );
+        }
+        if self.heartbeats > 0 {
+            tiles.push(
+                Tile::new("heartbeats", number::count(self.heartbeats)).note(format!(
+                    "jitter p99 {}",
+                    ms(self.latency(Latency::Heartbeat).latency.quantile_ms(0.99))
+                )),
+            );
+        }
+        tiles
+    }
+
+    fn thresholds_section(&self) -> Section {
+        let mut table = Table::new([
+            Column::text("threshold"),
+            Column::number("actual"),
+            Column::text("verdict"),
+        ]);
+        for judged in &self.thresholds {
+            table.push([
+                Cell::plain(judged.threshold.expression.as_str()),
+                Cell::plain(actual(judged)),
+                Cell::new(judged.verdict.word(), judged.verdict.tone()),
+            ]);
+        }
+        let section = Section::new("Thresholds");
+        if self.thresholds.is_empty() {
+            section
+        } else {
+            section.with(table)
+        }
+    }
+
+    fn latency_section(&self) -> Section {
+        let mut table = Table::new(
+            [Column::text("latency")]
+                .into_iter()
+                .chain(["count", "p50", "p90", "p99", "p99.9", "max"].map(Column::number)),
+        );
+        for (latency, measured) in &self.measured {
+            let rows = [
+                (latency.name().to_owned(), &measured.latency),
+                (
+                    format!("{}, service time", latency.name()),
+                    &measured.service_time,
+                ),
+            ];
+            for (name, distribution) in rows {
+                if distribution.count() > 0 {
+                    table.push(row(&name, distribution));
+                }
+            }
+        }
+        let section = Section::new("Latency").text(
+            "From the instant at which something was meant to happen, so that a server that stalls is charged for everyone it keeps \
+             waiting; service time starts when it really happened. Heartbeat is jitter: by how much the gap between two \
+             heartbeats differs from the gap before.",
+        );
+        section
+            .with(table)
+            .with(self.over_time())
+            .with(self.percentiles())
+    }
+
+    fn over_time(&self) -> Plot {
+        Plot::new("Answer latency over time", seconds(), Axis::log("ms"), self.xs())
+            .series(
+                "p50",
+                self.series.iter().map(|figures| figures.answer_p50_ms).collect(),
+            )
+            .series(
+                "p99",
+                self.series.iter().map(|figures| figures.answer_p99_ms).collect(),
+            )
+    }
+
+    fn percentiles(&self) -> Plot {
+        let measured = self.latency(Latency::Answer);
+        let values = measured.latency.count() as f64;
+        let drawn: Vec<f64> = QUANTILES
+            .into_iter()
+            .filter(|q| *q < 0.99 || values * (1.0 - q) >= VALUES_BEYOND)
+            .collect();
+        let curve =
+            |distribution: &Distribution| drawn.iter().map(|q| distribution.quantile_ms(*q)).collect();
+        let (latency, service_time) = (curve(&measured.latency), curve(&measured.service_time));
+        Plot::new(
+            "Answer latency by percentile",
+            Axis::quantile("percentile"),
+            Axis::log("ms"),
+            drawn,
+        )
+        .series("from the intended send", latency)
+        .series("service time", service_time)
+    }
+
+    fn delivery_section(&self) -> Section {
+        let delivery = &self.delivery;
+        let mut table = Table::new([
+            Column::text("messages"),
+            Column::number("count"),
+            Column::text("meaning"),
+        ]);
+        let bad = |count: u64| if count == 0 { Tone::Neutral } else { Tone::Bad };
+        let warn = |count: u64| if count == 0 { Tone::Neutral } else { Tone::Warn };
+        for (name, count, tone, meaning) in [
+            ("sent", delivery.sent, Tone::Neutral, "handed to a socket"),
+            (
+                "expected",
+                delivery.expected,
+                Tone::Neutral,
+                "confirmed: received and lost together",
+            ),
+            ("received", delivery.received, Tone::Neutral, "answered"),
+            (
+                "lost",
+                delivery.lost,
+                bad(delivery.lost),
+                "counted by the server and not answered, or counted and then forgotten",
+            ),
+            (
+                "duplicated",
+                delivery.duplicated,
+                bad(delivery.duplicated),
+                "answers beyond the first",
+            ),
+            (
+                "reordered",
+                delivery.reordered,
+                bad(delivery.reordered),
+                "answered after a later message",
+            ),
+            (
+                "late",
+                delivery.late,
+                warn(delivery.late),
+                "answered after the deadline, part of received",
+            ),
+            (
+                "unconfirmed",
+                delivery.unconfirmed,
+                Tone::Neutral,
+                "sent and never answered: owed to nobody",
+            ),
+            (
+                "not sent",
+                self.skipped_sends,
+                Tone::Neutral,
+                "due while their session was away: its user cannot send then either",
+            ),
+        ] {
+            table.push([
+                Cell::plain(name),
+                Cell::new(number::count(count), tone),
+                Cell::plain(meaning),
+            ]);
+        }
+        let mut section = Section::new("Delivery").with(table);
+        if self.errors.total() > 0 {
+            let mut errors = Table::new([Column::text("error"), Column::number("count")]);
+            for (kind, count) in self.errors.seen() {
+                errors.push([Cell::plain(kind.name()), Cell::warn(number::count(count))]);
+            }
+            section = section.with(errors);
+        }
+        section
+    }
+
+    fn sessions_section(&self) -> Section {
+        let mut table = Table::new([Column::text("sessions"), Column::number("count")]);
+        for (name, count, tone) in [
+            ("attempted", self.sessions.attempted, Tone::Neutral),
+            ("connected", self.sessions.connected, Tone::Neutral),
+            ("failed", self.sessions.failed, Tone::Bad),
+            ("dropped by a storm", self.storm.dropped, Tone::Neutral),
+            ("reconnects", self.sessions.reconnects, Tone::Neutral),
+            ("unexpected closes", self.sessions.unexpected_closes, Tone::Bad),
+        ] {
+            table.push([
+                Cell::plain(name),
+                Cell::new(
+                    number::count(count),
+                    if count == 0 { Tone::Neutral } else { tone },
+                ),
+            ]);
+        }
+        let per_second = |which: fn(&Figures) -> f64| self.series.iter().map(which).collect::<Vec<_>>();
+        let throughput = Plot::new(
+            "Messages per second",
+            seconds(),
+            Axis::linear("messages/s"),
+            self.xs(),
+        )
+        .curve("sent", per_second(|figures| figures.sent as f64))
+        .curve("answered", per_second(|figures| figures.answered as f64))
+        .curve("heartbeats", per_second(|figures| figures.heartbeats as f64));
+        let connected = Plot::new("Sessions", seconds(), Axis::linear("sessions"), self.xs())
+            .curve("connected", per_second(|figures| f64::from(figures.connected)))
+            .curve(
+                "reconnects in this second",
+                per_second(|figures| f64::from(figures.reconnects)),
+            )
+            .curve(
+                "errors in this second",
+                per_second(|figures| figures.errors as f64),
+            );
+        let mut section = Section::new("Throughput and sessions").with(table);
+        if self.storm.recovery.count() > 0 {
+            let recovery = &self.storm.recovery;
+            section = section.text(format!(
+                "After the storm half of the dropped were back within {}, 99 % within {}, the last after {}; the back-off of their \
+                 clients is part of it.",
+                ms(recovery.quantile_ms(0.5)),
+                ms(recovery.quantile_ms(0.99)),
+                ms(recovery.max_ms())
+            ));
+        }
+        section.with(throughput).with(connected)
+    }
+
+    fn generator_section(&self) -> Section {
+        let generator = &self.generator;
+        let (words, tone) = if generator.saturated {
+            ("saturated", Tone::Warn)
+        } else {
+            ("not the bottleneck", Tone::Good)
+        };
+        let late = number::millis(LATE_SEND as f64 / 1e6);
+        let table = Table::new([Column::text("the generator itself"), Column::number("value")])
+            .row([Cell::plain("verdict"), Cell::new(words, tone)])
+            .row([
+                Cell::plain("event loops"),
+                Cell::number(u64::from(generator.loops)),
+            ])
+            .row([
+                Cell::plain("CPU time"),
+                Cell::plain(format!("{:.2} s", generator.cpu_seconds)),
+            ])
+            .row([
+                Cell::plain("peak memory"),
+                Cell::plain(
+                    generator
+                        .peak_rss_bytes
+                        .map_or_else(|| MISSING.to_owned(), number::bytes),
+                ),
+            ])
+            .row([
+                Cell::plain("send lag p50"),
+                Cell::plain(ms(self.send_lag.quantile_ms(0.5))),
+            ])
+            .row([
+                Cell::plain("send lag p99"),
+                Cell::plain(ms(self.send_lag.quantile_ms(0.99))),
+            ])
+            .row([
+                Cell::plain("send lag, worst"),
+                Cell::plain(ms(self.send_lag.max_ms())),
+            ])
+            .row([
+                Cell::plain(format!("sends more than {late} late")),
+                Cell::number(self.late_sends),
+            ])
+            .row([
+                Cell::plain("event loop lag p99"),
+                Cell::plain(ms(self.loop_lag.quantile_ms(0.99))),
+            ]);
+        let section = Section::new("Generator").with(table);
+        if generator.saturated {
+            section.text(format!("{}.", generator.reasons.join("; ")))
+        } else {
+            section
+        }
+    }
+
+    fn xs(&self) -> Vec<f64> {
+        self.series
+            .iter()
+            .map(|figures| f64::from(figures.at_seconds))
+            .collect()
+    }
+}
+
+fn seconds() -> Axis {
+    Axis::linear("seconds since the start")
+}
+
+fn row(name: &str, distribution: &Distribution) -> Vec<Cell> {
+    let quantiles = [0.5, 0.9, 0.99, 0.999, 1.0].map(|q| Cell::plain(ms(distribution.quantile_ms(q))));
+    [Cell::plain(name), Cell::number(distribution.count())]
+        .into_iter()
+        .chain(quantiles)
+        .collect()
+}
+
+fn ms(milliseconds: Option<f64>) -> String {
+    milliseconds.map_or_else(|| MISSING.to_owned(), number::millis)
+}
+
+fn actual(judged: &Judged) -> String {
+    match judged.actual {
+        None => MISSING.to_owned(),
+        Some(value) if judged.threshold.metric.is_time() => number::millis(value),
+        Some(value) => number::decimal(value),
+    }
+}
+
+/// One line for a terminal or a log while the run lasts: what follows the phase's name.
+#[must_use]
+pub fn progress_notes(figures: &Figures) -> Vec<(Tone, String)> {
+    let mut notes = vec![
+        (
+            Tone::Neutral,
+            format!("{} sessions", number::count(u64::from(figures.connected))),
+        ),
+        (
+            Tone::Neutral,
+            format!("{} messages/s", number::count(figures.answered)),
+        ),
+    ];
+    if let Some(p99) = figures.answer_p99_ms {
+        notes.push((Tone::Neutral, format!("p99 {}", number::millis(p99))));
+    }
+    if figures.reconnects > 0 {
+        notes.push((
+            Tone::Neutral,
+            format!("{} back", number::count(u64::from(figures.reconnects))),
+        ));
+    }
+    if figures.errors > 0 {
+        notes.push((Tone::Bad, format!("{} errors", number::count(figures.errors))));
+    }
+    notes
+}
