@@ -164,10 +164,10 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
     async fn phases(&mut self) {
         let end = self.shared.job.plan.end();
         while !self.stop.is_cancelled() && self.shared.now() < end {
+            self.end_seconds();
             self.begin_phases();
             self.arrive();
             let backlog = self.send_due(end);
-            self.end_seconds();
             if backlog {
                 tokio::task::yield_now().await;
             } else {
@@ -175,6 +175,7 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
                 self.wait(due).await;
             }
         }
+        self.end_seconds();
     }
 
     fn next_due(&self) -> Nanos {
