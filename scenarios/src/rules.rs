@@ -14,7 +14,7 @@ use crate::corpus;
 use crate::diag::Diag;
 use crate::read::Reader;
 use crate::scenario::{Matcher, Scope};
-use crate::source::Source;
+use crate::source::{Source, Span, Spanned};
 use crate::yaml::{self, Node};
 
 /// `echo/2a`, `common/6b`, `rfc6455/5.1-unmasked`.
@@ -250,24 +250,19 @@ impl Rules {
         let mut diags = Vec::new();
         for source in sources {
             match read_folder(source) {
-                Ok(folder) => rules.add(folder, source, &mut diags),
+                Ok((folder, places)) => rules.add(folder, &places, source, &mut diags),
                 Err(diag) => diags.push(diag),
             }
         }
         if diags.is_empty() { Ok(rules) } else { Err(diags) }
     }
 
-    fn add(&mut self, folder: Folder, source: &Arc<Source>, diags: &mut Vec<Diag>) {
+    fn add(&mut self, folder: Folder, places: &[Span], source: &Arc<Source>, diags: &mut Vec<Diag>) {
         let at = self.folders.len();
         for (index, clause) in folder.clauses.iter().enumerate() {
             if self.by_id.insert(clause.id.clone(), (at, index)).is_some() {
                 let message = format!("the clause `{}` is there twice", clause.id);
-                let start = source.text.rfind(&clause.id.0).unwrap_or_default();
-                let span = crate::source::Span {
-                    start,
-                    end: start + clause.id.0.len(),
-                };
-                diags.push(Diag::new("duplicate-clause", source, span, message));
+                diags.push(Diag::new("duplicate-clause", source, places[index], message));
             }
         }
         self.folders.push(folder);
@@ -302,8 +297,8 @@ impl Rules {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    dialect: Option<String>,
-    folder: Option<String>,
+    dialect: Option<Spanned<String>>,
+    folder: Option<Spanned<String>>,
     clauses: Vec<ClauseEntry>,
     #[serde(default)]
     messages: Vec<MessageEntry>,
@@ -317,7 +312,7 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ClauseEntry {
-    id: String,
+    id: Spanned<String>,
     basis: Basis,
     rule: String,
     #[serde(default)]
@@ -325,7 +320,7 @@ struct ClauseEntry {
     #[serde(default)]
     alternatives: Vec<String>,
     #[serde(default)]
-    dialects: Vec<String>,
+    dialects: Vec<Spanned<String>>,
     needs: Option<String>,
 }
 
@@ -333,7 +328,7 @@ struct ClauseEntry {
 #[serde(deny_unknown_fields)]
 struct MessageEntry {
     #[serde(rename = "type")]
-    kind: String,
+    kind: Spanned<String>,
     direction: Direction,
     #[serde(rename = "match")]
     matcher: Option<Node>,
@@ -349,82 +344,209 @@ enum TextShape {
     Empty,
 }
 
-fn read_folder(source: &Arc<Source>) -> Result<Folder, Diag> {
+/// The folder, and the place of each of its clauses.
+fn read_folder(source: &Arc<Source>) -> Result<(Folder, Vec<Span>), Diag> {
     let file: File = yaml::from_str(source)?;
-    let whole = |message: String| Diag::new("rules", source, crate::source::Span::default(), message);
     let (name, dialect) = match (file.dialect, file.folder) {
         (Some(name), None) => {
-            let dialect = name
-                .parse::<Dialect>()
-                .map_err(|error| whole(error.to_string()))?;
-            (name, Some(dialect))
+            let dialect = dialect(source, &name)?;
+            (name.value, Some(dialect))
         }
-        (None, Some(name)) => (name, None),
-        (None, None) | (Some(_), Some(_)) => {
-            return Err(whole(
-                "a rules file has either `dialect:` or `folder:`".to_owned(),
-            ));
+        (None, Some(name)) => (name.value, None),
+        (None, None) => {
+            let message = "a rules file needs `dialect` or `folder`";
+            return Err(Diag::new("missing-key", source, Span::default(), message));
+        }
+        (Some(_), Some(folder)) => {
+            let message = "a rules file has `dialect` or `folder`, not both";
+            return Err(Diag::new("contradiction", source, folder.span, message));
         }
     };
-    let mut clauses = Vec::with_capacity(file.clauses.len());
-    for entry in file.clauses {
-        if ClauseId(entry.id.clone()).folder() != name {
-            return Err(whole(format!(
-                "the clause `{}` does not belong to `{name}`",
-                entry.id
-            )));
-        }
-        let named = entry.dialects.iter().map(|name| name.parse::<Dialect>());
-        let named: Vec<Dialect> = named
-            .collect::<Result<_, _>>()
-            .map_err(|error| whole(error.to_string()))?;
-        let dialects = match (dialect, named.is_empty()) {
-            (Some(own), _) => vec![own],
-            (None, true) => Dialect::ALL.to_vec(),
-            (None, false) => named,
-        };
-        clauses.push(Clause {
-            id: ClauseId(entry.id),
-            basis: entry.basis,
-            sentence: entry.rule,
-            why: entry.why,
-            alternatives: entry.alternatives,
-            dialects,
-            needs: entry.needs,
-        });
-    }
-    let matcher = |node: &Node| {
-        // Clauses inside these matchers would judge nothing: they only tell messages apart.
-        Reader::new(source, &Rules::default(), Scope::None).shape(node)
-    };
-    let heartbeat = file.heartbeat.as_ref().map(matcher).transpose()?;
-    let mut messages = Vec::with_capacity(file.messages.len());
-    for entry in file.messages {
-        let shape = match (&entry.matcher, entry.text, entry.binary) {
-            (Some(node), None, false) => Shape::Json(Box::new(matcher(node)?)),
-            (None, Some(TextShape::Any), false) => Shape::Text,
-            (None, Some(TextShape::Empty), false) => Shape::Empty,
-            (None, None, true) => Shape::Binary,
-            _ => {
-                return Err(whole(format!(
-                    "the message `{}` has exactly one of `match: …`, `text: any`, `text: empty`, `binary: true`",
-                    entry.kind
-                )));
-            }
-        };
-        messages.push(MessageKind {
-            kind: entry.kind,
-            direction: entry.direction,
-            shape,
-        });
-    }
-    Ok(Folder {
-        name,
-        dialect,
-        clauses,
-        messages,
-        close_codes: file.close_codes,
-        heartbeat,
-        strangers: file.strangers,
+    let places = file.clauses.iter().map(|entry| entry.id.span).collect();
+    let clause = |entry| read_clause(source, &name, dialect, entry);
+    let clauses = file.clauses.into_iter().map(clause).collect::<Result<_, _>>()?;
+    let message = |entry| read_message(source, entry);
+    let messages = file.messages.into_iter().map(message).collect::<Result<_, _>>()?;
+    let heartbeat = file
+        .heartbeat
+        .as_ref()
+        .map(|node| read_matcher(source, node))
+        .transpose()?;
+    let (close_codes, strangers) = (file.close_codes, file.strangers);
+    Ok((
+        Folder {
+            name,
+            dialect,
+            clauses,
+            messages,
+            close_codes,
+            heartbeat,
+            strangers,
+        },
+        places,
+    ))
+}
+
+fn dialect(source: &Arc<Source>, name: &Spanned<String>) -> Result<Dialect, Diag> {
+    name.parse().map_err(|_| {
+        let message = format!("`{}` is not a dialect", name.value);
+        Diag::new("unknown-dialect", source, name.span, message)
+            .suggest(name, Dialect::ALL.iter().map(|dialect| dialect.name()))
     })
+}
+
+fn read_clause(
+    source: &Arc<Source>,
+    folder: &str,
+    own: Option<Dialect>,
+    entry: ClauseEntry,
+) -> Result<Clause, Diag> {
+    let id = ClauseId(entry.id.value);
+    if id.folder() != folder {
+        let message = format!("the clause `{id}` does not belong to `{folder}`");
+        let diag = Diag::new("wrong-folder", source, entry.id.span, message);
+        return Err(diag.help(format!("its id begins with `{folder}/`")));
+    }
+    let named = entry.dialects.iter().map(|name| dialect(source, name));
+    let named: Vec<Dialect> = named.collect::<Result<_, _>>()?;
+    let dialects = match own {
+        Some(own) => vec![own],
+        None if named.is_empty() => Dialect::ALL.to_vec(),
+        None => named,
+    };
+    Ok(Clause {
+        id,
+        basis: entry.basis,
+        sentence: entry.rule,
+        why: entry.why,
+        alternatives: entry.alternatives,
+        dialects,
+        needs: entry.needs,
+    })
+}
+
+fn read_message(source: &Arc<Source>, entry: MessageEntry) -> Result<MessageKind, Diag> {
+    let shape = match (&entry.matcher, entry.text, entry.binary) {
+        (Some(node), None, false) => Shape::Json(Box::new(read_matcher(source, node)?)),
+        (None, Some(TextShape::Any), false) => Shape::Text,
+        (None, Some(TextShape::Empty), false) => Shape::Empty,
+        (None, None, true) => Shape::Binary,
+        _ => {
+            let message = format!("it is not clear how to know the message `{}`", entry.kind.value);
+            return Err(Diag::new("wrong-type", source, entry.kind.span, message)
+                .help("it has exactly one of `match: …`, `text: any`, `text: empty`, `binary: true`"));
+        }
+    };
+    Ok(MessageKind {
+        kind: entry.kind.value,
+        direction: entry.direction,
+        shape,
+    })
+}
+
+/// A matcher that tells messages apart; clauses inside it would judge nothing, so none are known.
+fn read_matcher(source: &Arc<Source>, node: &Node) -> Result<Matcher, Diag> {
+    Reader::new(source, &Rules::default(), Scope::None).shape(node)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Rules, String> {
+        let source = Source {
+            path: "rules/x.yaml".to_owned(),
+            text: text.to_owned(),
+        };
+        Rules::read(&[Arc::new(source)]).map_err(|diags| {
+            diags
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("\n")
+        })
+    }
+
+    #[test]
+    fn a_dialect_is_its_clauses_its_messages_and_its_codes() {
+        let rules = read(
+            "dialect: echo
+clauses:
+  - {id: echo/2a, basis: implied, rule: R., needs: token}
+messages:
+  - {type: bye, direction: down, match: {bye: true}}
+  - {type: text, direction: up, text: any}
+close_codes: [{code: 1001, sent_by: both, when: stop}]
+heartbeat: {ts: {$type: string}}
+strangers: []
+",
+        )
+        .unwrap();
+        let clause = rules.clause(&ClauseId("echo/2a".to_owned())).unwrap();
+        assert_eq!(
+            (clause.basis.level(), clause.needs.as_deref()),
+            (Level::Should, Some("token"))
+        );
+        let echo = rules.dialect(Dialect::Echo).unwrap();
+        assert!(matches!(echo.messages[0].shape, Shape::Json(_)));
+        assert!(matches!(echo.messages[1].shape, Shape::Text));
+        assert!(echo.heartbeat.is_some());
+        assert_eq!(echo.close_codes[0].sent_by, SentBy::Both);
+    }
+
+    #[test]
+    fn a_common_clause_is_for_the_dialects_it_names_or_for_all() {
+        let rules = read("folder: common\nclauses: [{id: common/1a, basis: doc, rule: R.}]\n").unwrap();
+        let clause = rules.clause(&ClauseId("common/1a".to_owned())).unwrap();
+        assert_eq!(clause.dialects, Dialect::ALL);
+    }
+
+    #[test]
+    fn mistakes_in_rules_have_a_place() {
+        for (text, error) in [
+            (
+                "clauses: []\n",
+                "rules/x.yaml:1:1: a rules file needs `dialect` or `folder`",
+            ),
+            (
+                "dialect: ecko\nclauses: []\n",
+                "rules/x.yaml:1:10: `ecko` is not a dialect (did you mean `echo`?)",
+            ),
+            (
+                "folder: a\ndialect: echo\nclauses: []\n",
+                "rules/x.yaml:1:9: a rules file has `dialect` or `folder`, not both",
+            ),
+            (
+                "folder: a\nclauses: [{id: b/1, basis: doc, rule: R.}]\n",
+                "rules/x.yaml:2:16: the clause `b/1` does not belong to `a` (its id begins with `a/`)",
+            ),
+            (
+                "folder: a\nclauses: [{id: a/1, basis: doc, rule: R.}, {id: a/1, basis: doc, rule: R.}]\n",
+                "rules/x.yaml:2:49: the clause `a/1` is there twice",
+            ),
+            (
+                "folder: a\nclauses: [{id: a/1, basis: dog, rule: R.}]\n",
+                "rules/x.yaml:2:28: unknown value `dog` (did you mean `doc`?)",
+            ),
+            (
+                "folder: a\nclauses: []\nmessages: [{type: x, direction: up}]\n",
+                "rules/x.yaml:3:19: it is not clear how to know the message `x` (it has exactly one of `match: …`, \
+                 `text: any`, `text: empty`, `binary: true`)",
+            ),
+        ] {
+            assert_eq!(read(text).unwrap_err(), error);
+        }
+    }
+
+    #[test]
+    fn the_builtin_rules_describe_every_dialect() {
+        let rules = Rules::builtin();
+        for dialect in Dialect::ALL {
+            let folder = rules.dialect(*dialect).unwrap();
+            assert!(
+                !folder.clauses.is_empty() && !folder.messages.is_empty(),
+                "{dialect}"
+            );
+        }
+    }
 }

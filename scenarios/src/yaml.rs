@@ -59,6 +59,37 @@ impl Node {
         }
     }
 
+    /// Widens flow collections to their closing bracket, which the library does not tell: after the last item there
+    /// is nothing before it but blanks, commas and, seldom, comments (which are left outside).
+    fn close(&mut self, text: &[u8]) {
+        let opening = text.get(self.span.start);
+        let closing = match &mut self.kind {
+            Kind::List(items) => {
+                items.iter_mut().for_each(|item| item.close(text));
+                self.span.end = self.span.end.max(items.last().map_or(0, |last| last.span.end));
+                (opening == Some(&b'[')).then_some(b']')
+            }
+            Kind::Map(entries) => {
+                entries.iter_mut().for_each(|(_, value)| value.close(text));
+                self.span.end = self
+                    .span
+                    .end
+                    .max(entries.last().map_or(0, |(_, last)| last.span.end));
+                (opening == Some(&b'{')).then_some(b'}')
+            }
+            Kind::Null | Kind::Boolean(_) | Kind::Number(_) | Kind::String(_) => None,
+        };
+        let Some(closing) = closing else { return };
+        let rest = text.get(self.span.end..).unwrap_or_default();
+        let blanks = rest
+            .iter()
+            .take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b','))
+            .count();
+        if rest.get(blanks) == Some(&closing) {
+            self.span.end += blanks + 1;
+        }
+    }
+
     /// The same value as JSON.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -83,7 +114,9 @@ impl Node {
 /// # Errors
 /// The first thing that is not YAML, or that exceeds the budget.
 pub fn parse(source: &Arc<Source>) -> Result<Node, Diag> {
-    from_str(source)
+    let mut root: Node = from_str(source)?;
+    root.close(source.text.as_bytes());
+    Ok(root)
 }
 
 /// Reads one document as `T`. Structs should carry `#[serde(deny_unknown_fields)]`; enums must not be `untagged`,
@@ -138,6 +171,15 @@ fn explain(source: &Arc<Source>, error: &Error) -> Diag {
             let found = source.text.get(span.start..span.end).unwrap_or_default();
             diag("wrong-type", format!("`{found}` is not {}", readable_type(ty)))
         }
+        Error::InvalidBooleanStrict { .. } => {
+            let found = source.text.get(span.start..span.end).unwrap_or_default();
+            diag("wrong-type", format!("`{found}` is not true or false"))
+        }
+        Error::Unexpected { expected, .. } => diag(
+            "wrong-type",
+            format!("{} is expected here", readable_type(expected)),
+        ),
+        Error::Eof { .. } => diag("empty", "the file ends before anything is said".to_owned()),
         Error::DuplicateMappingKey { key, .. } => {
             let name = key.as_deref().unwrap_or("this key");
             diag("duplicate-key", format!("`{name}` is there twice in one mapping"))
@@ -170,6 +212,9 @@ fn readable_type(name: &str) -> &str {
         "i8" | "i16" | "i32" | "i64" | "isize" | "i128" => "a whole number",
         "f32" | "f64" | "floating point" => "a number",
         "bool" => "true or false",
+        "sequence start" => "a list",
+        "mapping start" => "a mapping",
+        "string scalar" => "a string",
         other => other,
     }
 }
@@ -271,6 +316,17 @@ impl<'de> Deserialize<'de> for Node {
     }
 }
 
+/// A value of a file that is read with [`from_str`], and where it stands.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Spanned<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let placed = serde_yaml::Spanned::<T>::deserialize(deserializer)?;
+        Ok(Self {
+            span: span_of(placed.referenced),
+            value: placed.value,
+        })
+    }
+}
+
 fn span_of(location: Location) -> Span {
     let span = location.span();
     let start = span
@@ -353,11 +409,7 @@ impl<'de> Visitor<'de> for BareVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Bare, A::Error> {
         let mut entries = Vec::new();
-        while let Some(key) = access.next_key::<serde_yaml::Spanned<String>>()? {
-            let key = Spanned {
-                span: span_of(key.referenced),
-                value: key.value,
-            };
+        while let Some(key) = access.next_key::<Spanned<String>>()? {
             entries.push((key, access.next_value()?));
         }
         Ok(Bare(Kind::Map(entries)))

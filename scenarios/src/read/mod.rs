@@ -14,6 +14,7 @@ mod step;
 mod system;
 mod table;
 mod values;
+mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -192,6 +193,10 @@ impl<'a> Reader<'a> {
             settle,
         };
         self.choose_clients(&mut scenario);
+        // A step that could not be read would be missed here.
+        if self.diags.is_empty() {
+            self.check_whole(&scenario);
+        }
         Ok(scenario)
     }
 

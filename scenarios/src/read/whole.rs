@@ -1,0 +1,147 @@
+//! What only the whole scenario shows: actors that nobody uses, needs that it does not name, effects that it does not
+//! own up to.
+
+use std::collections::BTreeSet;
+
+use crate::diag::Diag;
+use crate::read::Reader;
+use crate::scenario::{Action, Fault, Scenario, Scope, Step};
+
+/// What comes after it says by which dialect, and to whom.
+const INJECT: &str = "inject.";
+
+/// What a step needs of the target, and whether it is felt by everybody on the server.
+struct Need {
+    /// The key of the target file, or what it begins with.
+    key: &'static str,
+    reach: Reach,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    ItsOwn,
+    Everybody,
+}
+
+impl Reader<'_> {
+    pub(super) fn check_whole(&mut self, scenario: &Scenario) {
+        let mut steps = Vec::new();
+        flatten(&scenario.given, &mut steps);
+        flatten(&scenario.steps, &mut steps);
+        self.check_actors(scenario, &steps);
+        for step in steps {
+            let Some(need) = need_of(&step.action) else {
+                continue;
+            };
+            // A server of one's own may be started by hand and broken on purpose: there is nobody else on it.
+            if self.scope == Scope::None {
+                continue;
+            }
+            let named = scenario
+                .requires
+                .iter()
+                .any(|required| required.value.starts_with(need.key));
+            if !named {
+                let diag = self.missing_requirement(step, need.key);
+                self.diags.push(diag);
+            }
+            if need.reach == Reach::Everybody && !scenario.alone {
+                let diag = self
+                    .at("not-alone", step.span, "this is felt by everybody on the server")
+                    .help("add `alone: true`: the case runs by itself, or on a server of its own");
+                self.diags.push(diag);
+            }
+        }
+    }
+
+    fn missing_requirement(&self, step: &Step, key: &'static str) -> Diag {
+        let diag = self.at(
+            "missing-requirement",
+            step.span,
+            "not every target can do this, and the scenario does not require it",
+        );
+        let example = if key == INJECT { "inject.echo.all" } else { key };
+        diag.help(format!(
+            "add `requires: [{example}]`: where it is missing the case is skipped, naming it"
+        ))
+    }
+
+    fn check_actors(&mut self, scenario: &Scenario, steps: &[&Step]) {
+        let mut used = BTreeSet::new();
+        for step in steps {
+            match &step.action {
+                Action::Connect { actors, .. } => {
+                    used.extend(actors.iter().map(|actor| actor.value.as_str()));
+                }
+                Action::Refused { actor, .. } => {
+                    used.insert(actor.value.as_str());
+                }
+                _ => {}
+            }
+        }
+        for actor in &scenario.actors {
+            if !used.contains(actor.name.value.as_str()) {
+                let diag = self
+                    .at(
+                        "unused-actor",
+                        actor.name.span,
+                        format!("`{}` never connects", actor.name.value),
+                    )
+                    .help("take it out, or connect it");
+                self.diags.push(diag);
+            }
+        }
+    }
+}
+
+/// Every step, also those inside others.
+fn flatten<'s>(steps: &'s [Step], out: &mut Vec<&'s Step>) {
+    for step in steps {
+        out.push(step);
+        match &step.action {
+            Action::Interleave { lanes, .. } => lanes.iter().for_each(|(_, steps)| flatten(steps, out)),
+            Action::Table(table) => flatten(&table.each, out),
+            _ => {}
+        }
+    }
+}
+
+fn need_of(action: &Action) -> Option<Need> {
+    let (key, reach) = match action {
+        Action::Stop { .. } | Action::Stopped { .. } | Action::Start => ("spawn", Reach::Everybody),
+        Action::Fault(Fault::Store { .. }) => ("faults.store", Reach::Everybody),
+        Action::Fault(Fault::Handler { .. }) => ("faults.handler", Reach::Everybody),
+        Action::Inject { to, .. } => {
+            let everybody = to.value == "all";
+            (
+                INJECT,
+                if everybody {
+                    Reach::Everybody
+                } else {
+                    Reach::ItsOwn
+                },
+            )
+        }
+        Action::Log { .. } => ("log", Reach::ItsOwn),
+        Action::Metrics { .. } => ("metrics", Reach::ItsOwn),
+        Action::Connect { .. }
+        | Action::ConnectAs { .. }
+        | Action::Refused { .. }
+        | Action::Handshake { .. }
+        | Action::Send { .. }
+        | Action::SendBinary { .. }
+        | Action::Raw { .. }
+        | Action::Expect { .. }
+        | Action::Nothing { .. }
+        | Action::Close { .. }
+        | Action::Closed { .. }
+        | Action::Ends { .. }
+        | Action::Ponged { .. }
+        | Action::Tcp { .. }
+        | Action::Http { .. }
+        | Action::Pause(_)
+        | Action::Interleave { .. }
+        | Action::Table(_) => return None,
+    };
+    Some(Need { key, reach })
+}
