@@ -5,6 +5,7 @@
 //!
 //! Any text may be hostile: it came from a scenario, a payload or a foreign server. Renderers make it safe, callers
 //! need not. In [`Block::Text`], [`Details`](Block::Details) summaries and cells, words between backticks are shown as code.
+//! A cell that is nothing but code leads to the `Details` whose summary begins with the same code, where there is one.
 
 /// The outcome of a run, as every JSON report and every exit code knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
