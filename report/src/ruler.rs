@@ -101,7 +101,6 @@ impl Ruler {
     fn quantile(high: f64) -> Self {
         let high = high.max(1.0);
         let named = [
-            (0.0, "0 %"),
             (0.5, "50 %"),
             (0.9, "90 %"),
             (0.99, "99 %"),
@@ -214,7 +213,7 @@ mod tests {
             (
                 Axis::quantile("y"),
                 vec![0.5, 0.999],
-                vec!["0 %", "50 %", "90 %", "99 %", "99.9 %"],
+                vec!["50 %", "90 %", "99 %", "99.9 %"],
             ),
             (Axis::linear("y"), vec![f64::NAN, f64::INFINITY], vec![]),
             (Axis::log("y"), vec![0.0, -1.0], vec![]),
