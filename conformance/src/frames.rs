@@ -72,8 +72,16 @@ impl Header {
             return None;
         };
         let (length_form, length, extended) = match second & 0x7F {
-            126 => (LengthForm::Sixteen, u64::from(u16::from_be_bytes(rest.get(..2)?.try_into().ok()?)), 2),
-            127 => (LengthForm::SixtyFour, u64::from_be_bytes(rest.get(..8)?.try_into().ok()?), 8),
+            126 => (
+                LengthForm::Sixteen,
+                u64::from(u16::from_be_bytes(rest.get(..2)?.try_into().ok()?)),
+                2,
+            ),
+            127 => (
+                LengthForm::SixtyFour,
+                u64::from_be_bytes(rest.get(..8)?.try_into().ok()?),
+                8,
+            ),
             short => (LengthForm::Short, u64::from(short), 0),
         };
         let (mask, key) = if second & 0x80 == 0 {
@@ -141,7 +149,12 @@ impl Decoder {
                     *byte ^= key[index % 4];
                 }
             }
-            frames.push(Frame { header, payload, began, at });
+            frames.push(Frame {
+                header,
+                payload,
+                began,
+                at,
+            });
             taken += whole;
             self.began = None;
             if taken == self.pending.len() {
@@ -161,7 +174,10 @@ impl Decoder {
         if self.pending.is_empty() {
             return None;
         }
-        Some((Header::read(&self.pending).map(|(header, _)| header), self.pending.len()))
+        Some((
+            Header::read(&self.pending).map(|(header, _)| header),
+            self.pending.len(),
+        ))
     }
 }
 
@@ -226,7 +242,10 @@ impl Assembler {
         } else {
             String::from_utf8(bytes).map_or_else(|bad| Content::BadText(bad.into_bytes()), Content::Text)
         };
-        Some(Message { content, at: frame.at })
+        Some(Message {
+            content,
+            at: frame.at,
+        })
     }
 }
 
@@ -248,7 +267,10 @@ impl CloseBody {
                 code: Some(u16::from_be_bytes([*high, *low])),
                 reason: String::from_utf8_lossy(reason).into_owned(),
             },
-            _ => Self { code: None, reason: String::new() },
+            _ => Self {
+                code: None,
+                reason: String::new(),
+            },
         }
     }
 }
@@ -260,18 +282,39 @@ mod tests {
     fn decode(bytes: &[u8], chunk: usize) -> Vec<Frame> {
         let mut decoder = Decoder::default();
         let at = Instant::now();
-        bytes.chunks(chunk).flat_map(|piece| decoder.push(piece, at)).collect()
+        bytes
+            .chunks(chunk)
+            .flat_map(|piece| decoder.push(piece, at))
+            .collect()
     }
 
     #[test]
     fn frames_are_the_same_however_the_bytes_are_cut() {
-        let mut bytes = vec![0x81, 0x82, 1, 2, 3, 4, b'h' ^ 1, b'i' ^ 2, 0x89, 0x00, 0x82, 126, 0, 200];
+        let mut bytes = vec![
+            0x81,
+            0x82,
+            1,
+            2,
+            3,
+            4,
+            b'h' ^ 1,
+            b'i' ^ 2,
+            0x89,
+            0x00,
+            0x82,
+            126,
+            0,
+            200,
+        ];
         bytes.extend([7; 200]);
         let whole = decode(&bytes, bytes.len());
         let payloads: Vec<_> = whole.iter().map(|frame| frame.payload.clone()).collect();
         assert_eq!(payloads, [b"hi".to_vec(), vec![], vec![7; 200]]);
         for chunk in 1..20 {
-            let cut: Vec<_> = decode(&bytes, chunk).into_iter().map(|frame| frame.payload).collect();
+            let cut: Vec<_> = decode(&bytes, chunk)
+                .into_iter()
+                .map(|frame| frame.payload)
+                .collect();
             assert_eq!(cut, payloads, "cut into pieces of {chunk}");
         }
     }
@@ -282,7 +325,11 @@ mod tests {
             ("short", &[0x81, 0x00], true),
             ("200 in sixteen bits", &[0x82, 126, 0, 200], true),
             ("5 in sixteen bits", &[0x82, 126, 0, 5], false),
-            ("65535 in sixty-four bits", &[0x82, 127, 0, 0, 0, 0, 0, 0, 255, 255], false),
+            (
+                "65535 in sixty-four bits",
+                &[0x82, 127, 0, 0, 0, 0, 0, 0, 255, 255],
+                false,
+            ),
             ("the top bit set", &[0x82, 127, 128, 0, 0, 0, 0, 1, 0, 0], false),
         ];
         for (name, bytes, minimal) in cases {
@@ -305,9 +352,15 @@ mod tests {
     fn fragments_are_joined_around_control_frames() {
         let frames = decode(&[0x01, 1, b'a', 0x89, 0, 0x80, 1, b'b', 0x82, 1, 0xFF], 2);
         let mut assembler = Assembler::default();
-        let messages: Vec<_> =
-            frames.iter().filter_map(|frame| assembler.push(frame)).map(|message| message.content).collect();
-        assert_eq!(messages, [Content::Text("ab".into()), Content::Binary(vec![0xFF])]);
+        let messages: Vec<_> = frames
+            .iter()
+            .filter_map(|frame| assembler.push(frame))
+            .map(|message| message.content)
+            .collect();
+        assert_eq!(
+            messages,
+            [Content::Text("ab".into()), Content::Binary(vec![0xFF])]
+        );
     }
 
     #[test]

@@ -25,7 +25,9 @@ impl Response {
     /// Whether one of the comma-separated tokens of the header is this one, in any case.
     #[must_use]
     pub fn has_token(&self, name: &str, token: &str) -> bool {
-        self.values(name).flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
+        self.values(name)
+            .flat_map(|value| value.split(','))
+            .any(|item| item.trim().eq_ignore_ascii_case(token))
     }
 
     /// The body as JSON, or as a string if it is none.
@@ -39,7 +41,10 @@ impl Response {
 /// Where the head of a request or of an answer ends: one past the empty line.
 #[must_use]
 pub fn end_of_head(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
+    bytes
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .map(|at| at + 4)
 }
 
 /// Reads the head of an answer. What is not as HTTP wants it is skipped: a missing header is found by who needs it.
@@ -57,7 +62,11 @@ pub fn read_head(head: &[u8]) -> Response {
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
         .collect();
-    Response { status, headers, body: Vec::new() }
+    Response {
+        status,
+        headers,
+        body: Vec::new(),
+    }
 }
 
 /// The body in the bytes that follow the head, or `None` while more of it has to come. `ended`: TCP has ended.
@@ -69,7 +78,11 @@ pub fn read_body(head: &Response, rest: &[u8], ended: bool) -> Option<Vec<u8>> {
     if head.has_token("transfer-encoding", "chunked") {
         return chunked(rest).or_else(|| ended.then(|| rest.to_vec()));
     }
-    match head.values("content-length").next().and_then(|length| length.parse::<usize>().ok()) {
+    match head
+        .values("content-length")
+        .next()
+        .and_then(|length| length.parse::<usize>().ok())
+    {
         Some(length) if rest.len() >= length => Some(rest[..length].to_vec()),
         Some(_) | None => ended.then(|| rest.to_vec()),
     }
@@ -100,7 +113,13 @@ mod tests {
             ("length", "Content-Length: 2", "hi", false, Some("hi")),
             ("length, incomplete", "Content-Length: 3", "hi", false, None),
             ("length, cut off", "Content-Length: 3", "hi", true, Some("hi")),
-            ("chunks", "Transfer-Encoding: chunked", "2\r\nhi\r\n1;x=y\r\n!\r\n0\r\n\r\n", false, Some("hi!")),
+            (
+                "chunks",
+                "Transfer-Encoding: chunked",
+                "2\r\nhi\r\n1;x=y\r\n!\r\n0\r\n\r\n",
+                false,
+                Some("hi!"),
+            ),
             ("neither, open", "X: y", "hi", false, None),
             ("neither, ended", "X: y", "hi", true, Some("hi")),
         ];

@@ -144,13 +144,19 @@ impl Record {
     /// Whether the handshake was answered by 101.
     #[must_use]
     pub fn is_upgraded(&self) -> bool {
-        self.response.as_ref().is_some_and(|response| response.status == 101)
+        self.response
+            .as_ref()
+            .is_some_and(|response| response.status == 101)
     }
 
     /// When bytes last went to the server.
     #[must_use]
     pub fn last_sent_at(&self) -> Option<Instant> {
-        self.chunks.iter().rev().find(|chunk| chunk.direction == Direction::Up).map(|chunk| chunk.at)
+        self.chunks
+            .iter()
+            .rev()
+            .find(|chunk| chunk.direction == Direction::Up)
+            .map(|chunk| chunk.at)
     }
 
     /// A frame that was begun and never finished, as text for a transcript.
@@ -161,7 +167,8 @@ impl Record {
             Direction::Up => &self.up,
         };
         if !half.head_done {
-            return (!half.head.is_empty()).then(|| format!("{} bytes without an end of headers", half.head.len()));
+            return (!half.head.is_empty())
+                .then(|| format!("{} bytes without an end of headers", half.head.len()));
         }
         let (header, bytes) = half.decoder.unfinished()?;
         Some(match header {
@@ -179,7 +186,11 @@ impl Record {
             return;
         }
         self.bytes += bytes.len();
-        self.chunks.push(Chunk { at, direction, bytes: Bytes::copy_from_slice(bytes) });
+        self.chunks.push(Chunk {
+            at,
+            direction,
+            bytes: Bytes::copy_from_slice(bytes),
+        });
         let half = match direction {
             Direction::Down => &mut self.down,
             Direction::Up => &mut self.up,
@@ -239,15 +250,22 @@ impl Record {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { shared: Arc::new(Shared { record: Mutex::default(), changed: watch::Sender::new(()) }) }
+        Self {
+            shared: Arc::new(Shared {
+                record: Mutex::default(),
+                changed: watch::Sender::new(()),
+            }),
+        }
     }
 }
 
 impl Log {
     /// The record as it is now. Held only for a look: the tap waits for it.
-    #[must_use]
     pub fn record(&self) -> MutexGuard<'_, Record> {
-        self.shared.record.lock().expect("no code panics while it holds the record")
+        self.shared
+            .record
+            .lock()
+            .expect("no code panics while it holds the record")
     }
 
     /// Looks until `look` finds something or the deadline has passed; then it looks a last time.
@@ -261,7 +279,10 @@ impl Log {
                 return Some(found);
             }
             // The sender is in `self`, so the only error is that time is up.
-            if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
+            if tokio::time::timeout_at(deadline, changed.changed())
+                .await
+                .is_err()
+            {
                 return look(&self.record());
             }
         }
@@ -391,7 +412,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<S> {
         let at = Instant::now();
         let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
         if let Ok(count) = written {
-            self.log.change(|record| record.push(Direction::Up, &bytes[..count], at));
+            self.log
+                .change(|record| record.push(Direction::Up, &bytes[..count], at));
         }
         Poll::Ready(written)
     }
@@ -424,22 +446,36 @@ mod tests {
     #[tokio::test]
     async fn bytes_frames_and_the_end_are_in_the_log() {
         let (mut tap, mut server, log, _) = tap();
-        tap.write_all(b"GET / HTTP/1.1\r\n\r\n\x81\x80\0\0\0\0").await.unwrap();
-        server.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x02hi").await.unwrap();
+        tap.write_all(b"GET / HTTP/1.1\r\n\r\n\x81\x80\0\0\0\0")
+            .await
+            .unwrap();
+        server
+            .write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x02hi")
+            .await
+            .unwrap();
         drop(server);
         tap.read_to_end(&mut Vec::new()).await.unwrap();
         let record = log.record();
         assert!(record.is_upgraded());
-        assert_eq!(record.received[0].content, crate::frames::Content::Text("hi".into()));
+        assert_eq!(
+            record.received[0].content,
+            crate::frames::Content::Text("hi".into())
+        );
         assert_eq!(record.sent.len(), 1);
         assert!(matches!(record.server_end, Some((ServerEnd::Fin, _))));
-        assert_eq!(record.chunks.iter().map(|chunk| chunk.bytes.len()).sum::<usize>(), 24 + 56 + 4);
+        assert_eq!(
+            record.chunks.iter().map(|chunk| chunk.bytes.len()).sum::<usize>(),
+            24 + 56 + 4
+        );
     }
 
     #[tokio::test]
     async fn a_refusal_is_kept_with_its_body() {
         let (mut tap, mut server, log, _) = tap();
-        server.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n").await.unwrap();
+        server
+            .write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n")
+            .await
+            .unwrap();
         let mut buffer = [0; 256];
         assert!(tap.read(&mut buffer).await.unwrap() > 0);
         assert!(!log.record().response_complete);
@@ -453,9 +489,14 @@ mod tests {
     async fn who_waits_is_woken_by_what_arrives_and_given_up_at_the_deadline() {
         let (mut tap, mut server, log, _) = tap();
         let started = Instant::now();
-        let nothing = log.wait_for(started + Duration::from_secs(1), Record::client_close).await;
+        let nothing = log
+            .wait_for(started + Duration::from_secs(1), Record::client_close)
+            .await;
         assert_eq!((nothing, started.elapsed()), (None, Duration::from_secs(1)));
-        server.write_all(b"HTTP/1.1 101 x\r\n\r\n\x88\x02\x03\xe8").await.unwrap();
+        server
+            .write_all(b"HTTP/1.1 101 x\r\n\r\n\x88\x02\x03\xe8")
+            .await
+            .unwrap();
         let mut bytes = [0; 22];
         let (seen, _) = tokio::join!(
             log.wait_for(Instant::now() + Duration::from_secs(1), Record::server_close),

@@ -1,0 +1,633 @@
+//! JSON against a matcher. Objects match as subsets unless `$exact`; every difference is reported with its place.
+
+use serde_json::Value;
+use touchstone_scenarios::rules::ClauseId;
+use touchstone_scenarios::scenario::{EpochUnit, JsonType, Matcher, MatcherKind};
+use touchstone_scenarios::source::{Span, Spanned};
+use touchstone_scenarios::template::Template;
+
+use crate::verdict::Check;
+
+use super::{Comparison, Environment, Mismatch, quoted, shortened};
+
+/// Compares a value with a matcher. What a `$capture` took is a variable for the steps after this one.
+#[must_use]
+pub fn compare(matcher: &Matcher, actual: &Value, environment: &Environment<'_>) -> Comparison {
+    let walk = Walk { environment };
+    let mut found = Comparison::default();
+    walk.value(
+        matcher,
+        Some(actual),
+        &Place {
+            pointer: String::new(),
+            clause: None,
+        },
+        &mut found,
+    );
+    found
+}
+
+/// Whether two values are the same, `1` and `1.0` too.
+#[must_use]
+pub fn same(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Number(left), Value::Number(right)) => left == right || left.as_f64() == right.as_f64(),
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(left, right))
+        }
+        (Value::Object(left), Value::Object(right)) => {
+            left.len() == right.len()
+                && left
+                    .iter()
+                    .all(|(key, left)| right.get(key).is_some_and(|right| same(left, right)))
+        }
+        (left, right) => left == right,
+    }
+}
+
+struct Walk<'a> {
+    environment: &'a Environment<'a>,
+}
+
+/// Where in the message, and under which clause.
+struct Place {
+    pointer: String,
+    clause: Option<ClauseId>,
+}
+
+impl Place {
+    fn child(&self, step: &str) -> Self {
+        let escaped = step.replace('~', "~0").replace('/', "~1");
+        Self {
+            pointer: format!("{}/{escaped}", self.pointer),
+            clause: self.clause.clone(),
+        }
+    }
+
+    fn miss(&self, span: Span, expected: impl Into<String>, actual: Option<&Value>) -> Mismatch {
+        Mismatch {
+            pointer: self.pointer.clone(),
+            expected: expected.into(),
+            actual: actual.map_or_else(
+                || "nothing there".to_owned(),
+                |value| shortened(&value.to_string()),
+            ),
+            span,
+            clause: self.clause.clone(),
+            check: Check::Message,
+        }
+    }
+}
+
+impl Walk<'_> {
+    fn resolve(&self, template: &Template, place: &Place, found: &mut Comparison) -> Option<Value> {
+        match template.resolve(self.environment.variable) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let mut mismatch = place.miss(template.span, "a value to compare with", None);
+                mismatch.actual = error.to_string();
+                found.mismatches.push(mismatch);
+                None
+            }
+        }
+    }
+
+    fn value(&self, matcher: &Matcher, actual: Option<&Value>, place: &Place, found: &mut Comparison) {
+        let span = matcher.span;
+        match &matcher.kind {
+            MatcherKind::Absent => {
+                if actual.is_some() {
+                    found.mismatches.push(place.miss(span, "no such field", actual));
+                }
+            }
+            MatcherKind::Optional(inner) => {
+                if actual.is_some() {
+                    self.value(inner, actual, place, found);
+                }
+            }
+            MatcherKind::Under { clause, inner } => {
+                let under = Place {
+                    pointer: place.pointer.clone(),
+                    clause: Some(clause.value.clone()),
+                };
+                self.value(inner, actual, &under, found);
+            }
+            MatcherKind::Capture { name, inner } => {
+                self.value(inner, actual, place, found);
+                if let Some(value) = actual {
+                    found.captures.push((name.clone(), value.clone()));
+                }
+            }
+            MatcherKind::Any => {
+                if actual.is_none() {
+                    found.mismatches.push(place.miss(span, "anything", None));
+                }
+            }
+            MatcherKind::AnyOf(matchers) => self.any_of(span, matchers, actual, place, found),
+            MatcherKind::Value(_)
+            | MatcherKind::Object { .. }
+            | MatcherKind::Array(_)
+            | MatcherKind::Type(_)
+            | MatcherKind::Regex(_)
+            | MatcherKind::Range { .. }
+            | MatcherKind::Contains(_)
+            | MatcherKind::Length(_)
+            | MatcherKind::Now { .. } => match actual {
+                Some(actual) => self.present(matcher, actual, place, found),
+                None => found
+                    .mismatches
+                    .push(place.miss(span, expectation(matcher), None)),
+            },
+        }
+    }
+
+    /// The matchers that want something to be there.
+    fn present(&self, matcher: &Matcher, actual: &Value, place: &Place, found: &mut Comparison) {
+        let span = matcher.span;
+        let mut miss = |expected: String| found.mismatches.push(place.miss(span, expected, Some(actual)));
+        match &matcher.kind {
+            MatcherKind::Value(template) => {
+                if let Some(expected) = self.resolve(template, place, found)
+                    && !same(&expected, actual)
+                {
+                    let expected = shortened(&expected.to_string());
+                    found.mismatches.push(place.miss(span, expected, Some(actual)));
+                }
+            }
+            MatcherKind::Object { fields, exact } => {
+                self.object(span, fields, actual, place, found);
+                if *exact {
+                    refuse_others(span, fields, actual, place, found);
+                }
+            }
+            MatcherKind::Array(items) => self.array(span, items, actual, place, found),
+            MatcherKind::Type(kind) => {
+                if !is_type(*kind, actual) {
+                    miss(type_name(*kind).to_owned());
+                }
+            }
+            MatcherKind::Regex(regex) => {
+                if !actual.as_str().is_some_and(|text| regex.is_match(text)) {
+                    miss(format!("a string like {}", quoted(regex.as_str())));
+                }
+            }
+            MatcherKind::Range { min, max } => {
+                self.range(span, (min.as_ref(), max.as_ref()), actual, place, found);
+            }
+            MatcherKind::Contains(inner) => {
+                let hit = actual.as_array().into_iter().flatten().find_map(|item| {
+                    let mut tried = Comparison::default();
+                    self.value(inner, Some(item), place, &mut tried);
+                    tried.mismatches.is_empty().then_some(tried)
+                });
+                match hit {
+                    Some(hit) => found.captures.extend(hit.captures),
+                    None => miss(format!("an array with {}", expectation(inner))),
+                }
+            }
+            MatcherKind::Length(template) => {
+                let length = match actual {
+                    Value::Array(items) => Some(items.len()),
+                    Value::String(text) => Some(text.chars().count()),
+                    _ => None,
+                };
+                if let Some(expected) = self.resolve(template, place, found)
+                    && length.is_none_or(|length| !same(&Value::from(length), &expected))
+                {
+                    let expected = format!("an array or string of length {expected}");
+                    found.mismatches.push(place.miss(span, expected, Some(actual)));
+                }
+            }
+            MatcherKind::Now { within, unit } => match within.evaluate(self.environment.timing) {
+                Ok(within) => {
+                    let seconds = epoch_seconds(actual, *unit);
+                    let distance =
+                        seconds.map_or(f64::INFINITY, |at| (at - self.environment.epoch_seconds).abs());
+                    if distance > within.as_secs_f64() {
+                        miss(format!(
+                            "a time in epoch {} within {within:?} of {:.3} s",
+                            match unit {
+                                EpochUnit::Seconds => "seconds",
+                                EpochUnit::Millis => "milliseconds",
+                            },
+                            self.environment.epoch_seconds
+                        ));
+                    }
+                }
+                Err(error) => miss(error.to_string()),
+            },
+            MatcherKind::Any
+            | MatcherKind::AnyOf(_)
+            | MatcherKind::Optional(_)
+            | MatcherKind::Absent
+            | MatcherKind::Capture { .. }
+            | MatcherKind::Under { .. } => unreachable!("handled before presence is asked for"),
+        }
+    }
+
+    fn object(
+        &self,
+        span: Span,
+        fields: &[(Spanned<String>, Matcher)],
+        actual: &Value,
+        place: &Place,
+        found: &mut Comparison,
+    ) {
+        let Some(object) = actual.as_object() else {
+            found.mismatches.push(place.miss(span, "an object", Some(actual)));
+            return;
+        };
+        for (key, matcher) in fields {
+            self.value(matcher, object.get(&key.value), &place.child(key), found);
+        }
+    }
+
+    fn array(&self, span: Span, items: &[Matcher], actual: &Value, place: &Place, found: &mut Comparison) {
+        let Some(array) = actual.as_array().filter(|array| array.len() == items.len()) else {
+            let expected = format!("an array of {}", items.len());
+            found.mismatches.push(place.miss(span, expected, Some(actual)));
+            return;
+        };
+        for (index, (matcher, item)) in items.iter().zip(array).enumerate() {
+            self.value(matcher, Some(item), &place.child(&index.to_string()), found);
+        }
+    }
+
+    fn any_of(
+        &self,
+        span: Span,
+        matchers: &[Matcher],
+        actual: Option<&Value>,
+        place: &Place,
+        found: &mut Comparison,
+    ) {
+        for matcher in matchers {
+            let mut tried = Comparison::default();
+            self.value(matcher, actual, place, &mut tried);
+            if tried.mismatches.is_empty() {
+                found.captures.extend(tried.captures);
+                return;
+            }
+        }
+        let expected: Vec<_> = matchers.iter().map(expectation).collect();
+        found
+            .mismatches
+            .push(place.miss(span, format!("one of {}", expected.join(", ")), actual));
+    }
+
+    fn range(
+        &self,
+        span: Span,
+        (min, max): (Option<&Template>, Option<&Template>),
+        actual: &Value,
+        place: &Place,
+        found: &mut Comparison,
+    ) {
+        let mut bound = |template: Option<&Template>| match template {
+            Some(template) => self.resolve(template, place, found).map(|value| value.as_f64()),
+            None => Some(None),
+        };
+        let (Some(min), Some(max)) = (bound(min), bound(max)) else {
+            return;
+        };
+        let within = actual
+            .as_f64()
+            .is_some_and(|number| min.is_none_or(|min| number >= min) && max.is_none_or(|max| number <= max));
+        if !within {
+            let edge = |edge: Option<f64>| edge.map_or_else(|| "…".to_owned(), |edge| edge.to_string());
+            let expected = format!("a number within [{}, {}]", edge(min), edge(max));
+            found.mismatches.push(place.miss(span, expected, Some(actual)));
+        }
+    }
+}
+
+/// `$exact`: no field that is not named.
+fn refuse_others(
+    span: Span,
+    fields: &[(Spanned<String>, Matcher)],
+    actual: &Value,
+    place: &Place,
+    found: &mut Comparison,
+) {
+    for (key, extra) in actual.as_object().into_iter().flatten() {
+        if !fields.iter().any(|(known, _)| known.value == *key) {
+            found
+                .mismatches
+                .push(place.child(key).miss(span, "no such field", Some(extra)));
+        }
+    }
+}
+
+fn is_type(kind: JsonType, value: &Value) -> bool {
+    match kind {
+        JsonType::Null => value.is_null(),
+        JsonType::Boolean => value.is_boolean(),
+        JsonType::Number => value.is_number(),
+        JsonType::Integer => {
+            value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|x| x.fract() == 0.0)
+        }
+        JsonType::String => value.is_string(),
+        JsonType::Array => value.is_array(),
+        JsonType::Object => value.is_object(),
+    }
+}
+
+fn type_name(kind: JsonType) -> &'static str {
+    match kind {
+        JsonType::Null => "null",
+        JsonType::Boolean => "a boolean",
+        JsonType::Number => "a number",
+        JsonType::Integer => "a whole number",
+        JsonType::String => "a string",
+        JsonType::Array => "an array",
+        JsonType::Object => "an object",
+    }
+}
+
+fn epoch_seconds(value: &Value, unit: EpochUnit) -> Option<f64> {
+    let number = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok()?,
+        _ => return None,
+    };
+    Some(match unit {
+        EpochUnit::Seconds => number,
+        EpochUnit::Millis => number / 1000.0,
+    })
+}
+
+/// What a matcher accepts, in words.
+#[must_use]
+pub fn expectation(matcher: &Matcher) -> String {
+    match &matcher.kind {
+        MatcherKind::Value(template) => shortened(&template.value.to_string()),
+        MatcherKind::Object { fields, exact } => {
+            let fields: Vec<_> = fields
+                .iter()
+                .map(|(key, matcher)| format!("{}: {}", quoted(key), expectation(matcher)))
+                .collect();
+            format!(
+                "{{{}}}{}",
+                fields.join(", "),
+                if *exact { " and nothing else" } else { "" }
+            )
+        }
+        MatcherKind::Array(items) => {
+            format!(
+                "[{}]",
+                items.iter().map(expectation).collect::<Vec<_>>().join(", ")
+            )
+        }
+        MatcherKind::Type(kind) => type_name(*kind).to_owned(),
+        MatcherKind::Regex(regex) => format!("a string like {}", quoted(regex.as_str())),
+        MatcherKind::Range { min, max } => {
+            let edge = |edge: &Option<Template>| {
+                edge.as_ref()
+                    .map_or_else(|| "…".to_owned(), |edge| edge.value.to_string())
+            };
+            format!("a number within [{}, {}]", edge(min), edge(max))
+        }
+        MatcherKind::AnyOf(matchers) => {
+            format!(
+                "one of {}",
+                matchers.iter().map(expectation).collect::<Vec<_>>().join(", ")
+            )
+        }
+        MatcherKind::Contains(inner) => format!("an array with {}", expectation(inner)),
+        MatcherKind::Length(template) => format!("an array or string of length {}", template.value),
+        MatcherKind::Optional(inner) => format!("nothing or {}", expectation(inner)),
+        MatcherKind::Absent => "no such field".to_owned(),
+        MatcherKind::Any => "anything".to_owned(),
+        MatcherKind::Now { within, .. } => format!("a time within {} of now", within.expression),
+        MatcherKind::Capture { inner, .. } | MatcherKind::Under { inner, .. } => expectation(inner),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use touchstone_scenarios::duration::Duration;
+
+    use super::*;
+
+    fn matcher(kind: MatcherKind) -> Matcher {
+        Matcher {
+            span: Span::default(),
+            kind,
+        }
+    }
+
+    fn value(value: Value) -> Matcher {
+        matcher(MatcherKind::Value(Template::new(value)))
+    }
+
+    fn object(fields: Vec<(&str, Matcher)>, exact: bool) -> Matcher {
+        let fields = fields
+            .into_iter()
+            .map(|(key, matcher)| {
+                (
+                    Spanned {
+                        value: key.to_owned(),
+                        span: Span::default(),
+                    },
+                    matcher,
+                )
+            })
+            .collect();
+        matcher(MatcherKind::Object { fields, exact })
+    }
+
+    fn under(clause: &str, inner: Matcher) -> Matcher {
+        let clause = Spanned {
+            value: ClauseId(clause.to_owned()),
+            span: Span::default(),
+        };
+        matcher(MatcherKind::Under {
+            clause,
+            inner: Box::new(inner),
+        })
+    }
+
+    fn look(matcher: &Matcher, actual: &Value) -> Comparison {
+        let environment = Environment {
+            variable: &|name| (name == "n").then(|| json!(3)),
+            timing: &|_| None,
+            epoch_seconds: 1_700_000_000.0,
+        };
+        compare(matcher, actual, &environment)
+    }
+
+    fn pointers(matcher: &Matcher, actual: &Value) -> Vec<String> {
+        look(matcher, actual)
+            .mismatches
+            .into_iter()
+            .map(|mismatch| mismatch.pointer)
+            .collect()
+    }
+
+    #[test]
+    fn every_matcher_accepts_what_it_should_and_refuses_the_rest() {
+        let range = |min: Option<f64>, max: Option<f64>| {
+            let edge = |edge: Option<f64>| edge.map(|edge| Template::new(json!(edge)));
+            matcher(MatcherKind::Range {
+                min: edge(min),
+                max: edge(max),
+            })
+        };
+        let regex = |text: &str| matcher(MatcherKind::Regex(regex::Regex::new(text).unwrap()));
+        let now = |unit| {
+            let within = Duration::parse("5s", Span::default()).unwrap();
+            matcher(MatcherKind::Now { within, unit })
+        };
+        let cases = [
+            (
+                "value",
+                value(json!(1)),
+                vec![json!(1), json!(1.0)],
+                vec![json!(2), json!("1"), json!(null)],
+            ),
+            (
+                "variable",
+                value(json!("${n}")),
+                vec![json!(3)],
+                vec![json!("3"), json!(4)],
+            ),
+            (
+                "unknown variable",
+                value(json!("${m}")),
+                vec![],
+                vec![json!("${m}"), json!(null)],
+            ),
+            (
+                "array",
+                matcher(MatcherKind::Array(vec![value(json!(1))])),
+                vec![json!([1])],
+                vec![json!([1, 1]), json!([]), json!(1)],
+            ),
+            (
+                "whole",
+                matcher(MatcherKind::Type(JsonType::Integer)),
+                vec![json!(1), json!(-2), json!(2.0)],
+                vec![json!(1.5), json!("1")],
+            ),
+            (
+                "null",
+                matcher(MatcherKind::Type(JsonType::Null)),
+                vec![json!(null)],
+                vec![json!(0), json!("")],
+            ),
+            (
+                "regex",
+                regex("^(?:a|ab)$"),
+                vec![json!("a"), json!("ab")],
+                vec![json!("abc"), json!("xa"), json!(1)],
+            ),
+            (
+                "range",
+                range(Some(1.0), Some(2.0)),
+                vec![json!(1), json!(1.5), json!(2)],
+                vec![json!(0.9), json!(2.1), json!("1")],
+            ),
+            (
+                "open range",
+                range(None, Some(2.0)),
+                vec![json!(-9)],
+                vec![json!(3)],
+            ),
+            (
+                "any of",
+                matcher(MatcherKind::AnyOf(vec![value(json!(1)), value(json!("x"))])),
+                vec![json!(1), json!("x")],
+                vec![json!(2)],
+            ),
+            (
+                "contains",
+                matcher(MatcherKind::Contains(Box::new(value(json!(1))))),
+                vec![json!([0, 1])],
+                vec![json!([0]), json!([]), json!(1)],
+            ),
+            (
+                "length",
+                matcher(MatcherKind::Length(Template::new(json!(2)))),
+                vec![json!("äö"), json!([0, 0])],
+                vec![json!("ä"), json!([]), json!(2)],
+            ),
+            (
+                "now in seconds",
+                now(EpochUnit::Seconds),
+                vec![json!(1_700_000_004.5), json!("1700000000")],
+                vec![json!(1_700_000_006), json!("soon"), json!(1_700_000_000_000_u64)],
+            ),
+            (
+                "now in millis",
+                now(EpochUnit::Millis),
+                vec![json!(1_699_999_996_000_u64)],
+                vec![json!(1_700_000_000), json!(null)],
+            ),
+        ];
+        for (name, matcher, good, bad) in cases {
+            for value in good {
+                assert_eq!(pointers(&matcher, &value), [""; 0], "{name} accepts {value}");
+            }
+            for value in bad {
+                assert_eq!(pointers(&matcher, &value), [""], "{name} refuses {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn objects_are_subsets_unless_exact() {
+        let fields = || {
+            vec![
+                ("a", value(json!(1))),
+                ("b/c", object(vec![("d", value(json!(2)))], false)),
+            ]
+        };
+        let subset = object(fields(), false);
+        assert!(pointers(&subset, &json!({"a": 1, "b/c": {"d": 2, "e": 3}, "x": 0})).is_empty());
+        assert_eq!(pointers(&subset, &json!({"a": 2, "b/c": {}})), ["/a", "/b~1c/d"]);
+        assert_eq!(
+            pointers(&object(fields(), true), &json!({"a": 1, "b/c": {"d": 2}, "x": 0})),
+            ["/x"]
+        );
+        assert_eq!(pointers(&subset, &json!([1])), [""]);
+    }
+
+    #[test]
+    fn absent_and_optional_are_about_presence() {
+        let absent = object(vec![("a", matcher(MatcherKind::Absent))], false);
+        assert!(pointers(&absent, &json!({})).is_empty());
+        assert_eq!(pointers(&absent, &json!({"a": null})), ["/a"]);
+        let optional = object(
+            vec![("a", matcher(MatcherKind::Optional(Box::new(value(json!(1))))))],
+            false,
+        );
+        assert!(pointers(&optional, &json!({})).is_empty());
+        assert_eq!(pointers(&optional, &json!({"a": 2})), ["/a"]);
+    }
+
+    #[test]
+    fn a_field_under_a_clause_of_its_own_does_not_hide_what_the_message_is() {
+        let matcher = object(
+            vec![("a", value(json!(1))), ("b", under("echo/8a", value(json!(2))))],
+            false,
+        );
+        let soft = look(&matcher, &json!({"a": 1, "b": 3}));
+        assert!(soft.is_recognised());
+        assert_eq!(soft.mismatches[0].clause, Some(ClauseId("echo/8a".into())));
+        assert!(!look(&matcher, &json!({"a": 2, "b": 3})).is_recognised());
+    }
+
+    #[test]
+    fn what_is_captured_is_handed_back() {
+        let capture = matcher(MatcherKind::Capture {
+            name: "x".to_owned(),
+            inner: Box::new(matcher(MatcherKind::Type(JsonType::Integer))),
+        });
+        let found = look(&object(vec![("a", capture)], false), &json!({"a": 5}));
+        assert_eq!(
+            (found.mismatches.len(), found.captures),
+            (0, vec![("x".to_owned(), json!(5))])
+        );
+    }
+}
