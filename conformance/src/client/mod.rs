@@ -5,6 +5,7 @@ mod dial;
 mod judge;
 mod raw;
 mod request;
+mod written;
 
 use std::net::Shutdown;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 use touchstone_scenarios::scenario::Client;
 
 pub use dial::Address;
-pub use request::{RequestError, WrittenRequest, write_request};
+pub use request::{RequestError, WrittenRequest, add_query, write_request};
+pub use written::{FrameError, frame_bytes};
 
 use crate::tap::{Gate, Log, OurEnd, Record};
 

@@ -40,27 +40,22 @@ pub fn write_request(
     };
     let mut address = address.clone();
     address.target = text(&handshake.target, &address.target)?;
-    for (key, value) in &handshake.query {
-        let value = text_of(value.resolve(variable)?);
-        address.add_query(key, &value);
-    }
+    add_query(
+        &mut address,
+        &handshake.query,
+        handshake.query_whole.as_ref(),
+        variable,
+    )?;
     let mut headers = standard_headers(&address);
     for (name, template) in &handshake.headers {
-        let place = headers
-            .iter()
-            .position(|(known, _)| known.eq_ignore_ascii_case(name));
-        headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
-        let values = match template.resolve(variable)? {
-            Value::Null => Vec::new(),
-            Value::Array(values) => values,
-            value => vec![value],
-        };
-        let at = place.unwrap_or(headers.len()).min(headers.len());
-        let added: Vec<_> = values
-            .into_iter()
-            .map(|value| (name.value.clone(), text_of(value)))
-            .collect();
-        headers.splice(at..at, added);
+        replace_header(&mut headers, name, template.resolve(variable)?);
+    }
+    if let Some(whole) = &handshake.headers_whole
+        && let Value::Object(fields) = whole.resolve(variable)?
+    {
+        for (name, value) in fields {
+            replace_header(&mut headers, &name, value);
+        }
     }
     if handshake.padding_bytes > 0 {
         headers.push(("X-Padding".to_owned(), "x".repeat(handshake.padding_bytes)));
@@ -79,6 +74,53 @@ pub fn write_request(
         bytes,
         key: key.map(|(_, value)| value),
     })
+}
+
+/// Adds query parameters to an address: those that are written one by one, then those of a variable that holds them.
+/// A list repeats its parameter, `null` leaves it out.
+///
+/// # Errors
+/// When a variable has no value.
+pub fn add_query(
+    address: &mut Address,
+    query: &[(String, Template)],
+    whole: Option<&Template>,
+    variable: &dyn Fn(&str) -> Option<Value>,
+) -> Result<(), RequestError> {
+    let mut add = |key: &str, value: Value| match value {
+        Value::Null => {}
+        Value::Array(values) => values
+            .into_iter()
+            .for_each(|value| address.add_query(key, &text_of(value))),
+        value => address.add_query(key, &text_of(value)),
+    };
+    for (key, value) in query {
+        add(key, value.resolve(variable)?);
+    }
+    if let Some(whole) = whole
+        && let Value::Object(fields) = whole.resolve(variable)?
+    {
+        fields.into_iter().for_each(|(key, value)| add(&key, value));
+    }
+    Ok(())
+}
+
+fn replace_header(headers: &mut Vec<(String, String)>, name: &str, value: Value) {
+    let place = headers
+        .iter()
+        .position(|(known, _)| known.eq_ignore_ascii_case(name));
+    headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+    let values = match value {
+        Value::Null => Vec::new(),
+        Value::Array(values) => values,
+        value => vec![value],
+    };
+    let at = place.unwrap_or(headers.len()).min(headers.len());
+    let added: Vec<_> = values
+        .into_iter()
+        .map(|value| (name.to_owned(), text_of(value)))
+        .collect();
+    headers.splice(at..at, added);
 }
 
 fn standard_headers(address: &Address) -> Vec<(String, String)> {

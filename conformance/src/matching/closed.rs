@@ -136,6 +136,7 @@ pub fn describe_close(close: &CloseBody) -> String {
 
 enum Code {
     Number(u64),
+    Any,
     Empty,
     Missing,
 }
@@ -146,6 +147,7 @@ impl Code {
             Self::Number(number) => close
                 .and_then(|close| close.code)
                 .is_some_and(|code| u64::from(code) == *number),
+            Self::Any => close.is_some(),
             Self::Empty => close.is_some_and(|close| close.code.is_none()),
             Self::Missing => close.is_none(),
         }
@@ -154,6 +156,7 @@ impl Code {
     fn describe(&self) -> String {
         match self {
             Self::Number(code) => format!("close {code}"),
+            Self::Any => "a close frame".to_owned(),
             Self::Empty => "a close frame without a code".to_owned(),
             Self::Missing => "the end of TCP without a close frame".to_owned(),
         }
@@ -162,6 +165,7 @@ impl Code {
 
 fn accepted(matcher: &CodeMatcher, environment: &Environment<'_>) -> Result<Vec<Code>, String> {
     match matcher {
+        CodeMatcher::Any => Ok(vec![Code::Any]),
         CodeMatcher::Empty => Ok(vec![Code::Empty]),
         CodeMatcher::Missing => Ok(vec![Code::Missing]),
         CodeMatcher::OneOf(templates) => {

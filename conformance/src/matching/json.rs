@@ -4,7 +4,7 @@ use serde_json::Value;
 use touchstone_scenarios::rules::ClauseId;
 use touchstone_scenarios::scenario::{EpochUnit, JsonType, Matcher, MatcherKind};
 use touchstone_scenarios::source::{Span, Spanned};
-use touchstone_scenarios::template::Template;
+use touchstone_scenarios::template::{Template, anchored};
 
 use crate::verdict::Check;
 
@@ -13,13 +13,24 @@ use super::{Comparison, Environment, Mismatch, quoted, shortened};
 /// Compares a value with a matcher. What a `$capture` took is a variable for the steps after this one.
 #[must_use]
 pub fn compare(matcher: &Matcher, actual: &Value, environment: &Environment<'_>) -> Comparison {
+    compare_at(matcher, Some(actual), "", environment)
+}
+
+/// Compares what is, or is not, at a place of something larger; `pointer` names the place in reports.
+#[must_use]
+pub(super) fn compare_at(
+    matcher: &Matcher,
+    actual: Option<&Value>,
+    pointer: &str,
+    environment: &Environment<'_>,
+) -> Comparison {
     let walk = Walk { environment };
     let mut found = Comparison::default();
     walk.value(
         matcher,
-        Some(actual),
+        actual,
         &Place {
-            pointer: String::new(),
+            pointer: pointer.to_owned(),
             clause: None,
         },
         &mut found,
@@ -129,6 +140,7 @@ impl Walk<'_> {
             | MatcherKind::Array(_)
             | MatcherKind::Type(_)
             | MatcherKind::Regex(_)
+            | MatcherKind::RegexFrom(_)
             | MatcherKind::Range { .. }
             | MatcherKind::Contains(_)
             | MatcherKind::Length(_)
@@ -169,6 +181,18 @@ impl Walk<'_> {
             MatcherKind::Regex(regex) => {
                 if !actual.as_str().is_some_and(|text| regex.is_match(text)) {
                     miss(format!("a string like {}", quoted(regex.as_str())));
+                }
+            }
+            MatcherKind::RegexFrom(template) => {
+                if let Some(pattern) = self.resolve(template, place, found) {
+                    let pattern = super::text_of(pattern);
+                    // What no regex can be made of matches nothing: the report shows it.
+                    let fits = anchored(&pattern)
+                        .is_ok_and(|regex| actual.as_str().is_some_and(|text| regex.is_match(text)));
+                    if !fits {
+                        let expected = format!("a string like {}", quoted(&pattern));
+                        found.mismatches.push(place.miss(span, expected, Some(actual)));
+                    }
                 }
             }
             MatcherKind::Range { min, max } => {
@@ -380,6 +404,7 @@ pub fn expectation(matcher: &Matcher) -> String {
         }
         MatcherKind::Type(kind) => type_name(*kind).to_owned(),
         MatcherKind::Regex(regex) => format!("a string like {}", quoted(regex.as_str())),
+        MatcherKind::RegexFrom(template) => format!("a string like {}", template.value),
         MatcherKind::Range { min, max } => {
             let edge = |edge: &Option<Template>| {
                 edge.as_ref()

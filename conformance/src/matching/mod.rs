@@ -3,6 +3,7 @@
 mod closed;
 mod json;
 mod orders;
+mod response;
 
 use std::time::Duration;
 
@@ -10,11 +11,12 @@ use serde_json::Value;
 use touchstone_scenarios::rules::ClauseId;
 use touchstone_scenarios::scenario::{MessageMatcher, Payload};
 use touchstone_scenarios::source::Span;
-use touchstone_scenarios::template::{Template, TemplateError};
+use touchstone_scenarios::template::TemplateError;
 
 pub use closed::{compare_closed, describe_close, unclean, waits_for_tcp};
 pub use json::{compare, expectation, same};
 pub use orders::assign;
+pub use response::{Answer, compare_response, describe as describe_response};
 
 use crate::frames::{Content, Message};
 use crate::verdict::Check;
@@ -60,6 +62,12 @@ impl Comparison {
     #[must_use]
     pub fn is_recognised(&self) -> bool {
         self.mismatches.iter().all(|mismatch| mismatch.clause.is_some())
+    }
+
+    /// Adds what was found at another place of the same thing.
+    pub fn extend(&mut self, other: Self) {
+        self.mismatches.extend(other.mismatches);
+        self.captures.extend(other.captures);
     }
 
     /// A comparison with one mismatch of the whole.
@@ -164,22 +172,28 @@ pub fn payload_bytes(
     variable: &dyn Fn(&str) -> Option<Value>,
 ) -> Result<Vec<u8>, PayloadError> {
     match payload {
-        Payload::Text(template) => written(template.resolve(variable)?, variable),
+        Payload::Text(template) => written_bytes(template.resolve(variable)?),
         Payload::Json(template) => Ok(template.resolve(variable)?.to_string().into_bytes()),
         Payload::Hex(template) => {
             let text = text_of(template.resolve(variable)?);
             from_hex(&text).ok_or(PayloadError::Hex(text))
         }
-        Payload::Repeat { unit, times } => repeated(unit, times, variable),
+        Payload::Repeat { unit, times } => {
+            repeated(&text_of(unit.resolve(variable)?), &times.resolve(variable)?)
+        }
     }
 }
 
-/// A text that was one variable alone may turn out to be anything a payload can be written as.
-fn written(value: Value, variable: &dyn Fn(&str) -> Option<Value>) -> Result<Vec<u8>, PayloadError> {
+/// The bytes of a payload whose variables are put in, however it is written: text, `{hex}`, `{repeat, times}`,
+/// `{$json}`, or any other JSON. A text that was one variable alone may turn out to be any of these.
+///
+/// # Errors
+/// When the hexadecimal digits or the number of repetitions are none.
+pub fn written_bytes(value: Value) -> Result<Vec<u8>, PayloadError> {
     let Value::Object(fields) = &value else {
         return Ok(text_of(value).into_bytes());
     };
-    let field = |name: &str| fields.get(name).cloned();
+    let field = |name: &str| fields.get(name);
     match (
         field("hex"),
         field("repeat"),
@@ -188,23 +202,15 @@ fn written(value: Value, variable: &dyn Fn(&str) -> Option<Value>) -> Result<Vec
         fields.len(),
     ) {
         (Some(Value::String(digits)), None, None, None, 1) => {
-            from_hex(&digits).ok_or(PayloadError::Hex(digits))
+            from_hex(digits).ok_or_else(|| PayloadError::Hex(digits.clone()))
         }
-        (None, Some(unit), Some(times), None, 2) => {
-            repeated(&Template::new(unit), &Template::new(times), variable)
-        }
+        (None, Some(unit), Some(times), None, 2) => repeated(&text_of(unit.clone()), times),
         (None, None, None, Some(json), 1) => Ok(json.to_string().into_bytes()),
         _ => Ok(value.to_string().into_bytes()),
     }
 }
 
-fn repeated(
-    unit: &Template,
-    times: &Template,
-    variable: &dyn Fn(&str) -> Option<Value>,
-) -> Result<Vec<u8>, PayloadError> {
-    let unit = text_of(unit.resolve(variable)?);
-    let times = times.resolve(variable)?;
+fn repeated(unit: &str, times: &Value) -> Result<Vec<u8>, PayloadError> {
     times
         .as_u64()
         .and_then(|times| usize::try_from(times).ok())
@@ -286,6 +292,7 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use touchstone_scenarios::template::Template;
 
     use super::*;
 

@@ -1,0 +1,185 @@
+//! Which messages, close codes and clauses a run has really seen: made from what crossed the wire.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use touchstone_protocol::Dialect;
+use touchstone_scenarios::rules::{ClauseId, Direction as RuleDirection, MessageKind, Rules, Shape};
+
+use crate::frames::{Content, Message};
+use crate::matching::{Environment, compare};
+use crate::tap::{Direction, Record};
+
+/// What a run has seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// Every kind of message of the dialects that were run, and how often it was seen.
+    pub messages: Vec<MessageCoverage>,
+    /// Every close code of these dialects, and others that were seen.
+    pub close_codes: Vec<CloseCoverage>,
+    /// Every clause, with the cases that looked at it and were judged.
+    pub clauses: Vec<ClauseCoverage>,
+}
+
+/// A kind of message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageCoverage {
+    /// Its dialect.
+    pub dialect: Dialect,
+    /// Its name in the rules.
+    pub kind: String,
+    /// Who sends it.
+    pub direction: Direction,
+    /// How often it was seen.
+    pub seen: u64,
+}
+
+/// A close code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloseCoverage {
+    /// The dialect on whose connection.
+    pub dialect: Dialect,
+    /// The code.
+    pub code: u16,
+    /// How often it was seen, in either direction.
+    pub seen: u64,
+}
+
+/// A clause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClauseCoverage {
+    /// The clause.
+    pub id: ClauseId,
+    /// The cases that looked at it and were judged.
+    pub cases: Vec<String>,
+}
+
+/// What one case has seen; runs add these up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    messages: BTreeMap<(Dialect, String, Direction), u64>,
+    close_codes: BTreeMap<(Dialect, u16), u64>,
+}
+
+impl Seen {
+    /// Adds what crossed one connection of a dialect.
+    pub fn add(&mut self, dialect: Dialect, record: &Record, rules: &Rules) {
+        let kinds = rules.dialect(dialect).map_or(&[][..], |folder| &folder.messages);
+        for (direction, messages) in [(Direction::Up, &record.sent), (Direction::Down, &record.received)] {
+            for message in messages {
+                if let Some(kind) = kinds.iter().find(|kind| fits(kind, direction, message)) {
+                    *self
+                        .messages
+                        .entry((dialect, kind.kind.clone(), direction))
+                        .or_default() += 1;
+                }
+            }
+        }
+        for close in [record.client_close(), record.server_close()]
+            .into_iter()
+            .flatten()
+        {
+            if let Some(code) = close.0.code {
+                *self.close_codes.entry((dialect, code)).or_default() += 1;
+            }
+        }
+    }
+
+    /// Adds what another case has seen.
+    pub fn merge(&mut self, other: Self) {
+        for (key, seen) in other.messages {
+            *self.messages.entry(key).or_default() += seen;
+        }
+        for (key, seen) in other.close_codes {
+            *self.close_codes.entry(key).or_default() += seen;
+        }
+    }
+
+    /// What was seen beside what the rules of these dialects name. `judged`: the clauses that each case looked at.
+    #[must_use]
+    pub fn coverage<'a>(
+        &self,
+        dialects: &[Dialect],
+        rules: &Rules,
+        judged: impl Iterator<Item = (&'a str, &'a [ClauseId])>,
+    ) -> Coverage {
+        let mut messages = Vec::new();
+        let mut close_codes = Vec::new();
+        for dialect in dialects {
+            let folder = rules.dialect(*dialect);
+            for kind in folder.into_iter().flat_map(|folder| &folder.messages) {
+                let direction = way(kind.direction);
+                let seen = self
+                    .messages
+                    .get(&(*dialect, kind.kind.clone(), direction))
+                    .copied()
+                    .unwrap_or(0);
+                messages.push(MessageCoverage {
+                    dialect: *dialect,
+                    kind: kind.kind.clone(),
+                    direction,
+                    seen,
+                });
+            }
+            let named = folder
+                .into_iter()
+                .flat_map(|folder| &folder.close_codes)
+                .map(|known| known.code);
+            let seen = self
+                .close_codes
+                .keys()
+                .filter(|(on, _)| on == dialect)
+                .map(|(_, code)| *code);
+            for code in named.chain(seen).collect::<BTreeSet<_>>() {
+                let seen = self.close_codes.get(&(*dialect, code)).copied().unwrap_or(0);
+                close_codes.push(CloseCoverage {
+                    dialect: *dialect,
+                    code,
+                    seen,
+                });
+            }
+        }
+        let mut by_clause: BTreeMap<&ClauseId, Vec<String>> = BTreeMap::new();
+        for (case, clauses) in judged {
+            for clause in clauses {
+                by_clause.entry(clause).or_default().push(case.to_owned());
+            }
+        }
+        let clauses = rules.clauses().filter(|clause| {
+            clause.dialects.is_empty() || clause.dialects.iter().any(|dialect| dialects.contains(dialect))
+        });
+        let clauses = clauses.map(|clause| ClauseCoverage {
+            id: clause.id.clone(),
+            cases: by_clause.get(&clause.id).cloned().unwrap_or_default(),
+        });
+        Coverage {
+            messages,
+            close_codes,
+            clauses: clauses.collect(),
+        }
+    }
+}
+
+fn way(direction: RuleDirection) -> Direction {
+    match direction {
+        RuleDirection::Up => Direction::Up,
+        RuleDirection::Down => Direction::Down,
+    }
+}
+
+fn fits(kind: &MessageKind, direction: Direction, message: &Message) -> bool {
+    way(kind.direction) == direction
+        && match (&kind.shape, &message.content) {
+            (Shape::Empty, content) => content.is_empty(),
+            (Shape::Text, Content::Text(_)) | (Shape::Binary, Content::Binary(_)) => true,
+            (Shape::Json(matcher), Content::Text(text)) => {
+                let environment = Environment {
+                    variable: &|_| None,
+                    timing: &|_| None,
+                    epoch_seconds: 0.0,
+                };
+                serde_json::from_str(text)
+                    .is_ok_and(|value| compare(matcher, &value, &environment).mismatches.is_empty())
+            }
+            (Shape::Text | Shape::Binary | Shape::Json(_), _) => false,
+        }
+}

@@ -1,0 +1,94 @@
+//! What all cases of a run share: the system, the rules, the options, and how the target is set.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use touchstone_protocol::Dialect;
+use touchstone_scenarios::duration::{self, full_name};
+use touchstone_scenarios::rules::{ClauseId, Level, Rules};
+use touchstone_sut::Sut;
+
+use super::Options;
+use crate::select::Case;
+
+/// The workbench of a run.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    pub(crate) sut: Arc<Sut>,
+    pub(crate) rules: &'static Rules,
+    pub(crate) options: Options,
+    /// Makes unique ids differ between runs also where the seed does not: sessions of an earlier run may be kept.
+    nonce: u64,
+    /// Only one case at a time brings a server back.
+    reviving: tokio::sync::Mutex<()>,
+}
+
+impl Bench {
+    pub(crate) fn new(sut: Arc<Sut>, rules: &'static Rules, options: Options) -> Self {
+        let mut hasher = DefaultHasher::new();
+        options.seed.hash(&mut hasher);
+        SystemTime::now().hash(&mut hasher);
+        Self {
+            sut,
+            rules,
+            options,
+            nonce: hasher.finish(),
+            reviving: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Starts a server that a case has stopped, or that has died, where it is ours to start. A failure shows in the
+    /// next case, which cannot reach it.
+    pub(crate) async fn revive(&self) {
+        let _one_at_a_time = self.reviving.lock().await;
+        if self.sut.target().is_spawned() && !self.sut.is_running().await {
+            // The next case says that it cannot reach the server, and where.
+            let _still_gone = self.sut.restart().await;
+        }
+    }
+
+    /// A unique id: the same within a trial, another one everywhere else. It has the shape of a UUID, which every
+    /// dialect accepts where it wants an id.
+    pub(crate) fn unique_id(&self, case: &Case, order: usize, name: &str) -> String {
+        let mut hasher = DefaultHasher::new();
+        (self.nonce, &case.id, order, name).hash(&mut hasher);
+        let mut random = fastrand::Rng::with_seed(hasher.finish());
+        let bits = random.u128(..);
+        format!(
+            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+            bits >> 96,
+            (bits >> 80) & 0xFFFF,
+            (bits >> 64) & 0xFFF,
+            0x8000 | ((bits >> 48) & 0x3FFF),
+            bits & 0xFFFF_FFFF_FFFF
+        )
+    }
+
+    /// A timing of the target, by the name a scenario uses.
+    pub(crate) fn timing(&self, name: &str, dialect: Option<Dialect>) -> Option<Duration> {
+        self.sut.target().timing(&full_name(name, dialect))
+    }
+
+    /// Works out a duration of the scenario.
+    pub(crate) fn evaluate(
+        &self,
+        duration: &duration::Duration,
+        dialect: Option<Dialect>,
+    ) -> Result<Duration, duration::UnknownTiming> {
+        duration.evaluate(&|name| self.timing(name, dialect))
+    }
+
+    /// A far edge, as far as patience moves it.
+    pub(crate) fn stretched(&self, duration: Duration) -> Duration {
+        duration.mul_f64(self.options.patience.max(1.0))
+    }
+
+    /// Level and sentence of a clause. A scenario of somebody's own protocol is its own clause, at level `must`.
+    pub(crate) fn clause(&self, id: &ClauseId, case: &Case) -> (Level, String) {
+        match self.rules.clause(id) {
+            Some(clause) => (clause.basis.level(), clause.sentence.clone()),
+            None => (Level::Must, case.scenario.title.clone()),
+        }
+    }
+}

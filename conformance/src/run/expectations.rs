@@ -1,0 +1,682 @@
+//! Steps that wait for something: messages, silence, ends, pongs. A timeout is a failure in every one of them.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use touchstone_scenarios::scenario::{
+    ActorName, Alternative, Client, ClosedMatcher, Expected, MessageMatcher, Outcome, Payload, Step,
+};
+use touchstone_scenarios::source::Span;
+
+use super::actors::Arrival;
+use super::trial::{Flow, Halt, Trial};
+use crate::client::close_message;
+use crate::frames::{Content, Message, opcode};
+use crate::matching::{
+    Comparison, Mismatch, assign, compare_closed, compare_message, describe, describe_close, expectation,
+    payload_bytes, shortened, span_of, waits_for_tcp,
+};
+use crate::tap::{Direction, Record};
+use crate::verdict::Check;
+
+/// How long it is worth waiting to tell "wrong message" from "the right one, after a stray one".
+const DIAGNOSIS: Duration = Duration::from_millis(100);
+
+/// When a step's thing has to happen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Frame {
+    /// Not before; from the end of the step before.
+    pub(super) from: Option<Instant>,
+    /// Not after.
+    pub(super) to: Instant,
+    /// As a report says it.
+    pub(super) lasting: Duration,
+    /// The step says so itself.
+    pub(super) explicit: bool,
+}
+
+/// What an attempt took, if it came to what it was after.
+struct Taken {
+    /// The first message after it.
+    next: usize,
+    /// When the last of it arrived.
+    at: Instant,
+    /// What is wrong with it all the same, and what it captured.
+    found: Comparison,
+}
+
+/// A message that is not the expected one, and what is wrong with it.
+struct Stray {
+    number: usize,
+    message: Message,
+    found: Comparison,
+}
+
+/// Why an attempt did not.
+struct Missed(Mismatch);
+
+type Attempt = Result<Taken, Missed>;
+
+impl Trial<'_> {
+    /// The window of a step. Patience stretches its far edge, never its near one.
+    pub(super) fn frame(&mut self, step: &Step) -> Result<Frame, Halt> {
+        let base = self.mark;
+        let (from, lasting) = match &step.within {
+            None => (None, self.bench.options.expectation_deadline),
+            Some(window) => {
+                self.checks.looked_at(Check::Timing);
+                let from = window.from.as_ref().map(|from| self.duration(from)).transpose()?;
+                (from, self.duration(&window.to)?)
+            }
+        };
+        let lasting = self.bench.stretched(lasting);
+        Ok(Frame {
+            from: from.map(|from| base + from),
+            to: base + lasting,
+            lasting,
+            explicit: step.within.is_some(),
+        })
+    }
+
+    /// `expect`: messages on each of the actors.
+    pub(super) async fn expect(&mut self, step: &Step, actors: &[ActorName], expected: &Expected) -> Flow {
+        self.checks.looked_at(Check::Message);
+        if !matches!(expected, Expected::Next(_)) {
+            self.checks.looked_at(Check::Order);
+        }
+        let frame = self.frame(step)?;
+        for name in actors {
+            let index = self.actor(name)?;
+            if self.actors[index].excused {
+                continue;
+            }
+            let attempt = self.attempt(index, expected, frame).await;
+            self.conclude(step, index, attempt, frame).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes what came, or an alternative in its place, or finds fault.
+    async fn conclude(&mut self, step: &Step, index: usize, attempt: Attempt, frame: Frame) -> Flow {
+        let name = self.actors[index].name.clone();
+        let missed = match attempt {
+            Ok(taken) => {
+                self.actors[index].next = taken.next;
+                self.mark(taken.at);
+                self.report_early(step, &name, taken.at, frame)?;
+                return self.report_all(step, &name, taken.found);
+            }
+            Err(Missed(mismatch)) => mismatch,
+        };
+        for alternative in &step.alternatives {
+            if let Some(taken) = self.attempt_alternative(index, alternative, frame).await {
+                self.actors[index].next = taken.next;
+                self.mark(taken.at);
+                let why = Some(alternative.why.as_str());
+                return self.report(step, Some(&name), missed, why);
+            }
+        }
+        self.report(step, Some(&name), missed, None)?;
+        Err(Halt::Found)
+    }
+
+    /// Before the near edge is too early, however right it is.
+    fn report_early(&mut self, step: &Step, actor: &str, at: Instant, frame: Frame) -> Flow {
+        match too_early(at, frame, self.frame_base(frame)) {
+            None => Ok(()),
+            Some((expected, actual)) => {
+                let found = Comparison::mismatch(step.span, expected, actual);
+                found.mismatches.into_iter().try_for_each(|mismatch| {
+                    self.report(
+                        step,
+                        Some(actor),
+                        Mismatch {
+                            check: Check::Timing,
+                            ..mismatch
+                        },
+                        None,
+                    )
+                })
+            }
+        }
+    }
+
+    fn frame_base(&self, frame: Frame) -> Instant {
+        frame.to.checked_sub(frame.lasting).unwrap_or(self.mark)
+    }
+
+    async fn attempt_alternative(
+        &mut self,
+        index: usize,
+        alternative: &Alternative,
+        frame: Frame,
+    ) -> Option<Taken> {
+        // An alternative is another outcome, not another moment: its window has no near edge.
+        let frame = Frame { from: None, ..frame };
+        let start = self.actors[index].next;
+        let attempt = match &alternative.outcome {
+            Outcome::Message(message) => {
+                self.attempt_in_order(index, std::slice::from_ref(message), frame)
+                    .await
+            }
+            Outcome::Messages(messages) => self.attempt_in_order(index, messages, frame).await,
+            Outcome::Closed(matcher) => {
+                let taken = self.attempt_closed(index, matcher, frame).await;
+                let taken = taken.filter(|taken| taken.found.mismatches.is_empty())?;
+                self.actors[index].excused = true;
+                return Some(taken);
+            }
+            Outcome::Nothing => {
+                return match self.arrival(index, start, frame.to).await {
+                    Arrival::TimedOut => Some(Taken {
+                        next: start,
+                        at: frame.to,
+                        found: Comparison::default(),
+                    }),
+                    Arrival::Message { .. } | Arrival::Ended => None,
+                };
+            }
+            // What is about the handshake is decided by the step that connects.
+            Outcome::Refused(_) => return None,
+        };
+        attempt.ok().filter(|taken| taken.found.mismatches.is_empty())
+    }
+
+    pub(super) async fn arrival(&self, index: usize, from: usize, deadline: Instant) -> Arrival {
+        self.actors[index]
+            .arrival(from, deadline, |message| self.is_set_aside(message))
+            .await
+    }
+
+    async fn attempt(&mut self, index: usize, expected: &Expected, frame: Frame) -> Attempt {
+        match expected {
+            Expected::Next(message) => {
+                self.attempt_in_order(index, std::slice::from_ref(message), frame)
+                    .await
+            }
+            Expected::InOrder(messages) => self.attempt_in_order(index, messages, frame).await,
+            Expected::AnyOrder(messages) => self.attempt_any_order(index, messages, None, frame).await,
+            Expected::AnyOrderPreserving { by, of } => {
+                self.attempt_any_order(index, of, Some(by), frame).await
+            }
+        }
+    }
+
+    async fn attempt_in_order(&self, index: usize, expected: &[MessageMatcher], frame: Frame) -> Attempt {
+        let mut taken = Taken {
+            next: self.actors[index].next,
+            at: self.mark,
+            found: Comparison::default(),
+        };
+        for (position, matcher) in expected.iter().enumerate() {
+            match self.arrival(index, taken.next, frame.to).await {
+                Arrival::Message {
+                    index: number,
+                    message,
+                } => {
+                    let found = self.look(matcher, &message);
+                    if !found.is_recognised() {
+                        let rest = &expected[position + 1..];
+                        let stray = Stray {
+                            number,
+                            message,
+                            found,
+                        };
+                        return Err(self.diagnose(index, stray, (matcher, rest), frame).await);
+                    }
+                    taken.found.extend(found);
+                    taken.next = number + 1;
+                    taken.at = message.at;
+                }
+                Arrival::Ended => return Err(self.ended(index, span_of(matcher), &message_text(matcher))),
+                Arrival::TimedOut => return Err(timed_out(span_of(matcher), &message_text(matcher), frame)),
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Says what is wrong with a message that is not the expected one: out of order, a stray, or wrong.
+    async fn diagnose(
+        &self,
+        index: usize,
+        stray: Stray,
+        (matcher, rest): (&MessageMatcher, &[MessageMatcher]),
+        frame: Frame,
+    ) -> Missed {
+        let Stray {
+            number,
+            message,
+            found,
+        } = stray;
+        let whole = |check, actual: String| {
+            Missed(Mismatch {
+                pointer: String::new(),
+                expected: message_text(matcher),
+                actual,
+                span: span_of(matcher),
+                clause: None,
+                check,
+            })
+        };
+        let shown = describe(&message.content);
+        if rest
+            .iter()
+            .any(|later| self.look(later, &message).is_recognised())
+        {
+            return whole(Check::Order, format!("a later one of the list: {shown}"));
+        }
+        let patience = frame.to.min(Instant::now() + DIAGNOSIS);
+        let mut next = number + 1;
+        while let Arrival::Message {
+            index: number,
+            message: later,
+        } = self.arrival(index, next, patience).await
+        {
+            if self.look(matcher, &later).is_recognised() {
+                return whole(Check::Extra, format!("another message before it: {shown}"));
+            }
+            next = number + 1;
+        }
+        let hard = found
+            .mismatches
+            .into_iter()
+            .find(|mismatch| mismatch.clause.is_none());
+        hard.map_or_else(
+            || whole(Check::Message, shown.clone()),
+            |mismatch| {
+                let actual = if mismatch.pointer.is_empty() {
+                    shown.clone()
+                } else {
+                    format!("{} in {shown}", mismatch.actual)
+                };
+                Missed(Mismatch { actual, ..mismatch })
+            },
+        )
+    }
+
+    async fn attempt_any_order(
+        &self,
+        index: usize,
+        expected: &[MessageMatcher],
+        by: Option<&String>,
+        frame: Frame,
+    ) -> Attempt {
+        let mut taken = Taken {
+            next: self.actors[index].next,
+            at: self.mark,
+            found: Comparison::default(),
+        };
+        let mut messages: Vec<Message> = Vec::new();
+        let span = expected.first().map_or_else(Span::default, span_of);
+        let wanted = || expected.iter().map(message_text).collect::<Vec<_>>().join(", ");
+        let mut chosen = Vec::new();
+        while messages.len() < expected.len() {
+            match self.arrival(index, taken.next, frame.to).await {
+                Arrival::Message {
+                    index: number,
+                    message,
+                } => {
+                    messages.push(message);
+                    match self.assigned(&messages, expected, by) {
+                        Ok(assignment) => chosen = assignment,
+                        Err(check) => {
+                            let last = messages.last().map(|message| describe(&message.content));
+                            let expected = format!("in any order: {}", wanted());
+                            let mut found =
+                                Comparison::mismatch(span, expected, last.unwrap_or_default()).mismatches;
+                            let mismatch = found.swap_remove(0);
+                            return Err(Missed(Mismatch { check, ..mismatch }));
+                        }
+                    }
+                    taken.next = number + 1;
+                    taken.at = messages.last().map_or(taken.at, |message| message.at);
+                }
+                Arrival::Ended => return Err(self.ended(index, span, &wanted())),
+                Arrival::TimedOut => {
+                    let left: Vec<_> = (0..expected.len()).filter(|at| !chosen.contains(at)).collect();
+                    let left = left.into_iter().map(|at| message_text(&expected[at]));
+                    return Err(timed_out(span, &left.collect::<Vec<_>>().join(", "), frame));
+                }
+            }
+        }
+        for (message, expectation) in messages.iter().zip(chosen) {
+            taken.found.extend(self.look(&expected[expectation], message));
+        }
+        Ok(taken)
+    }
+
+    /// Which expectation each message is, or which aspect says that it cannot be.
+    fn assigned(
+        &self,
+        messages: &[Message],
+        expected: &[MessageMatcher],
+        by: Option<&String>,
+    ) -> Result<Vec<usize>, Check> {
+        let cost = |found: Comparison| found.is_recognised().then_some(found.mismatches.len());
+        let costs: Vec<Vec<_>> = messages
+            .iter()
+            .map(|message| {
+                expected
+                    .iter()
+                    .map(|matcher| cost(self.look(matcher, message)))
+                    .collect()
+            })
+            .collect();
+        let groups = by.map(|pointer| {
+            messages
+                .iter()
+                .map(|message| group(message, pointer))
+                .collect::<Vec<_>>()
+        });
+        assign(&costs, groups.as_deref()).ok_or_else(|| {
+            if groups.is_some() && assign(&costs, None).is_some() {
+                Check::Order
+            } else {
+                Check::Message
+            }
+        })
+    }
+
+    fn look(&self, matcher: &MessageMatcher, message: &Message) -> Comparison {
+        self.compare(|environment| compare_message(matcher, message, environment))
+    }
+
+    fn ended(&self, index: usize, span: Span, expected: &str) -> Missed {
+        let record = self.actors[index].log.record();
+        let close = record.server_close().map(|(body, _)| describe_close(&body));
+        let actual = close.unwrap_or_else(|| "the end of TCP without a close frame".to_owned());
+        missed(span, expected, &actual, Check::Message)
+    }
+
+    /// `nothing`: silence on each of the actors. A close is not silence.
+    pub(super) async fn nothing(&mut self, step: &Step, actors: &[ActorName], lasting: Duration) -> Flow {
+        self.checks.looked_at(Check::Extra);
+        let until = Instant::now() + lasting;
+        for name in actors {
+            let index = self.actor(name)?;
+            let (next, expected_end) = (self.actors[index].next, self.actors[index].end_expected);
+            if self.actors[index].excused {
+                continue;
+            }
+            let actual = match self.arrival(index, next, until).await {
+                Arrival::TimedOut => continue,
+                Arrival::Ended if expected_end => continue,
+                Arrival::Ended => self.ended(index, step.span, "").0.actual,
+                Arrival::Message { message, .. } => describe(&message.content),
+            };
+            let expected = format!("nothing for {lasting:?}");
+            let Missed(mismatch) = missed(step.span, &expected, &actual, Check::Extra);
+            for alternative in &step.alternatives {
+                let frame = Frame {
+                    from: None,
+                    to: until,
+                    lasting,
+                    explicit: true,
+                };
+                if let Some(taken) = self.attempt_alternative(index, alternative, frame).await {
+                    self.actors[index].next = taken.next;
+                    return self.report(step, Some(name), mismatch, Some(&alternative.why));
+                }
+            }
+            self.report(step, Some(name), mismatch, None)?;
+            return Err(Halt::Found);
+        }
+        // An actor that has ended does not shorten the silence of the others, nor does their order.
+        tokio::time::sleep_until(until).await;
+        self.mark(until);
+        Ok(())
+    }
+
+    /// `closed`: how the server must have ended the connection.
+    pub(super) async fn closed(&mut self, step: &Step, name: &ActorName, matcher: &ClosedMatcher) -> Flow {
+        self.checks.looked_at(Check::Close);
+        if matcher.clean.is_some() {
+            self.checks.looked_at(Check::Clean);
+        }
+        let frame = self.frame(step)?;
+        let index = self.actor(name)?;
+        if self.actors[index].excused {
+            return Ok(());
+        }
+        let Some(taken) = self.attempt_closed(index, matcher, frame).await else {
+            let expected = self.compare(|environment| {
+                let record = self.actors[index].log.record();
+                let compared = compare_closed(matcher, &record, self.actors[index].client, environment);
+                compared
+                    .mismatches
+                    .into_iter()
+                    .next()
+                    .map(|mismatch| mismatch.expected)
+            });
+            let expected = format!(
+                "{} within {:?}",
+                expected.unwrap_or("a close".to_owned()),
+                frame.lasting
+            );
+            let check = if frame.explicit {
+                Check::Timing
+            } else {
+                Check::Close
+            };
+            let attempt = Err(missed(matcher.span, &expected, &self.still_open(index), check));
+            return self.conclude(step, index, attempt, frame).await;
+        };
+        self.actors[index].end_expected = true;
+        self.mark(taken.at);
+        self.report_early(step, name, taken.at, frame)?;
+        if taken.found.mismatches.is_empty() {
+            self.capture(taken.found.captures);
+            return Ok(());
+        }
+        let why = self.closed_alternative(index, step, frame).await;
+        taken
+            .found
+            .mismatches
+            .into_iter()
+            .try_for_each(|mismatch| self.report(step, Some(name), mismatch, why.as_deref()))
+    }
+
+    async fn closed_alternative(&mut self, index: usize, step: &Step, frame: Frame) -> Option<String> {
+        for alternative in &step.alternatives {
+            if let Some(taken) = self.attempt_alternative(index, alternative, frame).await {
+                self.actors[index].next = taken.next;
+                return Some(alternative.why.clone());
+            }
+        }
+        None
+    }
+
+    fn still_open(&self, index: usize) -> String {
+        let record = self.actors[index].log.record();
+        match record.server_close() {
+            Some((body, _)) => format!("{}, then nothing: TCP is still open", describe_close(&body)),
+            None => "a connection that is still open".to_owned(),
+        }
+    }
+
+    /// Waits until it can be said how the connection ended; `None` if that cannot be said in time.
+    async fn attempt_closed(&mut self, index: usize, matcher: &ClosedMatcher, frame: Frame) -> Option<Taken> {
+        let log = self.actors[index].log.clone();
+        let whole = self.compare(|environment| waits_for_tcp(matcher, environment));
+        let closed_at = log.wait_for(frame.to, Record::server_ended_at).await?;
+        let at = if whole {
+            self.answer_close(index, frame.to).await;
+            let ended = |record: &Record| record.server_end.as_ref().map(|(_, at)| *at);
+            let ended_at = log.wait_for(frame.to, ended).await;
+            // A close frame that TCP does not follow is an outcome too, except where no close frame is wanted.
+            let has_close_frame = log.record().server_close().is_some();
+            ended_at.or(has_close_frame.then_some(closed_at))?
+        } else {
+            closed_at
+        };
+        let actor = &self.actors[index];
+        let found =
+            self.compare(|environment| compare_closed(matcher, &log.record(), actor.client, environment));
+        Some(Taken {
+            next: actor.next,
+            at,
+            found,
+        })
+    }
+
+    /// A clean close takes two: a raw actor answers nothing by itself, so the step that asks for it does.
+    async fn answer_close(&mut self, index: usize, deadline: Instant) {
+        let actor = &mut self.actors[index];
+        let answer = {
+            let record = actor.log.record();
+            let unanswered = record.client_close().is_none() && record.server_end.is_none();
+            record
+                .server_close()
+                .filter(|_| unanswered && actor.client == Client::Raw)
+        };
+        if let (Some((body, _)), Some(connection)) = (answer, &mut actor.connection) {
+            // A server that has ended TCP meanwhile needs no answer.
+            let _gone = connection.send(close_message(body.code, ""), deadline).await;
+        }
+    }
+
+    /// `ends`: a close frame or the end of TCP.
+    pub(super) async fn ends(&mut self, step: &Step, name: &ActorName) -> Flow {
+        self.checks.looked_at(Check::Close);
+        let frame = self.frame(step)?;
+        let index = self.actor(name)?;
+        if self.actors[index].excused {
+            return Ok(());
+        }
+        let log = self.actors[index].log.clone();
+        let next = self.actors[index].next;
+        let attempt = match log.wait_for(frame.to, Record::server_ended_at).await {
+            Some(at) if at <= frame.to => Ok(Taken {
+                next,
+                at,
+                found: Comparison::default(),
+            }),
+            Some(_) | None => {
+                let check = if frame.explicit {
+                    Check::Timing
+                } else {
+                    Check::Close
+                };
+                let expected = format!("the end of the connection within {:?}", frame.lasting);
+                Err(missed(step.span, &expected, &self.still_open(index), check))
+            }
+        };
+        self.actors[index].end_expected = true;
+        self.conclude(step, index, attempt, frame).await
+    }
+
+    /// `ponged`: a pong with these bytes that no step before has taken.
+    pub(super) async fn ponged(&mut self, step: &Step, name: &ActorName, payload: &Payload) -> Flow {
+        self.checks.looked_at(Check::Message);
+        let frame = self.frame(step)?;
+        let index = self.actor(name)?;
+        if self.actors[index].excused {
+            return Ok(());
+        }
+        let bytes = payload_bytes(payload, &|name| self.variable(name))
+            .map_err(|error| self.broken(step.span, &error))?;
+        let (log, skip) = (self.actors[index].log.clone(), self.actors[index].next_pong);
+        let pong = log.wait_for(frame.to, |record| {
+            let mut frames = record.frames.iter().enumerate().skip(skip);
+            let answers = |(_, (direction, frame)): &(usize, &(Direction, crate::frames::Frame))| {
+                *direction == Direction::Down && frame.header.opcode == opcode::PONG && frame.payload == bytes
+            };
+            frames
+                .find(answers)
+                .map(|(number, (_, frame))| (number, frame.at))
+        });
+        let next = self.actors[index].next;
+        let attempt = match pong.await {
+            Some((number, at)) if at <= frame.to => {
+                self.actors[index].next_pong = number + 1;
+                Ok(Taken {
+                    next,
+                    at,
+                    found: Comparison::default(),
+                })
+            }
+            Some(_) | None => {
+                let expected = format!("a pong with {}", shortened(&String::from_utf8_lossy(&bytes)));
+                Err(timed_out(step.span, &expected, frame))
+            }
+        };
+        self.conclude(step, index, attempt, frame).await
+    }
+}
+
+/// What to say of something that came before its near edge.
+fn too_early(at: Instant, frame: Frame, base: Instant) -> Option<(String, String)> {
+    let from = frame.from.filter(|from| at < *from)?;
+    Some((
+        format!("not before {:?}", from.duration_since(base)),
+        format!("it came after {:?}", at.saturating_duration_since(base)),
+    ))
+}
+
+fn missed(span: Span, expected: &str, actual: &str, check: Check) -> Missed {
+    Missed(Mismatch {
+        pointer: String::new(),
+        expected: expected.to_owned(),
+        actual: actual.to_owned(),
+        span,
+        clause: None,
+        check,
+    })
+}
+
+fn timed_out(span: Span, expected: &str, frame: Frame) -> Missed {
+    let check = if frame.explicit {
+        Check::Timing
+    } else {
+        Check::Message
+    };
+    missed(
+        span,
+        expected,
+        &format!("nothing within {:?}", frame.lasting),
+        check,
+    )
+}
+
+/// An expected message in words.
+fn message_text(matcher: &MessageMatcher) -> String {
+    match matcher {
+        MessageMatcher::Json(matcher) => expectation(matcher),
+        MessageMatcher::Text(template) => format!("text {}", shortened(&template.value.to_string())),
+        MessageMatcher::Binary(_) => "a binary message".to_owned(),
+    }
+}
+
+/// Whose order a message belongs to.
+fn group(message: &Message, pointer: &str) -> String {
+    match &message.content {
+        Content::Text(text) => serde_json::from_str::<serde_json::Value>(text)
+            .ok()
+            .and_then(|value| value.pointer(pointer).map(ToString::to_string))
+            .unwrap_or_default(),
+        Content::Binary(_) | Content::BadText(_) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_near_edge_counts_from_the_end_of_the_step_before() {
+        let base = Instant::now();
+        let second = Duration::from_secs(1);
+        let frame = Frame {
+            from: Some(base + second),
+            to: base + 2 * second,
+            lasting: 2 * second,
+            explicit: true,
+        };
+        for (millis, early) in [(0, true), (999, true), (1000, false), (1999, false)] {
+            let at = base + Duration::from_millis(millis);
+            assert_eq!(too_early(at, frame, base).is_some(), early, "{millis} ms");
+        }
+        let open = Frame { from: None, ..frame };
+        assert_eq!(too_early(base, open, base), None);
+    }
+}

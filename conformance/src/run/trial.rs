@@ -1,0 +1,526 @@
+//! One run through a case: its actors, its variables, what it found.
+//!
+//! The steps stand in [`super::steps`] and [`super::expectations`]; here is what they share, and how a trial begins
+//! and ends.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use touchstone_scenarios::duration;
+use touchstone_scenarios::rules::ClauseId;
+use touchstone_scenarios::scenario::{Scenario, Step, Template};
+use touchstone_scenarios::source::Span;
+use touchstone_sut::{Mark, Metrics};
+
+use super::actors::Actor;
+use super::bench::Bench;
+use super::orders::Turns;
+use crate::clauses::clauses_of;
+use crate::coverage::Seen;
+use crate::frame_checks::check_frames;
+use crate::frames::{Content, Message};
+use crate::matching::{Comparison, Environment, Mismatch, compare, describe};
+use crate::select::Case;
+use crate::transcript::{Scribe, Transcript};
+use crate::verdict::{Check, Checks, Finding, Place, weight};
+
+/// How long duplicates and strays have a chance to arrive after the last step, unless the scenario says.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// How a trial ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// What was found decides.
+    Judged,
+    /// It could not be judged, and why.
+    CouldNotRun(String),
+}
+
+/// What a trial hands back.
+#[derive(Debug)]
+pub(crate) struct TrialReport {
+    pub(crate) end: End,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) checks: Checks,
+    pub(crate) clauses: Vec<ClauseId>,
+    pub(crate) set_aside: usize,
+    pub(crate) seen: Seen,
+    pub(crate) transcript: Option<Transcript>,
+}
+
+/// Why no further step is made.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// What follows would only repeat what was found.
+    Found,
+    /// The case cannot be judged.
+    CouldNotRun(String),
+}
+
+/// What a step comes to.
+pub(crate) type Flow = Result<(), Halt>;
+
+/// Something that nobody expected: the aspect, what would have been right, what was seen.
+type Surprise = (Check, &'static str, String);
+
+/// Whether steps prepare or are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Given,
+    Judged,
+}
+
+/// One run through a case.
+///
+/// Every task of a connection is on `tasks`, which the end of the trial awaits.
+pub(crate) struct Trial<'a> {
+    pub(crate) bench: &'a Bench,
+    pub(crate) case: &'a Case,
+    pub(crate) turns: Turns,
+    order: usize,
+    pub(crate) actors: Vec<Actor>,
+    pub(crate) tasks: JoinSet<()>,
+    variables: BTreeMap<String, Value>,
+    findings: Vec<Finding>,
+    pub(crate) checks: Checks,
+    clauses: Vec<ClauseId>,
+    stage: Stage,
+    step: usize,
+    began: Instant,
+    /// The end of the step before: what windows count from.
+    pub(crate) mark: Instant,
+    notes: Vec<(Instant, String)>,
+    /// The server was told to stop: that connections end is no surprise.
+    pub(crate) stopped: bool,
+    pub(crate) log_mark: Mark,
+    pub(crate) metrics: Option<Metrics>,
+}
+
+impl<'a> Trial<'a> {
+    pub(crate) fn new(bench: &'a Bench, case: &'a Case, order: usize, turns: Turns) -> Self {
+        let now = Instant::now();
+        Self {
+            bench,
+            case,
+            turns,
+            order,
+            actors: Vec::new(),
+            tasks: JoinSet::new(),
+            variables: BTreeMap::new(),
+            findings: Vec::new(),
+            checks: Checks::default(),
+            clauses: vec![case.rule().clone()],
+            stage: Stage::Given,
+            step: 0,
+            began: now,
+            mark: now,
+            notes: Vec::new(),
+            stopped: false,
+            log_mark: bench.sut.log().mark(),
+            metrics: None,
+        }
+    }
+
+    /// Runs the steps, looks at what is left, and leaves.
+    pub(crate) async fn run(mut self) -> TrialReport {
+        let flow = self.run_steps().await;
+        if flow.is_ok() {
+            self.settle().await;
+        }
+        let end = match flow {
+            Err(Halt::CouldNotRun(why)) => End::CouldNotRun(why),
+            Ok(()) | Err(Halt::Found) => {
+                self.judge_frames();
+                self.judge_size()
+            }
+        };
+        self.finish(end).await
+    }
+
+    async fn run_steps(&mut self) -> Flow {
+        let scenario = self.scenario();
+        self.set_variables(scenario)?;
+        self.measure().await?;
+        for (index, step) in scenario.given.iter().enumerate() {
+            self.run_step(step, &scenario.given[index + 1..]).await?;
+        }
+        self.stage = Stage::Judged;
+        for (index, step) in scenario.steps.iter().enumerate() {
+            self.run_step(step, &scenario.steps[index + 1..]).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn scenario(&self) -> &'a Scenario {
+        &self.case.scenario
+    }
+
+    fn set_variables(&mut self, scenario: &Scenario) -> Flow {
+        for (name, template) in &scenario.variables {
+            let value = self.resolve(template)?;
+            self.variables.insert(name.value.clone(), value);
+        }
+        Ok(())
+    }
+
+    /// Makes the columns of the case's row variables.
+    pub(crate) fn bind_row(&mut self) -> Flow {
+        let (Some(table), Some(row)) = (self.case.table(), self.case.row) else {
+            return Ok(());
+        };
+        let cells = table.rows.get(row).map_or(&[][..], |row| &row.cells);
+        for (column, cell) in table.columns.iter().zip(cells) {
+            let value = self.resolve(cell)?;
+            self.variables.insert(column.value.clone(), value);
+        }
+        Ok(())
+    }
+
+    /// Before a step: counts it, and remembers which clauses it looks at.
+    pub(crate) fn enter(&mut self, step: &Step) {
+        self.step += 1;
+        if self.stage == Stage::Judged {
+            for clause in clauses_of(step) {
+                if !self.clauses.contains(&clause) {
+                    self.clauses.push(clause);
+                }
+            }
+        }
+    }
+
+    /// The value of a variable.
+    pub(crate) fn variable(&self, name: &str) -> Option<Value> {
+        if let Some(value) = self.variables.get(name) {
+            return Some(value.clone());
+        }
+        let (head, rest) = name.split_once('.').unwrap_or((name, ""));
+        match head {
+            "uid" => Some(Value::String(self.bench.unique_id(self.case, self.order, rest))),
+            "dialect" => self
+                .case
+                .dialect
+                .map(|dialect| Value::String(dialect.name().to_owned())),
+            "limits" => self.bench.sut.target().limit(rest).map(Value::from),
+            _ => {
+                let value = self.variables.get(head)?;
+                rest.split('.')
+                    .try_fold(value, |value, field| value.get(field))
+                    .cloned()
+            }
+        }
+    }
+
+    /// A template with its variables put in.
+    pub(crate) fn resolve(&self, template: &Template) -> Result<Value, Halt> {
+        template
+            .resolve(&|name| self.variable(name))
+            .map_err(|error| self.broken(template.span, &error))
+    }
+
+    /// A duration in the target's own timings.
+    pub(crate) fn duration(&self, duration: &duration::Duration) -> Result<Duration, Halt> {
+        self.bench
+            .evaluate(duration, self.case.dialect)
+            .map_err(|error| self.broken(duration.span, &error))
+    }
+
+    /// Captured values are variables from here on.
+    pub(crate) fn capture(&mut self, captures: Vec<(String, Value)>) {
+        self.variables.extend(captures);
+    }
+
+    /// Compares with what a matcher may ask for at hand.
+    pub(crate) fn compare<T>(&self, compare: impl FnOnce(&Environment<'_>) -> T) -> T {
+        let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        compare(&Environment {
+            variable: &|name| self.variable(name),
+            timing: &|name| self.bench.timing(name, self.case.dialect),
+            epoch_seconds: epoch.as_secs_f64(),
+        })
+    }
+
+    /// Whether a message is out of the way: `ignore:`, or a heartbeat that the case is not about.
+    pub(crate) fn is_set_aside(&self, message: &Message) -> bool {
+        let Content::Text(text) = &message.content else {
+            return false;
+        };
+        let scenario = self.scenario();
+        let folder = self
+            .case
+            .dialect
+            .and_then(|dialect| self.bench.rules.dialect(dialect));
+        let heartbeat = folder
+            .and_then(|folder| folder.heartbeat.as_ref())
+            .filter(|_| !scenario.heartbeats_judged);
+        if heartbeat.is_none() && scenario.ignore.is_empty() {
+            return false;
+        }
+        let Ok(value) = serde_json::from_str(text) else {
+            return false;
+        };
+        let fits = |matcher| {
+            self.compare(|environment| compare(matcher, &value, environment))
+                .mismatches
+                .is_empty()
+        };
+        heartbeat.into_iter().chain(&scenario.ignore).any(fits)
+    }
+
+    /// The actor of this name: the connection that was opened last under it.
+    pub(crate) fn actor(&self, name: &str) -> Result<usize, Halt> {
+        self.actors
+            .iter()
+            .rposition(|actor| actor.name == name)
+            .ok_or_else(|| Halt::CouldNotRun(format!("`{name}` was never connected")))
+    }
+
+    /// Moves the point from which windows count; it never goes back.
+    pub(crate) fn mark(&mut self, at: Instant) {
+        self.mark = self.mark.max(at);
+    }
+
+    /// A remark for the transcript.
+    pub(crate) fn note(&mut self, text: impl Into<String>) {
+        self.notes.push((Instant::now(), text.into()));
+    }
+
+    /// Something about the case itself is broken.
+    pub(crate) fn broken(&self, span: Span, error: &dyn std::fmt::Display) -> Halt {
+        let place = self.place(span);
+        Halt::CouldNotRun(format!("{}:{}:{}: {error}", place.path, place.line, place.column))
+    }
+
+    /// Notes what was not as expected. In `given` it ends the case, unless it is judged under a clause of its own:
+    /// there are cases about that one.
+    pub(crate) fn report(
+        &mut self,
+        step: &Step,
+        actor: Option<&str>,
+        mismatch: Mismatch,
+        alternative: Option<&str>,
+    ) -> Flow {
+        let own = mismatch.clause.is_some();
+        let clause = mismatch
+            .clause
+            .clone()
+            .or_else(|| step.clause.as_ref().map(|clause| clause.value.clone()));
+        let clause = clause.unwrap_or_else(|| self.case.rule().clone());
+        if self.stage == Stage::Given {
+            if own || alternative.is_some() {
+                return Ok(());
+            }
+            let place = self.place(mismatch.span);
+            return Err(Halt::CouldNotRun(format!(
+                "the preparation went otherwise in step {} ({}:{}, {clause}): expected {}, got {}",
+                place.step, place.path, place.line, mismatch.expected, mismatch.actual
+            )));
+        }
+        self.checks.failed(mismatch.check);
+        self.add(clause, actor, Some(mismatch.span), mismatch, alternative);
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        clause: ClauseId,
+        actor: Option<&str>,
+        span: Option<Span>,
+        mismatch: Mismatch,
+        alternative: Option<&str>,
+    ) {
+        let (level, sentence) = self.bench.clause(&clause, self.case);
+        let finding = Finding {
+            clause,
+            level,
+            sentence,
+            weight: weight(level, alternative.is_some(), self.bench.options.strictness),
+            check: mismatch.check,
+            actor: actor.map(str::to_owned),
+            place: span.map(|span| self.place(span)),
+            pointer: mismatch.pointer,
+            expected: mismatch.expected,
+            actual: mismatch.actual,
+            alternative: alternative.map(str::to_owned),
+        };
+        self.findings.push(finding);
+    }
+
+    /// What is left of a comparison when the main thing is right: mismatches under clauses of their own.
+    pub(crate) fn report_all(&mut self, step: &Step, actor: &str, found: Comparison) -> Flow {
+        self.capture(found.captures);
+        found
+            .mismatches
+            .into_iter()
+            .try_for_each(|mismatch| self.report(step, Some(actor), mismatch, None))
+    }
+
+    fn place(&self, span: Span) -> Place {
+        let source = &self.case.scenario.source;
+        let (line, column) = source.line_column(span.start);
+        let text = source.text.lines().nth(line - 1).unwrap_or_default().to_owned();
+        let end = span.end.min(source.text.len());
+        let meant = source.text.get(span.start..end).unwrap_or_default();
+        let width = meant
+            .lines()
+            .next()
+            .map_or(1, |first| first.chars().count())
+            .max(1);
+        Place {
+            step: self.step,
+            path: source.path.clone(),
+            line,
+            column,
+            text,
+            width,
+        }
+    }
+
+    /// Gives duplicates and strays their chance, then finds fault with all that nobody expected.
+    async fn settle(&mut self) {
+        let scenario = self.scenario();
+        let settle = scenario
+            .settle
+            .as_ref()
+            .map_or(Ok(SETTLE), |settle| self.duration(settle));
+        if !self.actors.is_empty() {
+            tokio::time::sleep(settle.unwrap_or(SETTLE)).await;
+        }
+        for index in 0..self.actors.len() {
+            self.checks.looked_at(Check::Extra);
+            let (strays, end) = self.left_over(index);
+            let actor = self.actors[index].name.clone();
+            let rule = self.case.rule().clone();
+            for (check, expected, actual) in strays.into_iter().chain(end) {
+                self.checks.failed(check);
+                let found = Comparison::mismatch(Span::default(), expected, actual);
+                for mismatch in found.mismatches {
+                    self.add(
+                        rule.clone(),
+                        Some(&actor),
+                        None,
+                        Mismatch { check, ..mismatch },
+                        None,
+                    );
+                }
+            }
+        }
+    }
+
+    fn left_over(&self, index: usize) -> (Vec<Surprise>, Option<Surprise>) {
+        let actor = &self.actors[index];
+        if actor.excused {
+            return (Vec::new(), None);
+        }
+        let record = actor.log.record();
+        let left = record
+            .received
+            .iter()
+            .skip(actor.next)
+            .filter(|message| !self.is_set_aside(message));
+        let strays = left.map(|message| (Check::Extra, "no further message", describe(&message.content)));
+        let surprising = record.is_upgraded()
+            && record.server_ended_at().is_some()
+            && !actor.end_expected
+            && !self.stopped
+            && record
+                .client_close()
+                .is_none_or(|(_, ours)| record.server_close().is_some_and(|(_, theirs)| theirs < ours));
+        let end = surprising.then(|| {
+            let close = record
+                .server_close()
+                .map(|(body, _)| crate::matching::describe_close(&body));
+            let actual = close.unwrap_or_else(|| "TCP ended without a close frame".to_owned());
+            (Check::Close, "a connection that stays open", actual)
+        });
+        (strays.collect(), end)
+    }
+
+    /// What every frame of the server owes, on every connection.
+    fn judge_frames(&mut self) {
+        for index in 0..self.actors.len() {
+            let actor = &self.actors[index];
+            let (name, violations) = (
+                actor.name.clone(),
+                check_frames(&actor.log.record(), actor.client),
+            );
+            for violation in violations {
+                self.checks.failed(violation.check);
+                let mut found = Comparison::mismatch(Span::default(), violation.expected, violation.actual);
+                for mismatch in found.mismatches.drain(..) {
+                    let mismatch = Mismatch {
+                        check: violation.check,
+                        ..mismatch
+                    };
+                    self.add(
+                        ClauseId(violation.clause.to_owned()),
+                        Some(&name),
+                        None,
+                        mismatch,
+                        None,
+                    );
+                }
+            }
+        }
+    }
+
+    fn judge_size(&self) -> End {
+        if self.actors.iter().any(|actor| actor.log.record().overflowed) {
+            let limit = crate::tap::LOG_BYTES_MAX >> 20;
+            return End::CouldNotRun(format!(
+                "more than {limit} MiB crossed one connection: that is a load test"
+            ));
+        }
+        End::Judged
+    }
+
+    async fn finish(mut self, end: End) -> TrialReport {
+        let mut seen = Seen::default();
+        let mut set_aside = 0;
+        let wanted =
+            self.bench.options.trace || !self.findings.is_empty() || matches!(end, End::CouldNotRun(_));
+        let secrets = self
+            .bench
+            .sut
+            .secrets()
+            .into_iter()
+            .map(|secret| (secret.to_owned(), "<secret>".to_owned()));
+        let mut scribe = Scribe::new(self.began, secrets.collect());
+        for actor in &self.actors {
+            let aside = actor.set_aside(|message| self.is_set_aside(message));
+            set_aside += aside.len();
+            if wanted {
+                scribe.connection(&actor.name, &actor.log.record(), &|index| aside.contains(&index));
+            }
+        }
+        for (at, note) in &self.notes {
+            scribe.note(*at, None, note.clone());
+        }
+        let actors = std::mem::take(&mut self.actors);
+        let mut leaving = JoinSet::new();
+        let mut logs = Vec::new();
+        for actor in actors {
+            logs.push(actor.log);
+            if let Some(connection) = actor.connection {
+                leaving.spawn(connection.leave());
+            }
+        }
+        leaving.join_all().await;
+        while self.tasks.join_next().await.is_some() {}
+        if let Some(dialect) = self.case.dialect {
+            logs.iter()
+                .for_each(|log| seen.add(dialect, &log.record(), self.bench.rules));
+        }
+        TrialReport {
+            end,
+            findings: self.findings,
+            checks: self.checks,
+            clauses: self.clauses,
+            set_aside,
+            seen,
+            transcript: wanted.then(|| scribe.finish()),
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! What was seen on all connections of a case, on one time axis.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::frame_checks::describe;
+use crate::frames::{Content, Frame, opcode};
+use crate::matching;
+use crate::tap::{Direction, OurEnd, Record, ServerEnd};
+
+/// Lines at the beginning and at the end that are kept; what lies between is counted.
+const FIRST_LINES: usize = 40;
+const LAST_LINES: usize = 120;
+
+/// What was seen, in the order of time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Transcript {
+    /// In order.
+    pub lines: Vec<Line>,
+    /// Lines that were left out, and after how many of `lines`.
+    pub omitted: Option<(usize, usize)>,
+}
+
+/// One thing that was seen or done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Since the case began.
+    pub at: Duration,
+    /// Whose connection; `None`: the runner.
+    pub actor: Option<String>,
+    /// Which way it went, if it went.
+    pub direction: Option<Direction>,
+    /// What.
+    pub text: String,
+}
+
+/// Collects what was seen and puts it in order.
+#[derive(Debug)]
+pub struct Scribe {
+    began: Instant,
+    secrets: Vec<(String, String)>,
+    lines: Vec<Line>,
+}
+
+impl Scribe {
+    /// `secrets`: texts that never appear, with what appears in their place.
+    #[must_use]
+    pub fn new(began: Instant, secrets: Vec<(String, String)>) -> Self {
+        Self {
+            began,
+            secrets,
+            lines: Vec::new(),
+        }
+    }
+
+    /// A remark of the runner's.
+    pub fn note(&mut self, at: Instant, actor: Option<&str>, text: impl Into<String>) {
+        self.line(at, actor, None, text.into());
+    }
+
+    /// All of a connection. `set_aside` says of a message, by its number, that nobody expected it and nobody minds.
+    pub fn connection(&mut self, actor: &str, record: &Record, set_aside: &dyn Fn(usize) -> bool) {
+        if let Some(first) = record
+            .chunks
+            .iter()
+            .find(|chunk| chunk.direction == Direction::Up)
+        {
+            let request = String::from_utf8_lossy(&first.bytes);
+            let line = request.lines().next().unwrap_or_default().to_owned();
+            self.line(first.at, Some(actor), Some(Direction::Up), line);
+        }
+        if let (Some(response), Some(at)) = (&record.response, record.response_at) {
+            let body = String::from_utf8_lossy(&response.body);
+            let text = format!("HTTP {} {}", response.status, matching::shortened(&body));
+            self.line(at, Some(actor), Some(Direction::Down), text.trim_end().to_owned());
+        }
+        let mut message = 0;
+        for (direction, frame) in &record.frames {
+            let mut text = show(frame);
+            let ends_message = !frame.header.is_control() && frame.header.fin;
+            if *direction == Direction::Down && ends_message {
+                if set_aside(message) {
+                    text.push_str("   (set aside)");
+                }
+                message += 1;
+            }
+            self.line(frame.at, Some(actor), Some(*direction), text);
+        }
+        self.ends(actor, record);
+    }
+
+    fn ends(&mut self, actor: &str, record: &Record) {
+        for (direction, name) in [(Direction::Up, "sent"), (Direction::Down, "received")] {
+            if let (Some(text), Some(last)) = (record.unfinished(direction), record.chunks.last()) {
+                self.line(last.at, Some(actor), Some(direction), format!("{name}: {text}"));
+            }
+        }
+        for (error, at) in &record.client_errors {
+            self.note(*at, Some(actor), format!("the client objects: {error}"));
+        }
+        if let Some((end, at)) = &record.server_end {
+            let text = match end {
+                ServerEnd::Fin => "TCP end".to_owned(),
+                ServerEnd::Reset => "TCP reset".to_owned(),
+                ServerEnd::Error(error) => format!("TCP error: {error}"),
+            };
+            self.line(*at, Some(actor), Some(Direction::Down), text);
+        }
+        for (end, at) in &record.our_ends {
+            let text = match end {
+                OurEnd::HalfClosed => "TCP end, reading on",
+                OurEnd::Reset => "TCP reset",
+                OurEnd::Closed => continue,
+            };
+            self.line(*at, Some(actor), Some(Direction::Up), text.to_owned());
+        }
+    }
+
+    fn line(&mut self, at: Instant, actor: Option<&str>, direction: Option<Direction>, text: String) {
+        let mut text = text;
+        for (secret, shown) in &self.secrets {
+            if !secret.is_empty() {
+                text = text.replace(secret, shown);
+            }
+        }
+        let at = at.saturating_duration_since(self.began);
+        self.lines.push(Line {
+            at,
+            actor: actor.map(str::to_owned),
+            direction,
+            text,
+        });
+    }
+
+    /// The transcript so far.
+    #[must_use]
+    pub fn finish(self) -> Transcript {
+        let mut lines = self.lines;
+        lines.sort_by_key(|line| line.at);
+        let surplus = lines.len().saturating_sub(FIRST_LINES + LAST_LINES);
+        if surplus == 0 {
+            return Transcript { lines, omitted: None };
+        }
+        lines.drain(FIRST_LINES..FIRST_LINES + surplus);
+        Transcript {
+            lines,
+            omitted: Some((surplus, FIRST_LINES)),
+        }
+    }
+}
+
+fn show(frame: &Frame) -> String {
+    let header = &frame.header;
+    let ordinary = header.fin && header.rsv == 0 && header.is_minimal();
+    match header.opcode {
+        opcode::TEXT if ordinary => match std::str::from_utf8(&frame.payload) {
+            Ok(text) => format!("text {}", matching::shortened(text)),
+            Err(_) => matching::describe(&Content::BadText(frame.payload.clone())),
+        },
+        opcode::BINARY if ordinary => matching::describe(&Content::Binary(frame.payload.clone())),
+        opcode::CLOSE if ordinary => {
+            matching::describe_close(&crate::frames::CloseBody::read(&frame.payload))
+        }
+        _ => {
+            let payload = matching::shortened(&String::from_utf8_lossy(&frame.payload));
+            let mask = if header.mask.is_some() { ", masked" } else { "" };
+            let rsv = if header.rsv == 0 {
+                String::new()
+            } else {
+                format!(", rsv {:03b}", header.rsv)
+            };
+            format!("{}{mask}{rsv} {payload}", describe(frame))
+                .trim_end()
+                .to_owned()
+        }
+    }
+}
+
+impl Transcript {
+    /// As text, one line each: time in milliseconds, actor, arrow, what.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let width = self
+            .lines
+            .iter()
+            .filter_map(|line| line.actor.as_ref())
+            .map(|actor| actor.chars().count());
+        let width = width.max().unwrap_or(0).max(4);
+        let mut out = String::new();
+        for (index, line) in self.lines.iter().enumerate() {
+            if let Some((count, after)) = self.omitted
+                && after == index
+            {
+                out.push_str(&format!("              … {count} more lines …\n"));
+            }
+            let arrow = match line.direction {
+                Some(Direction::Up) => "-->",
+                Some(Direction::Down) => "<--",
+                None => " * ",
+            };
+            let millis = line.at.as_secs_f64() * 1000.0;
+            let actor = line.actor.as_deref().unwrap_or("");
+            out.push_str(&format!(
+                "  {millis:>9.1} ms  {actor:<width$} {arrow} {}\n",
+                line.text
+            ));
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_in_the_order_of_time_and_without_secrets() {
+        let began = Instant::now();
+        let mut scribe = Scribe::new(began, vec![("s3cret".into(), "<token ann>".into())]);
+        scribe.note(began + Duration::from_millis(20), None, "stop TERM");
+        scribe.note(
+            began + Duration::from_millis(5),
+            Some("ann"),
+            "GET /?token=s3cret",
+        );
+        assert_eq!(
+            scribe.finish().to_text(),
+            "        5.0 ms  ann   *  GET /?token=<token ann>\n       20.0 ms        *  stop TERM\n"
+        );
+    }
+
+    #[test]
+    fn a_long_transcript_keeps_its_beginning_and_its_end() {
+        let began = Instant::now();
+        let mut scribe = Scribe::new(began, Vec::new());
+        for index in 0..1000 {
+            scribe.note(
+                began + Duration::from_millis(index),
+                None,
+                format!("line {index}"),
+            );
+        }
+        let transcript = scribe.finish();
+        assert_eq!(transcript.lines.len(), FIRST_LINES + LAST_LINES);
+        assert_eq!(transcript.omitted, Some((840, FIRST_LINES)));
+        let text = transcript.to_text();
+        assert!(
+            text.contains("line 39\n") && text.contains("… 840 more lines …") && text.contains("line 999\n")
+        );
+    }
+}
