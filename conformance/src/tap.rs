@@ -112,6 +112,7 @@ struct Half {
     head_done: bool,
     decoder: Decoder,
     assembler: Assembler,
+    closed: bool,
 }
 
 impl Record {
@@ -242,7 +243,11 @@ impl Record {
             Direction::Up => (&mut self.up, &mut self.sent),
         };
         for frame in half.decoder.push(bytes, at) {
-            messages.extend(half.assembler.push(&frame));
+            // What follows a close frame is no message any more; the frame checks report it.
+            if !half.closed {
+                messages.extend(half.assembler.push(&frame));
+            }
+            half.closed |= frame.header.opcode == opcode::CLOSE;
             self.frames.push((direction, frame));
         }
     }

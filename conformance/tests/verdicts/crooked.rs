@@ -1,0 +1,225 @@
+//! A tiny echo server that is right, or wrong in one way.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
+
+/// What is wrong with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Crook {
+    /// Nothing.
+    Honest,
+    /// Takes messages and answers none.
+    Mute,
+    /// Counts by two.
+    CountsWrong,
+    /// Answers in capitals.
+    Shouts,
+    /// Answers twice.
+    Twice,
+    /// Answers the second of two messages first.
+    Swaps,
+    /// Says something before it answers.
+    Greets,
+    /// Says something a little after it has answered.
+    Mumbles,
+    /// Answers after 250 ms.
+    Slow,
+    /// Closes with this code as soon as it hears something.
+    Closes(u16),
+    /// Drops TCP as soon as it hears something.
+    Drops,
+    /// Resets TCP as soon as it hears something.
+    Resets,
+    /// Sends its close frame and leaves TCP open.
+    Lingers,
+    /// Sends a message after its close frame.
+    Babbles,
+    /// Masks its frames.
+    Masks,
+    /// Pongs nothing.
+    PongsNothing,
+    /// Writes its lengths in sixteen bits.
+    LongLengths,
+    /// Sets a reserved bit.
+    Reserved,
+    /// Answers every handshake with this status.
+    Refuses(u16),
+    /// Ends TCP instead of answering a handshake.
+    HangsUp,
+    /// Does not answer a handshake.
+    Stalls,
+    /// Answers 101 with a wrong accept value.
+    WrongAccept,
+    /// Upgrades whatever asks for it.
+    AcceptsAnything,
+}
+
+/// A server on a free port. It ends with its owner.
+pub(crate) struct Server {
+    port: u16,
+    _tasks: JoinSet<()>,
+}
+
+impl Server {
+    pub(crate) async fn start(crook: Crook) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(serve(stream, crook));
+            }
+        });
+        Self { port, _tasks: tasks }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("ws://127.0.0.1:{}", self.port)
+    }
+}
+
+async fn serve(mut stream: TcpStream, crook: Crook) {
+    let Some(request) = read_request(&mut stream).await else {
+        return;
+    };
+    let key = header(&request, "sec-websocket-key");
+    match crook {
+        Crook::HangsUp => return,
+        Crook::Stalls => return std::future::pending().await,
+        Crook::Refuses(status) => return refuse(stream, status).await,
+        _ if crook != Crook::AcceptsAnything && (key.is_none() || header(&request, "upgrade").is_none()) => {
+            return refuse(stream, 400).await;
+        }
+        _ => {}
+    }
+    let key = key.unwrap_or_default();
+    let accept = match crook {
+        Crook::WrongAccept => derive_accept_key(b"something else"),
+        _ => derive_accept_key(key.as_bytes()),
+    };
+    let head = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    );
+    if stream.write_all(head.as_bytes()).await.is_err() {
+        return;
+    }
+    match crook {
+        Crook::Masks => by_hand(stream, &[0x81, 0x80 | 2, 0, 0, 0, 0, b'h', b'i']).await,
+        Crook::LongLengths => by_hand(stream, &[0x81, 126, 0, 2, b'h', b'i']).await,
+        Crook::Reserved => by_hand(stream, &[0xC1, 2, b'h', b'i']).await,
+        Crook::PongsNothing => by_hand(stream, &[]).await,
+        Crook::Babbles => by_hand(stream, &[0x88, 2, 3, 0xE8, 0x81, 2, b'h', b'i']).await,
+        Crook::Lingers => by_hand(stream, &[0x88, 2, 3, 0xE8]).await,
+        _ => speak(stream, crook).await,
+    }
+}
+
+/// Answers whatever comes with these bytes, until the client goes.
+async fn by_hand(mut stream: TcpStream, answer: &[u8]) {
+    let mut buffer = [0; 4096];
+    while let Ok(1..) = stream.read(&mut buffer).await {
+        if stream.write_all(answer).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn speak(stream: TcpStream, crook: Crook) {
+    let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, None).await;
+    let mut count = 0;
+    let mut held = None;
+    while let Some(Ok(message)) = socket.next().await {
+        let (Message::Text(_) | Message::Binary(_)) = message else {
+            continue;
+        };
+        count += if crook == Crook::CountsWrong { 2 } else { 1 };
+        let text = message
+            .into_text()
+            .map(|text| text.to_string())
+            .unwrap_or_default();
+        let text = if crook == Crook::Shouts {
+            text.to_uppercase()
+        } else {
+            text
+        };
+        let answer = serde_json::json!({"count": count, "echo": text}).to_string();
+        let done = match crook {
+            Crook::Mute => Ok(()),
+            Crook::Greets => say(&mut socket, &[r#"{"hello":"you"}"#, &answer]).await,
+            Crook::Twice => say(&mut socket, &[&answer, &answer]).await,
+            Crook::Swaps => match held.take() {
+                None => {
+                    held = Some(answer);
+                    Ok(())
+                }
+                Some(first) => say(&mut socket, &[&answer, &first]).await,
+            },
+            Crook::Mumbles => {
+                let said = say(&mut socket, &[&answer]).await;
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                said.and(say(&mut socket, &[r#"{"by":"the way"}"#]).await)
+            }
+            Crook::Slow => {
+                tokio::time::sleep(Duration::from_millis(250)).await;
+                say(&mut socket, &[&answer]).await
+            }
+            Crook::Closes(code) => {
+                let frame = CloseFrame {
+                    code: CloseCode::from(code),
+                    reason: "so there".into(),
+                };
+                socket.close(Some(frame)).await.map_err(drop)
+            }
+            Crook::Drops => return,
+            Crook::Resets => {
+                let stream = socket.into_inner();
+                socket2::SockRef::from(&stream)
+                    .set_linger(Some(Duration::ZERO))
+                    .unwrap();
+                return;
+            }
+            _ => say(&mut socket, &[&answer]).await,
+        };
+        if done.is_err() {
+            return;
+        }
+    }
+}
+
+async fn say(socket: &mut WebSocketStream<TcpStream>, texts: &[&str]) -> Result<(), ()> {
+    for text in texts {
+        socket.send(Message::text(*text)).await.map_err(drop)?;
+    }
+    Ok(())
+}
+
+async fn refuse(mut stream: TcpStream, status: u16) {
+    let answer = format!("HTTP/1.1 {status} No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno");
+    // A client that has gone needs no refusal.
+    let _gone = stream.write_all(answer.as_bytes()).await;
+}
+
+async fn read_request(stream: &mut TcpStream) -> Option<String> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        request.push(stream.read_u8().await.ok()?);
+    }
+    String::from_utf8(request).ok()
+}
+
+fn header(request: &str, name: &str) -> Option<String> {
+    let lines = request.lines().filter_map(|line| line.split_once(':'));
+    let mut values = lines.filter(|(header, _)| header.eq_ignore_ascii_case(name));
+    values.next().map(|(_, value)| value.trim().to_owned())
+}

@@ -1,0 +1,142 @@
+//! Ends: the wrong code, no close frame, a reset, TCP left open, an end that nobody expected.
+
+use crate::crooked::Crook;
+use crate::judge::check;
+
+const CLOSED: &str = "
+title: it closes 1001, cleanly
+rule: echo/2a
+actors: {ann: {}}
+given: [{connect: ann}]
+steps:
+  - ann.send: hello
+  - ann.closed: {code: 1001, reason: so there, clean: {$value: true, $clause: echo/2c}}
+";
+
+const ENDS: &str = "
+title: it ends
+rule: echo/2a
+actors: {ann: {}}
+given: [{connect: ann}]
+steps:
+  - ann.send: hello
+  - ann.ends: {}
+    within: 200ms
+";
+
+const OURS: &str = "
+title: our close is answered
+rule: echo/2a
+actors: {ann: {}}
+given: [{connect: ann}]
+steps:
+  - ann.close: {code: 1000}
+  - ann.closed: {code: 1000, clean: true}
+";
+
+const UNEXPECTED: &str = "
+title: nothing happens
+rule: echo/2a
+actors: {ann: {}}
+given: [{connect: ann}]
+steps:
+  - ann.send: hello
+";
+
+const SILENCE: &str = "
+title: silence, and a close is none
+rule: echo/2a
+actors: {ann: {}}
+given: [{connect: ann}]
+steps:
+  - ann.send: hello
+  - nothing: {on: [ann], for: 150ms}
+";
+
+const WITHOUT_FRAME: &str = "
+title: TCP ends without a close frame
+rule: echo/2a
+actors: {ann: {}}
+given: [{connect: ann}]
+steps:
+  - ann.send: hello
+  - ann.closed: {code: none}
+";
+
+#[tokio::test]
+async fn the_right_end_passes() {
+    check(&[
+        ("closed", Crook::Closes(1001), CLOSED, "passed"),
+        ("ends", Crook::Drops, ENDS, "passed"),
+        ("ours", Crook::Honest, OURS, "passed"),
+        ("without a close frame", Crook::Drops, WITHOUT_FRAME, "passed"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_wrong_end_fails() {
+    check(&[
+        (
+            "another code",
+            Crook::Closes(1002),
+            CLOSED,
+            "failed close echo/2a",
+        ),
+        (
+            "no close frame",
+            Crook::Drops,
+            CLOSED,
+            "failed close clean echo/2a echo/2c",
+        ),
+        (
+            "a reset",
+            Crook::Resets,
+            CLOSED,
+            "failed close clean echo/2a echo/2c",
+        ),
+        ("still open", Crook::Mute, CLOSED, "failed close echo/2a"),
+        (
+            "an answer, and open",
+            Crook::Honest,
+            ENDS,
+            "failed timing echo/2a",
+        ),
+        (
+            "a close frame, where none should be",
+            Crook::Closes(1000),
+            WITHOUT_FRAME,
+            "failed close echo/2a",
+        ),
+        ("TCP left open", Crook::Lingers, OURS, "failed clean echo/2a"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn an_end_that_nobody_expected_fails() {
+    check(&[
+        ("closed", Crook::Closes(1000), UNEXPECTED, "failed close echo/2a"),
+        ("dropped", Crook::Drops, UNEXPECTED, "failed close echo/2a"),
+        (
+            "closed in silence",
+            Crook::Closes(1000),
+            SILENCE,
+            "failed extra echo/2a",
+        ),
+        (
+            "dropped in silence",
+            Crook::Drops,
+            SILENCE,
+            "failed extra echo/2a",
+        ),
+        ("silence", Crook::Mute, SILENCE, "passed"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_sends_to_a_closed_connection_is_told() {
+    let yaml = format!("{ENDS}  - ann.send: again\n");
+    check(&[("closed", Crook::Closes(1000), &yaml, "failed close echo/2a")]).await;
+}

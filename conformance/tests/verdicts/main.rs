@@ -1,0 +1,9 @@
+//! Every construct can fail: small scenarios against servers that do one thing wrong.
+
+mod crooked;
+mod ends;
+mod expectations;
+mod frames;
+mod handshakes;
+mod judge;
+mod runs;
