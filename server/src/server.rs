@@ -193,7 +193,11 @@ impl Server {
         end_upkeep.cancel();
         upkeep.close();
         upkeep.wait().await;
-        tracing::info!(stopped.connections_left, stopped.sessions_unsaved, "stopped");
+        let Stopped {
+            connections_left,
+            sessions_unsaved,
+        } = stopped;
+        tracing::info!(connections_left, sessions_unsaved, "stopped");
         stopped
     }
 }

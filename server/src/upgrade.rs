@@ -87,7 +87,8 @@ pub(crate) async fn serve(socket: TcpStream, router: Router, terms: HttpTerms, s
     };
     let http1::Parts { io, read_buf, .. } = connection.into_parts();
     match hand_over.take() {
-        Some(ticket) if served => ticket(io.into_inner(), read_buf),
+        // A copy, because even an empty part of hyper's buffer would keep all of it.
+        Some(ticket) if served => ticket(io.into_inner(), Bytes::copy_from_slice(&read_buf)),
         _ => end(io.into_inner()).await,
     }
 }

@@ -91,9 +91,9 @@ pub(crate) async fn converse<D: DialectServer>(route: Arc<Route<D>>, arrival: Ar
 impl<D: DialectServer> Conversation<D> {
     /// Reads and hands on until something ends it. Small while it waits: a turn's state lives only as long as the turn.
     async fn read(&mut self, leftover: Bytes) -> End {
-        if !leftover.is_empty()
-            && let Err(end) = Box::pin(self.first_turn(leftover)).await
-        {
+        if leftover.is_empty() {
+            drop(leftover);
+        } else if let Err(end) = Box::pin(self.first_turn(leftover)).await {
             return end;
         }
         loop {

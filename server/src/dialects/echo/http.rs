@@ -1,6 +1,7 @@
 //! The HTTP endpoints of `echo`: look at a session, remove it, tell everybody something.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -8,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use touchstone_protocol::echo::messages::Broadcast;
 use touchstone_storage::{Bus, SessionStore};
@@ -31,9 +32,24 @@ struct SessionShown<'a> {
     session_id: &'a str,
     data: SessionState,
     /// Seconds a session is kept after a write.
-    ttl: f64,
+    ttl: Seconds,
     /// Seconds it has left.
-    remaining_ttl: f64,
+    remaining_ttl: Seconds,
+}
+
+/// Whole seconds as an integer, others to the millisecond.
+#[derive(Debug)]
+struct Seconds(Duration);
+
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let millis = self.0.as_millis() as u64;
+        if millis.is_multiple_of(1_000) {
+            serializer.serialize_u64(millis / 1_000)
+        } else {
+            serializer.serialize_f64(millis as f64 / 1_000.0)
+        }
+    }
 }
 
 /// A session's state, with the names it has in a store.
@@ -75,8 +91,8 @@ async fn session<S: SessionStore, B: Bus>(
                 count: session.count,
                 last_activity: session.last_activity.seconds(),
             },
-            ttl: session.ttl.as_secs_f64(),
-            remaining_ttl: session.remaining.as_secs_f64(),
+            ttl: Seconds(session.ttl),
+            remaining_ttl: Seconds(session.remaining),
         })
         .into_response(),
         Ok(None) => failed(StatusCode::NOT_FOUND, "Session not found"),

@@ -26,9 +26,10 @@ const BATCH_ENTRIES: usize = 500;
 /// Sessions renewed in one call.
 const RENEWAL_BATCH: usize = 500;
 
-/// The store is tried again after this, then after twice as long, up to the longest.
+/// The store is tried again after this, then after twice as long, up to the longest: one node asks a store that is
+/// away four times a second.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
-const RETRY_LONGEST: Duration = Duration::from_secs(1);
+const RETRY_LONGEST: Duration = Duration::from_millis(250);
 
 /// A session nobody has: reading it tells whether the store answers.
 const PROBE: &str = "touchstone:probe";
