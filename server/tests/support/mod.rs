@@ -1,6 +1,8 @@
 //! A server on a free port, and clients of it.
 #![allow(dead_code, reason = "each test file uses its share")]
 
+pub(crate) mod raw;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -118,6 +120,11 @@ impl Client {
             self.hear().await,
             format!(r#"{{"count":{count},"echo":"{text}"}}"#)
         );
+    }
+
+    /// The answer to our close frame, and then the end.
+    pub(crate) async fn closed_by_us(&mut self) {
+        while within(self.0.next()).await.is_some() {}
     }
 
     /// The close frame, whatever comes before it, and then the end of TCP.

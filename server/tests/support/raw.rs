@@ -1,0 +1,119 @@
+//! A peer that writes any bytes, and reads only when it is told to.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpSocket, TcpStream};
+
+use super::within;
+
+/// Little room in the kernel, so that not reading shows soon.
+const RECEIVE_BUFFER_BYTES: u32 = 16 << 10;
+
+/// A frame as it came.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) opcode: u8,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// A masked frame, whole.
+pub(crate) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0x80 | opcode];
+    match payload.len() {
+        short @ 0..=125 => bytes.push(0x80 | short as u8),
+        medium @ 126..=0xFFFF => {
+            bytes.push(0x80 | 126);
+            bytes.extend_from_slice(&(medium as u16).to_be_bytes());
+        }
+        long => {
+            bytes.push(0x80 | 127);
+            bytes.extend_from_slice(&(long as u64).to_be_bytes());
+        }
+    }
+    // A mask of zeroes leaves the payload as it is.
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+pub(crate) struct Raw {
+    reading: OwnedReadHalf,
+    writing: Option<OwnedWriteHalf>,
+}
+
+impl Raw {
+    /// A WebSocket whose peer has a small receive buffer.
+    pub(crate) async fn connect(address: SocketAddr, path: &str) -> Self {
+        let (stream, head) = upgrade(address, path).await;
+        assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+        let (reading, writing) = stream.into_split();
+        Self {
+            reading,
+            writing: Some(writing),
+        }
+    }
+
+    /// The answer to a handshake; the connection is dropped.
+    pub(crate) async fn handshake(address: SocketAddr, path: &str) -> String {
+        upgrade(address, path).await.1
+    }
+
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        let writing = self.writing.as_mut().expect("the writing half is still here");
+        within(writing.write_all(bytes)).await.unwrap();
+    }
+
+    /// Takes the writing half out, so that [`until_end`](Self::until_end) does not end it.
+    pub(crate) fn keep_open(&mut self) -> Option<OwnedWriteHalf> {
+        self.writing.take()
+    }
+
+    /// Every frame up to the end of TCP, which must be clean.
+    pub(crate) async fn until_end(&mut self) -> Vec<Frame> {
+        let mut bytes = Vec::new();
+        within(self.reading.read_to_end(&mut bytes))
+            .await
+            .expect("TCP ends without a reset");
+        self.writing = None;
+        let mut frames = Vec::new();
+        let mut rest = &bytes[..];
+        while let [first, second, behind @ ..] = rest {
+            let (length, behind) = match second {
+                126 => (
+                    usize::from(u16::from_be_bytes([behind[0], behind[1]])),
+                    &behind[2..],
+                ),
+                127 => (
+                    u64::from_be_bytes(behind[..8].try_into().unwrap()) as usize,
+                    &behind[8..],
+                ),
+                short => (usize::from(*short), behind),
+            };
+            frames.push(Frame {
+                opcode: first & 0x0F,
+                payload: behind[..length].to_vec(),
+            });
+            rest = &behind[length..];
+        }
+        assert!(rest.is_empty(), "the last frame is whole");
+        frames
+    }
+}
+
+async fn upgrade(address: SocketAddr, path: &str) -> (TcpStream, String) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES).unwrap();
+    let mut stream = within(socket.connect(address)).await.unwrap();
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(within(stream.read_u8()).await.unwrap());
+    }
+    (stream, String::from_utf8(head).unwrap())
+}
