@@ -19,55 +19,36 @@ const TICKS_PER_INTERVAL: u32 = 100;
 /// Tokio's timers don't go finer.
 const TICK_MIN: Duration = Duration::from_millis(1);
 
-/// Who is due when.
+/// Sends heartbeats to the connections of one route.
 #[derive(Debug)]
 pub(crate) struct Heartbeats {
     interval: Duration,
-    tick: Duration,
-    started: Instant,
-    wheel: Mutex<Wheel>,
-}
-
-#[derive(Debug)]
-struct Wheel {
-    random: fastrand::Rng,
-    /// By the tick in which they are due. A connection that is gone is found out when its turn comes.
-    due: BTreeMap<u64, Vec<Weak<Connection>>>,
+    wheel: Mutex<Wheel<Weak<Connection>>>,
 }
 
 impl Heartbeats {
-    /// A wheel without connections.
+    /// For nobody yet.
     pub(crate) fn new(interval: Duration, random: fastrand::Rng) -> Self {
         Self {
             interval,
-            tick: (interval / TICKS_PER_INTERVAL).max(TICK_MIN),
-            started: Instant::now(),
-            wheel: Mutex::new(Wheel {
-                random,
-                due: BTreeMap::new(),
-            }),
+            wheel: Mutex::new(Wheel::new(interval, random, Instant::now())),
         }
     }
 
     /// From now on the connection gets heartbeats, the first after one interval.
     pub(crate) fn join(&self, connection: &Arc<Connection>) {
-        self.schedule(Instant::now(), std::iter::once(Arc::downgrade(connection)));
+        // One that is gone by then is found out when its turn comes.
+        self.wheel().schedule(Instant::now(), Arc::downgrade(connection));
     }
 
     /// Sends `beat()` to whoever is due, until `stop`. `sent` is told how many took it.
     pub(crate) async fn run(&self, beat: impl Fn() -> Bytes, sent: impl Fn(u64), stop: CancellationToken) {
-        // Nobody who joins after now is due before one interval from now: there is no need to be woken for him.
-        let until_next = || {
-            self.next_due()
-                .map_or(self.interval, |due| due.min(self.interval))
-        };
         while stop
-            .run_until_cancelled(tokio::time::sleep(until_next()))
+            .run_until_cancelled(tokio::time::sleep_until(self.next_turn()))
             .await
             .is_some()
         {
-            let now = Instant::now();
-            let due = self.take_due(now);
+            let due = self.wheel().take_due(Instant::now());
             if due.is_empty() {
                 continue;
             }
@@ -77,40 +58,124 @@ impl Heartbeats {
                     .upgrade()
                     .is_some_and(|connection| connection.send(&frame) == Sent::Taken)
             };
-            let alive: Vec<_> = due.into_iter().flatten().filter(taken).collect();
+            let alive: Vec<_> = due.into_iter().filter(taken).collect();
             sent(alive.len() as u64);
-            self.schedule(now, alive.into_iter());
+            let now = Instant::now();
+            let mut wheel = self.wheel();
+            alive
+                .into_iter()
+                .for_each(|connection| wheel.schedule(now, connection));
         }
     }
 
-    fn next_due(&self) -> Option<Duration> {
-        let first = *self.lock().due.first_key_value()?.0;
-        let due = self.started + Duration::from_nanos(first.saturating_mul(self.tick.as_nanos() as u64));
-        Some(due.saturating_duration_since(Instant::now()))
+    /// When somebody may be due. Who joins after now is not due before one interval from now, so nobody has to wake
+    /// the task for him.
+    fn next_turn(&self) -> Instant {
+        let latest = Instant::now() + self.interval;
+        self.wheel().first_due().map_or(latest, |due| due.min(latest))
     }
 
-    /// Everybody whose tick has begun.
-    fn take_due(&self, now: Instant) -> Vec<Vec<Weak<Connection>>> {
-        let ticks = (now - self.started).as_nanos() / self.tick.as_nanos();
-        let mut wheel = self.lock();
-        let later = wheel.due.split_off(&(ticks as u64 + 1));
-        std::mem::replace(&mut wheel.due, later).into_values().collect()
-    }
-
-    fn schedule(&self, now: Instant, connections: impl Iterator<Item = Weak<Connection>>) {
-        let mut wheel = self.lock();
-        for connection in connections {
-            let stretched = self.interval.mul_f64(1.0 + STRETCH_MAX * wheel.random.f64());
-            let due = (now + stretched - self.started)
-                .as_nanos()
-                .div_ceil(self.tick.as_nanos());
-            wheel.due.entry(due as u64).or_default().push(connection);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Wheel> {
+    fn wheel(&self) -> MutexGuard<'_, Wheel<Weak<Connection>>> {
         self.wheel
             .lock()
             .expect("the wheel's lock is never poisoned: no code panics while holding it")
+    }
+}
+
+/// Who is due when, to the tick.
+#[derive(Debug)]
+struct Wheel<T> {
+    interval: Duration,
+    tick: Duration,
+    started: Instant,
+    random: fastrand::Rng,
+    due: BTreeMap<u64, Vec<T>>,
+}
+
+impl<T> Wheel<T> {
+    fn new(interval: Duration, random: fastrand::Rng, now: Instant) -> Self {
+        let tick = (interval / TICKS_PER_INTERVAL).max(TICK_MIN);
+        Self {
+            interval,
+            tick,
+            started: now,
+            random,
+            due: BTreeMap::new(),
+        }
+    }
+
+    /// Puts `item` where it is due next: never before one interval, and soon after.
+    fn schedule(&mut self, now: Instant, item: T) {
+        let stretched = self.interval.mul_f64(1.0 + STRETCH_MAX * self.random.f64());
+        let tick = (now + stretched - self.started)
+            .as_nanos()
+            .div_ceil(self.tick.as_nanos());
+        self.due.entry(tick as u64).or_default().push(item);
+    }
+
+    fn first_due(&self) -> Option<Instant> {
+        let (tick, _) = self.due.first_key_value()?;
+        Some(self.started + Duration::from_nanos(tick.saturating_mul(self.tick.as_nanos() as u64)))
+    }
+
+    /// Everything that is due by now.
+    fn take_due(&mut self, now: Instant) -> Vec<T> {
+        let tick = (now - self.started).as_nanos() / self.tick.as_nanos();
+        let later = self.due.split_off(&(tick as u64 + 1));
+        std::mem::replace(&mut self.due, later)
+            .into_values()
+            .flatten()
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_is_due_after_one_interval_and_before_five_percent_more() {
+        for interval in [
+            Duration::from_millis(100),
+            Duration::from_secs(1),
+            Duration::from_secs(30),
+        ] {
+            let start = Instant::now();
+            let mut wheel = Wheel::new(interval, fastrand::Rng::with_seed(7), start);
+            let mut last = vec![start; 200];
+            (0..200).for_each(|item| wheel.schedule(start, item));
+            let mut beats = 0;
+            while beats < 2_000 {
+                let now = wheel.first_due().expect("everybody is put back");
+                for item in wheel.take_due(now) {
+                    let since_last = now - last[item];
+                    assert!(
+                        since_last >= interval,
+                        "never shortened: {since_last:?} for {interval:?}"
+                    );
+                    assert!(
+                        since_last <= interval.mul_f64(1.05),
+                        "{since_last:?} for {interval:?}"
+                    );
+                    last[item] = now;
+                    wheel.schedule(now, item);
+                    beats += 1;
+                }
+            }
+            let apart = *last.iter().max().expect("200") - *last.iter().min().expect("200");
+            assert!(apart > interval / 20, "a crowd drifts apart, here by {apart:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_due_before_its_tick() {
+        let start = Instant::now();
+        let mut wheel = Wheel::new(Duration::from_secs(1), fastrand::Rng::with_seed(7), start);
+        wheel.schedule(start, "early");
+        let first = wheel.first_due().expect("somebody is scheduled");
+        wheel.schedule(first, "late");
+        assert!(wheel.take_due(first - Duration::from_nanos(1)).is_empty());
+        assert_eq!(wheel.take_due(first), ["early"]);
+        assert!(wheel.take_due(first).is_empty());
     }
 }

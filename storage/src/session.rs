@@ -113,3 +113,30 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Removes the session and what is kept with it; says whether there was one.
     fn remove(&self, id: &str) -> impl Future<Output = Result<bool, StoreError>> + Send;
 }
+
+/// A shared store is a store.
+impl<S: SessionStore> SessionStore for std::sync::Arc<S> {
+    async fn load(&self, id: &str) -> Result<Option<Session>, StoreError> {
+        (**self).load(id).await
+    }
+
+    async fn advance(&self, id: &str, entry: Option<&str>, at: Timestamp) -> Result<u64, StoreError> {
+        (**self).advance(id, entry, at).await
+    }
+
+    async fn settle(&self, id: &str, settlement: Settlement<'_>) -> Result<Option<u64>, StoreError> {
+        (**self).settle(id, settlement).await
+    }
+
+    async fn renew(&self, ids: &[std::sync::Arc<str>]) -> Result<(), StoreError> {
+        (**self).renew(ids).await
+    }
+
+    async fn entries(&self, id: &str) -> Result<Vec<Entry>, StoreError> {
+        (**self).entries(id).await
+    }
+
+    async fn remove(&self, id: &str) -> Result<bool, StoreError> {
+        (**self).remove(id).await
+    }
+}

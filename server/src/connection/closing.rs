@@ -1,7 +1,11 @@
 //! The end of a connection: what is queued leaves, the close frame last, then TCP ends without a reset.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::buffers::ReadBuffer;
 use super::{Connection, Phase};
@@ -11,16 +15,23 @@ use super::{Connection, Phase};
 /// message of the raw echo gets it out.
 const DISCARDED_BYTES_MAX: usize = 32 << 20;
 
-/// Sees the connection off: writes what is queued, ends our side of TCP, and reads until the peer ends its own. A peer
-/// that does not take the close frame within the close deadline, or does not end, is just dropped (common/2c).
+/// Once our side of TCP has ended, a peer that says nothing for this long has nothing under way that could make the end
+/// a reset. Many a client keeps its socket until somebody collects the garbage.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// Sees the connection off: writes what is queued, ends our side of TCP, and reads until the peer ends its own or falls
+/// silent. All of it within the close deadline: a peer that does not take the close frame by then is just dropped
+/// (common/2c).
 pub(super) async fn finish(connection: &Connection) {
     let mut writing = Writing::Flushing;
     let mut reading = Reading::Discarding {
         left: DISCARDED_BYTES_MAX,
     };
+    let mut silence = pin!(tokio::time::sleep(SILENCE));
     let farewell = poll_fn(|cx| {
         if writing == Writing::Flushing && connection.poll_flush(cx).is_ready() {
             connection.transport.end_writing();
+            silence.as_mut().reset(Instant::now() + SILENCE);
             writing = Writing::Ended;
         }
         if connection.phase() == Phase::Broken {
@@ -32,10 +43,12 @@ pub(super) async fn finish(connection: &Connection) {
                 Poll::Ready(_) => Reading::Ended,
                 Poll::Pending => break,
             };
+            silence.as_mut().reset(Instant::now() + SILENCE);
         }
         match (writing, reading) {
+            (Writing::Flushing, _) => Poll::Pending,
             (Writing::Ended, Reading::Ended) => Poll::Ready(()),
-            (Writing::Flushing, _) | (_, Reading::Discarding { .. }) => Poll::Pending,
+            (Writing::Ended, Reading::Discarding { .. }) => silence.as_mut().poll(cx),
         }
     });
     // Late or done, the socket is dropped now.

@@ -466,3 +466,173 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         .lock()
         .expect("a session's lock is never poisoned: no code panics while holding it")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faults::{Faults, Faulty, StoreFault};
+    use touchstone_storage::{EmbeddedLimits, EmbeddedSessions};
+
+    const AT: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+    const DEADLINE: Duration = Duration::from_secs(2);
+    const TTL: Duration = Duration::from_secs(60);
+
+    struct Node {
+        sessions: Arc<Sessions<Faulty<Arc<EmbeddedSessions>>>>,
+        store: Arc<EmbeddedSessions>,
+        faults: Arc<Faults>,
+        metrics: Arc<Metrics>,
+        tasks: tokio::task::JoinSet<()>,
+    }
+
+    /// A node whose store can be broken; the mender and the keeper are running.
+    fn node() -> Node {
+        let store = Arc::new(EmbeddedSessions::new(TTL, EmbeddedLimits::default()));
+        let faults = Arc::new(Faults::default());
+        let metrics = Arc::new(Metrics::new());
+        let faulty = Faulty::new(Arc::clone(&store), Arc::clone(&faults));
+        let sessions = Arc::new(Sessions::new(faulty, DEADLINE, TTL, Arc::clone(&metrics)));
+        let mut tasks = tokio::task::JoinSet::new();
+        let mending = Arc::clone(&sessions);
+        tasks.spawn(async move { mending.mend(CancellationToken::new()).await });
+        let keeping = Arc::clone(&sessions);
+        tasks.spawn(async move { keeping.keep_up(CancellationToken::new()).await });
+        Node {
+            sessions,
+            store,
+            faults,
+            metrics,
+            tasks,
+        }
+    }
+
+    impl Node {
+        async fn say(&self, tracked: &Arc<Tracked>, text: &str) -> u64 {
+            self.sessions.advance(tracked, Some(text.to_owned()), AT).await
+        }
+
+        async fn stored(&self, id: &str) -> (u64, Vec<String>) {
+            let count = self
+                .store
+                .load(id)
+                .await
+                .unwrap()
+                .map_or(0, |session| session.count);
+            let entries = self.store.entries(id).await.unwrap();
+            (count, entries.into_iter().map(String::from).collect())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_store_is_down_counting_goes_on_and_is_brought_home_in_order() {
+        let node = node();
+        let one = node.sessions.open("s").await;
+        assert_eq!(node.say(&one, "a").await, 1);
+        node.faults.break_store(StoreFault::Down, Duration::from_secs(5));
+        assert_eq!(node.say(&one, "b").await, 2);
+        let other = node.sessions.open("s").await;
+        assert_eq!(
+            node.say(&other, "c").await,
+            3,
+            "connections of a session share what is remembered"
+        );
+        assert_eq!(node.say(&one, "d").await, 4);
+        assert!(!node.sessions.is_available());
+        assert!(node.sessions.load("s").await.is_err());
+        node.sessions.close(&other, AT).await;
+        assert_eq!(node.stored("s").await, (1, vec!["a".to_owned()]));
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert!(node.sessions.is_available());
+        assert_eq!(node.say(&one, "e").await, 5);
+        assert_eq!(
+            node.stored("s").await,
+            (5, ["a", "b", "c", "d", "e"].map(String::from).to_vec())
+        );
+        assert_eq!(
+            node.metrics.store_unavailable.get(),
+            1,
+            "noted once, not per message"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_store_costs_one_deadline_and_not_one_per_message() {
+        let node = node();
+        let session = node.sessions.open("s").await;
+        node.faults.break_store(StoreFault::Slow, Duration::from_secs(60));
+        let begun = Instant::now();
+        for count in 1..=10 {
+            assert_eq!(node.say(&session, "x").await, count);
+        }
+        assert_eq!(begun.elapsed(), DEADLINE);
+        let begun = Instant::now();
+        let fresh = node.sessions.open("unknown here").await;
+        assert_eq!(node.say(&fresh, "x").await, 1);
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_higher_count_wins_when_both_have_counted() {
+        let node = node();
+        let here = node.sessions.open("here ahead").await;
+        let there = node.sessions.open("there ahead").await;
+        node.faults.break_store(StoreFault::Down, Duration::from_secs(5));
+        for count in 1..=3 {
+            assert_eq!(node.say(&here, "x").await, count);
+            assert_eq!(node.say(&there, "x").await, count);
+        }
+        for _ in 0..7 {
+            node.store.advance("there ahead", None, AT).await.unwrap();
+        }
+        node.store.advance("here ahead", None, AT).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert_eq!(node.say(&here, "y").await, 4);
+        assert_eq!(node.say(&there, "y").await, 8);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_does_not_run_out_while_a_connection_is_open() {
+        let node = node();
+        let open = node.sessions.open("open").await;
+        node.say(&open, "x").await;
+        let left = node.sessions.open("left").await;
+        node.say(&left, "x").await;
+        node.sessions.close(&left, AT).await;
+        tokio::time::sleep(TTL * 5).await;
+        assert_eq!(node.say(&open, "x").await, 2);
+        let back = node.sessions.open("left").await;
+        assert_eq!(back.count(), 0);
+        assert_eq!(node.say(&back, "x").await, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_write_makes_a_session_but_never_brings_a_removed_one_back() {
+        let node = node();
+        let silent = node.sessions.open("silent").await;
+        node.sessions.close(&silent, AT).await;
+        assert!(
+            node.store.load("silent").await.unwrap().is_some(),
+            "written when the connection ends"
+        );
+        let removed = node.sessions.open("removed").await;
+        node.say(&removed, "x").await;
+        assert!(node.sessions.remove("removed").await.unwrap());
+        assert_eq!(removed.count(), 0);
+        node.sessions.close(&removed, AT).await;
+        assert_eq!(node.store.load("removed").await.unwrap(), None);
+        assert_eq!(node.metrics.sessions_tracked.get(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_is_left_is_forgotten_after_its_time() {
+        let mut node = node();
+        for number in 0..100 {
+            let session = node.sessions.open(&format!("s{number}")).await;
+            node.sessions.close(&session, AT).await;
+        }
+        assert_eq!(lock(&node.sessions.remembered).len(), 100);
+        tokio::time::sleep(TTL * 2).await;
+        assert_eq!(lock(&node.sessions.remembered).len(), 0);
+        node.tasks.shutdown().await;
+    }
+}
