@@ -189,16 +189,20 @@ impl Server {
             tracing::info!(%address, "listening");
         }
         stop.cancelled().await;
-        let stopped = shared.stop(&requests).await;
+        let patience = Instant::now() + shared.config.deadlines.grace;
+        let connections_left = shared.say_goodbye(&requests).await;
+        // The mender first: two of them would be in each other's way.
         end_upkeep.cancel();
         upkeep.close();
-        upkeep.wait().await;
-        let Stopped {
+        if tokio::time::timeout_at(patience, upkeep.wait()).await.is_err() {
+            tracing::warn!("the grace period is over before the upkeep has ended");
+        }
+        let sessions_unsaved = shared.echo.dialect.sessions.mend_at_last(patience).await;
+        tracing::info!(connections_left, sessions_unsaved, "stopped");
+        Stopped {
             connections_left,
             sessions_unsaved,
-        } = stopped;
-        tracing::info!(connections_left, sessions_unsaved, "stopped");
-        stopped
+        }
     }
 }
 
@@ -313,8 +317,9 @@ impl Shared {
         }
     }
 
-    async fn stop(&self, requests: &TaskTracker) -> Stopped {
-        let begun = Instant::now();
+    /// Lets nobody in any more and sees everybody off. Returns how many had not ended when their time was over.
+    async fn say_goodbye(&self, requests: &TaskTracker) -> usize {
+        let patience = Instant::now() + self.config.deadlines.grace.mul_f64(GRACE_FOR_CONNECTIONS);
         self.stopping.begin();
         tracing::info!(connections = self.conversations.len(), "stopping");
         self.echo
@@ -325,20 +330,17 @@ impl Shared {
                 .hub
                 .for_each(|connection| connection.stop(self.stopping.advice()));
         }
-        let patience = begun + self.config.deadlines.grace.mul_f64(GRACE_FOR_CONNECTIONS);
         requests.close();
-        let unanswered = tokio::time::timeout_at(patience, requests.wait()).await.is_err();
+        let answered = tokio::time::timeout_at(patience, requests.wait()).await.is_ok();
         self.conversations.close();
-        let left = tokio::time::timeout_at(patience, self.conversations.wait())
+        let ended = tokio::time::timeout_at(patience, self.conversations.wait())
             .await
-            .is_err();
-        if unanswered || left {
-            tracing::warn!(connections = self.conversations.len(), "the grace period is over");
+            .is_ok();
+        if !answered || !ended {
+            let connections = self.conversations.len();
+            tracing::warn!(connections, "the time for goodbyes is over");
         }
-        Stopped {
-            connections_left: self.conversations.len(),
-            sessions_unsaved: self.echo.dialect.sessions.mend_at_last().await,
-        }
+        self.conversations.len()
     }
 }
 

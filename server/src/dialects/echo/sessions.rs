@@ -234,11 +234,13 @@ impl<S: SessionStore> Sessions<S> {
         }
     }
 
-    /// Tries once more; to be called when every connection has ended. Says how many sessions could not be saved.
-    pub(crate) async fn mend_at_last(&self) -> usize {
-        match self.mend_all().await {
-            Ok(()) => 0,
-            Err(_) => lock(&self.unsaved).len(),
+    /// Tries once more, until `patience`; to be called when every connection and the mender have ended. Says how many
+    /// sessions could not be saved.
+    pub(crate) async fn mend_at_last(&self, patience: Instant) -> usize {
+        match tokio::time::timeout_at(patience, self.mend_all()).await {
+            Ok(Ok(())) => 0,
+            // Where the time was over, one session may be on its way.
+            Ok(Err(_)) | Err(_) => lock(&self.unsaved).len(),
         }
     }
 
