@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use touchstone_protocol::Dialect;
-use touchstone_scenarios::rules::{ClauseId, Direction as RuleDirection, MessageKind, Rules, Shape};
+use touchstone_scenarios::rules::{
+    ClauseId, Direction as RuleDirection, Folder, Level, MessageKind, Rules, Shape,
+};
 
 use crate::frames::{Content, Message};
 use crate::matching::{Environment, compare};
@@ -42,6 +44,10 @@ pub struct CloseCoverage {
     pub code: u16,
     /// How often it was seen, in either direction.
     pub seen: u64,
+    /// In which case it is used; empty for a code that the rules do not name.
+    pub when: String,
+    /// What has to exist before it can be seen.
+    pub needs: Option<String>,
 }
 
 /// A clause.
@@ -49,6 +55,12 @@ pub struct CloseCoverage {
 pub struct ClauseCoverage {
     /// The clause.
     pub id: ClauseId,
+    /// What it owes.
+    pub level: Level,
+    /// The rule in a sentence or a few.
+    pub sentence: String,
+    /// What has to exist before any case can look at it.
+    pub needs: Option<String>,
     /// The cases that looked at it and were judged.
     pub cases: Vec<String>,
 }
@@ -120,23 +132,7 @@ impl Seen {
                     seen,
                 });
             }
-            let named = folder
-                .into_iter()
-                .flat_map(|folder| &folder.close_codes)
-                .map(|known| known.code);
-            let seen = self
-                .close_codes
-                .keys()
-                .filter(|(on, _)| on == dialect)
-                .map(|(_, code)| *code);
-            for code in named.chain(seen).collect::<BTreeSet<_>>() {
-                let seen = self.close_codes.get(&(*dialect, code)).copied().unwrap_or(0);
-                close_codes.push(CloseCoverage {
-                    dialect: *dialect,
-                    code,
-                    seen,
-                });
-            }
+            close_codes.extend(self.close_codes_of(*dialect, folder));
         }
         let mut by_clause: BTreeMap<&ClauseId, Vec<String>> = BTreeMap::new();
         for (case, clauses) in judged {
@@ -149,6 +145,9 @@ impl Seen {
         });
         let clauses = clauses.map(|clause| ClauseCoverage {
             id: clause.id.clone(),
+            level: clause.basis.level(),
+            sentence: clause.sentence.clone(),
+            needs: clause.needs.clone(),
             cases: by_clause.get(&clause.id).cloned().unwrap_or_default(),
         });
         Coverage {
@@ -156,6 +155,30 @@ impl Seen {
             close_codes,
             clauses: clauses.collect(),
         }
+    }
+}
+
+impl Seen {
+    /// The codes that the rules name, and those that were seen besides, in their order.
+    fn close_codes_of(&self, dialect: Dialect, folder: Option<&Folder>) -> Vec<CloseCoverage> {
+        let named = folder.map_or(&[][..], |folder| &folder.close_codes);
+        let seen = self
+            .close_codes
+            .keys()
+            .filter(|(on, _)| *on == dialect)
+            .map(|(_, code)| *code);
+        let codes: BTreeSet<u16> = named.iter().map(|known| known.code).chain(seen).collect();
+        let covered = codes.into_iter().map(|code| {
+            let known = named.iter().find(|known| known.code == code);
+            CloseCoverage {
+                dialect,
+                code,
+                seen: self.close_codes.get(&(dialect, code)).copied().unwrap_or(0),
+                when: known.map_or_else(String::new, |known| known.when.clone()),
+                needs: known.and_then(|known| known.needs.clone()),
+            }
+        });
+        covered.collect()
     }
 }
 

@@ -1,0 +1,145 @@
+//! `explain` and `list`: what a clause or a case is about, before or after it was run.
+
+use std::sync::Arc;
+
+use touchstone_scenarios::rules::{Clause, ClauseId, Rules};
+use touchstone_scenarios::scenario::Scenario;
+use touchstone_sut::Target;
+
+use crate::clauses::clauses_of_scenario;
+use crate::select::{Case, Pattern, cases};
+
+/// A case as `list` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its id.
+    pub id: String,
+    /// What holds if it passes.
+    pub title: String,
+    /// The clause it is about.
+    pub rule: ClauseId,
+    /// `must`, `should`, `may`.
+    pub level: &'static str,
+    /// It needs the server to itself.
+    pub alone: bool,
+    /// The key of the target file without which it is skipped.
+    pub skipped_without: Option<String>,
+}
+
+/// All cases that a target has.
+#[must_use]
+pub fn list(scenarios: &[Arc<Scenario>], rules: &Rules, target: &Target) -> Vec<Listed> {
+    let all = cases(scenarios, &target.dialects);
+    all.iter().map(|case| listed(case, rules, target)).collect()
+}
+
+fn listed(case: &Case, rules: &Rules, target: &Target) -> Listed {
+    Listed {
+        id: case.id.clone(),
+        title: case.scenario.title.clone(),
+        rule: case.rule().clone(),
+        level: rules
+            .clause(case.rule())
+            .map_or("must", |clause| clause.basis.level().name()),
+        alone: case.scenario.alone,
+        skipped_without: case.missing_requirement(target).map(str::to_owned),
+    }
+}
+
+/// Nothing has this id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is neither a clause nor a case; `touchstone conform list` shows both")]
+pub struct Unknown(pub String);
+
+/// Explains a clause (`echo/2a`), or the cases that a pattern names.
+///
+/// # Errors
+/// Nothing has this id.
+pub fn explain(id: &str, scenarios: &[Arc<Scenario>], rules: &Rules) -> Result<String, Unknown> {
+    if let Some(clause) = rules.clause(&ClauseId(id.to_owned())) {
+        return Ok(explain_clause(clause, scenarios));
+    }
+    let pattern: Pattern = id.parse().map_err(|_| Unknown(id.to_owned()))?;
+    let named: Vec<_> = scenarios
+        .iter()
+        .filter(|scenario| names(&pattern, scenario))
+        .collect();
+    if named.is_empty() {
+        return Err(Unknown(id.to_owned()));
+    }
+    let texts = named
+        .into_iter()
+        .map(|scenario| explain_scenario(scenario, rules));
+    Ok(texts.collect::<Vec<_>>().join("\n"))
+}
+
+fn names(pattern: &Pattern, scenario: &Arc<Scenario>) -> bool {
+    let dialects = touchstone_protocol::Dialect::ALL;
+    cases(std::slice::from_ref(scenario), dialects)
+        .iter()
+        .any(|case| pattern.matches(case))
+}
+
+fn explain_clause(clause: &Clause, scenarios: &[Arc<Scenario>]) -> String {
+    let level = clause.basis.level();
+    let owed = match level.name() {
+        "must" => "a server that does otherwise has failed",
+        "should" => "a server that does otherwise is non-strict",
+        _ => "a server that does otherwise is only mentioned; the built-in one obeys it",
+    };
+    let mut out = format!(
+        "{} ({level}, basis {}): {owed}\n\n  {}\n\n  why: {}\n",
+        clause.id,
+        clause.basis.name(),
+        clause.sentence,
+        clause.why
+    );
+    for alternative in &clause.alternatives {
+        out.push_str(&format!("  known alternative: {alternative}\n"));
+    }
+    if let Some(needs) = &clause.needs {
+        out.push_str(&format!("  cannot be checked yet: it needs {needs}\n"));
+    }
+    let looks = |scenario: &&Arc<Scenario>| clauses_of_scenario(scenario).contains(&clause.id);
+    let cases: Vec<_> = scenarios.iter().filter(looks).collect();
+    out.push_str("\n  cases:\n");
+    if cases.is_empty() {
+        out.push_str("    none\n");
+    }
+    for scenario in cases {
+        out.push_str(&format!("    {}  {}\n", scenario.id, scenario.title));
+    }
+    out.push_str(&format!(
+        "\n  what to change: make the rule above true, then run  touchstone conform run '{}'\n",
+        clause.id
+    ));
+    out
+}
+
+fn explain_scenario(scenario: &Scenario, rules: &Rules) -> String {
+    let mut out = format!(
+        "{}: {}\n  {}\n",
+        scenario.id, scenario.title, scenario.source.path
+    );
+    for clause in clauses_of_scenario(scenario) {
+        if let Some(clause) = rules.clause(&clause) {
+            let level = clause.basis.level();
+            out.push_str(&format!(
+                "\n  {} ({level}): {}\n    why: {}\n",
+                clause.id, clause.sentence, clause.why
+            ));
+        }
+    }
+    for key in &scenario.requires {
+        out.push_str(&format!("\n  skipped unless the target has `{}`\n", key.value));
+    }
+    if scenario.alone {
+        out.push_str("\n  runs by itself, because it needs the whole server\n");
+    }
+    out.push_str(&format!("\n{}\n", scenario.source.text.trim_end()));
+    out.push_str(&format!(
+        "\n  run it: touchstone conform run '{}' --trace\n",
+        scenario.id
+    ));
+    out
+}
