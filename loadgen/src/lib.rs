@@ -13,11 +13,13 @@ pub mod ranges;
 pub mod record;
 mod run;
 pub mod schedule;
+pub mod share;
 pub mod summary;
 pub mod thresholds;
-pub mod units;
 pub mod watch;
+pub mod workload;
 
-pub use plan::{Plan, PlanError, Workload};
+pub use plan::{Plan, PlanError};
 pub use run::{Endpoint, Progress, RunError, run};
 pub use summary::Summary;
+pub use workload::Workload;

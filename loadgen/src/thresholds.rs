@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
+
+use touchstone_scenarios::duration;
 
 use crate::record::{ErrorKind, Latency};
-use crate::units::Span;
 
 /// A metric, a comparison and a bound.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,8 +99,10 @@ pub enum Comparison {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("threshold `{expression}`: {why}")]
 pub struct ThresholdError {
-    expression: String,
-    why: String,
+    /// As it was written.
+    pub expression: String,
+    /// What is wrong with it.
+    pub why: String,
 }
 
 /// Longest first, so that `<=` is not read as `<`.
@@ -229,8 +231,12 @@ impl FromStr for Threshold {
         let metric = Metric::read(expression[..at].trim()).map_err(bad)?;
         let bound = expression[at + sign.len()..].trim();
         let bound = if metric.is_time() {
-            let Span(limit): Span = bound.parse().map_err(bad)?;
-            millis(limit)
+            let limit = duration::fixed(bound).ok_or_else(|| {
+                bad(format!(
+                    "`{bound}` is not a duration, write for example 250ms, 10s or 1m"
+                ))
+            })?;
+            limit.as_secs_f64() * 1e3
         } else {
             bound
                 .parse::<f64>()
@@ -251,10 +257,6 @@ impl fmt::Display for Threshold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.expression)
     }
-}
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
 }
 
 #[cfg(test)]

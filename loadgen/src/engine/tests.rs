@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use touchstone_protocol::echo::client::{EchoClient, Persistence};
 
 use super::{Job, LoopEvent, LoopReport, Node, run_loop};
-use crate::plan::{Plan, Workload};
+use crate::plan::Plan;
 use crate::record::{ErrorKind, Latency};
+use crate::workload::Workload;
 use scripted::{Received, Script, Scripted, Verdict};
 
 /// No run of these tests takes so long on virtual time.
