@@ -7,6 +7,7 @@ pub mod glob;
 pub mod read;
 pub mod rules;
 pub mod scenario;
+pub mod schema;
 pub mod source;
 pub mod template;
 pub mod yaml;

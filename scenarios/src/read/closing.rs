@@ -3,7 +3,7 @@
 use crate::diag::Diag;
 use crate::read::outcome::Modifiers;
 use crate::read::step::Parts;
-use crate::read::{Fields, Read, Reader};
+use crate::read::{Fields, Read, Reader, keys};
 use crate::scenario::{Action, ActorName, ClosedMatcher, CodeMatcher, JsonType, MatcherKind, Template};
 use crate::source::Span;
 use crate::yaml::{Kind, Node};
@@ -73,7 +73,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn closed_fields(&mut self, span: Span, mut fields: Fields<'_>) -> Read<ClosedMatcher> {
-        fields.announce(&["code", "reason", "clean"]);
+        fields.announce(keys::CLOSED);
         let code = fields.require(self, "code").map_err(|diag| match diag.code {
             "missing-key" => diag.help(
                 "write a code, a list of codes, `any`, `empty` (a frame without code) or `none` (no frame); `ends` asks nothing",

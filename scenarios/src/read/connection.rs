@@ -1,37 +1,19 @@
 //! How actors connect, and what a handshake or an HTTP request and their answers look like.
 
-use crate::read::{Fields, Read, Reader};
+use crate::diag::Diag;
+use crate::read::{Fields, Read, Reader, keys};
 use crate::scenario::{
     Client, Connection, HttpBody, HttpRequest, RawHandshake, ResponseMatcher, Scope, StatusMatcher, Template,
 };
 use crate::source::Spanned;
 use crate::yaml::{Kind, Node};
 
-/// The keys of an actor, in `actors` and in `connect: {as: …}`.
-pub(crate) const CONNECTION_KEYS: &[&str] = &["path", "query", "headers", "client"];
-/// The keys of a handshake by hand.
-pub(crate) const HANDSHAKE_KEYS: &[&str] = &[
-    "as",
-    "method",
-    "target",
-    "query",
-    "version",
-    "headers",
-    "padding_bytes",
-    "frames",
-    "stop_after_bytes",
-];
-/// The keys of an HTTP answer.
-pub(crate) const RESPONSE_KEYS: &[&str] = &["status", "headers", "json", "upgraded", "dropped"];
-/// The methods, each the key of its path.
-pub(crate) const METHODS: &[&str] = &["get", "post", "put", "patch", "delete", "head", "options"];
-
 type Pairs = Vec<(String, Template)>;
 
 impl Reader<'_> {
     /// The keys of a connection, taken out of `fields`; the client if the file names one.
     pub(super) fn connection(&mut self, fields: &mut Fields<'_>) -> Read<(Connection, Option<Client>)> {
-        fields.announce(CONNECTION_KEYS);
+        fields.announce(keys::CONNECTION);
         let path = fields
             .take("path")
             .map(|(_, node)| self.template(node))
@@ -87,7 +69,7 @@ impl Reader<'_> {
             Kind::Null => Fields::none(node, "a handshake"),
             _ => Fields::of(self, node, "a handshake")?,
         };
-        fields.announce(HANDSHAKE_KEYS);
+        fields.announce(keys::HANDSHAKE);
         let actor = fields
             .take("as")
             .map(|(_, node)| self.spanned(node))
@@ -162,74 +144,57 @@ impl Reader<'_> {
         Ok((self.map(node)?.iter().map(header).collect::<Read<_>>()?, None))
     }
 
-    pub(super) fn http(&self, node: &Node) -> Read<HttpRequest> {
-        let entries = self.map(node)?;
-        let methods: Vec<_> = entries
+    pub(super) fn http(&mut self, node: &Node) -> Read<HttpRequest> {
+        let mut fields = Fields::of(self, node, "a request")?;
+        fields.announce(keys::REQUEST);
+        let mut methods = keys::METHODS
             .iter()
-            .filter(|(key, _)| METHODS.contains(&key.value.as_str()))
-            .collect();
-        let [(method, path)] = methods.as_slice() else {
-            let unknown = entries
-                .iter()
-                .find(|(key, _)| !["headers", "json", "body"].contains(&key.value.as_str()));
-            return Err(match (methods.first(), unknown) {
-                (None, Some((key, _))) => self
-                    .at(
-                        "unknown-key",
-                        key.span,
-                        format!("unknown key `{}` in a request", key.value),
-                    )
-                    .suggest(
-                        &key.value,
-                        METHODS.iter().copied().chain(["headers", "json", "body"]),
-                    ),
-                _ => self
-                    .wrong(
-                        "wrong-type",
-                        node,
-                        "a request has one method, the key of its path",
-                    )
-                    .help("write for example {get: /readyz}"),
-            });
-        };
-        let path = self.path(path)?;
-        let mut request = HttpRequest {
-            method: method.value.to_uppercase(),
-            path,
-            headers: Vec::new(),
-            body: HttpBody::Empty,
-        };
-        for (key, value) in entries {
-            match key.value.as_str() {
-                "headers" => request.headers = self.pairs(value)?,
-                "json" | "body" => {
-                    if !matches!(request.body, HttpBody::Empty) {
-                        return Err(self.at(
-                            "two-bodies",
-                            key.span,
-                            "a request has `json` or `body`, not both",
-                        ));
-                    }
-                    let template = self.template(value)?;
-                    request.body = if key.value == "json" {
-                        HttpBody::Json(template)
-                    } else {
-                        HttpBody::Text(template)
-                    };
-                }
-                name if name == method.value => {}
-                name => {
-                    return Err(self
-                        .at(
-                            "unknown-key",
-                            key.span,
-                            format!("unknown key `{name}` in a request"),
-                        )
-                        .suggest(name, METHODS.iter().copied().chain(["headers", "json", "body"])));
-                }
-            }
+            .filter_map(|method| Some((*method, fields.take(method)?.1)));
+        let (method, path) = methods.next().ok_or_else(|| self.no_method(node))?;
+        if methods.next().is_some() {
+            return Err(self.wrong("wrong-type", node, "a request has one method"));
         }
-        Ok(request)
+        drop(methods);
+        let path = self.path(path)?;
+        let headers = fields
+            .take("headers")
+            .map_or(Ok(Vec::new()), |(_, node)| self.pairs(node))?;
+        let body = match (fields.take("json"), fields.take("body")) {
+            (None, None) => HttpBody::Empty,
+            (Some((_, json)), None) => HttpBody::Json(self.template(json)?),
+            (None, Some((_, body))) => HttpBody::Text(self.template(body)?),
+            (Some(_), Some((key, _))) => {
+                return Err(self.at("two-bodies", key.span, "a request has `json` or `body`, not both"));
+            }
+        };
+        fields.finish(self)?;
+        Ok(HttpRequest {
+            method: method.to_uppercase(),
+            path,
+            headers,
+            body,
+        })
+    }
+
+    fn no_method(&self, node: &Node) -> Diag {
+        let stranger = match &node.kind {
+            Kind::Map(entries) => entries
+                .iter()
+                .find(|(key, _)| !keys::REQUEST.contains(&key.value.as_str())),
+            _ => None,
+        };
+        match stranger {
+            Some((key, _)) => self
+                .at(
+                    "unknown-key",
+                    key.span,
+                    format!("unknown key `{}` in a request", key.value),
+                )
+                .suggest(key, keys::REQUEST.iter().copied()),
+            None => self
+                .wrong("missing-key", node, "the request has no method")
+                .help("a method is the key of its path: {get: /readyz}"),
+        }
     }
 
     fn path(&self, node: &Node) -> Read<Template> {
@@ -251,7 +216,7 @@ impl Reader<'_> {
             });
         }
         let mut fields = Fields::of(self, node, "an answer")?;
-        fields.announce(RESPONSE_KEYS);
+        fields.announce(keys::RESPONSE);
         let mut response = ResponseMatcher::default();
         if let Some((_, node)) = fields.take("status") {
             let (value, clause) = self.under(node)?;

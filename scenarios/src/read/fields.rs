@@ -11,6 +11,8 @@ pub(crate) struct Fields<'n> {
     span: Span,
     entries: Vec<(&'n Spanned<String>, &'n Node)>,
     known: Vec<&'static str>,
+    /// Whether `known` is a table of [`crate::read::keys`], from which the schema is made as well.
+    announced: bool,
 }
 
 impl<'n> Fields<'n> {
@@ -41,6 +43,7 @@ impl<'n> Fields<'n> {
             span,
             entries,
             known: Vec::new(),
+            announced: false,
         }
     }
 
@@ -52,11 +55,13 @@ impl<'n> Fields<'n> {
     /// Keys that will be asked for, so that a suggestion knows all of them.
     pub(crate) fn announce(&mut self, keys: &[&'static str]) {
         self.known.extend(keys);
+        self.announced = true;
     }
 
     /// Takes a key out.
     pub(crate) fn take(&mut self, key: &'static str) -> Option<(&'n Spanned<String>, &'n Node)> {
         if !self.known.contains(&key) {
+            debug_assert!(!self.announced, "`{key}` is not in the table of {}", self.what);
             self.known.push(key);
         }
         let at = self.entries.iter().position(|(name, _)| name.value == key)?;

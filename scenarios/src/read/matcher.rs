@@ -1,33 +1,11 @@
 //! Matchers: what is expected of a JSON value, and of a message.
 
 use crate::diag::Diag;
-use crate::read::{Captures, Read, Reader};
+use crate::read::{Captures, Read, Reader, keys};
 use crate::scenario::{EpochUnit, Expected, JsonType, Matcher, MatcherKind, MessageMatcher};
 use crate::source::{Span, Spanned};
 use crate::template::unescape_key;
 use crate::yaml::{Kind, Node};
-
-/// Matchers, one of which may stand in a mapping.
-pub(crate) const MATCHERS: &[&str] = &[
-    "$value",
-    "$exact",
-    "$type",
-    "$regex",
-    "$range",
-    "$any_of",
-    "$contains",
-    "$length",
-    "$optional",
-    "$absent",
-    "$any",
-    "$now",
-];
-/// What may stand beside a matcher.
-pub(crate) const MATCHER_COMPANIONS: &[&str] = &["$capture", "$clause", "$unit"];
-/// Forms of a whole message.
-pub(crate) const MESSAGE_FORMS: &[&str] = &["$json", "$text", "$binary"];
-/// Forms of several messages.
-pub(crate) const ORDER_FORMS: &[&str] = &["$any_order", "$any_order_preserving"];
 
 const TYPES: &[(&str, JsonType)] = &[
     ("null", JsonType::Null),
@@ -38,9 +16,6 @@ const TYPES: &[(&str, JsonType)] = &[
     ("array", JsonType::Array),
     ("object", JsonType::Object),
 ];
-
-/// Steps of a scenario are keys beside the message, never in it; found in it, they are almost surely misplaced.
-const MISPLACED: &[&str] = &["within", "clause", "alternatives"];
 
 type Entry<'n> = (&'n Spanned<String>, &'n Node);
 
@@ -76,7 +51,7 @@ impl Reader<'_> {
                 "$capture" => capture = Some((key, value)),
                 "$unit" => unit = Some((key, value)),
                 "$clause" => clause = Some(self.clause_id(value)?),
-                name if MATCHERS.contains(&name) => {
+                name if keys::MATCHERS.contains(&name) => {
                     if let Some((first, _)) = main {
                         return Err(self
                             .at("two-matchers", key.span, format!("`{}` and `{name}` stand in one mapping", first.value))
@@ -139,10 +114,12 @@ impl Reader<'_> {
             key.span,
             format!("there is no matcher `{}`", key.value),
         );
-        if MESSAGE_FORMS.contains(&key.value.as_str()) || ORDER_FORMS.contains(&key.value.as_str()) {
+        if keys::MESSAGE_FORMS.contains(&key.value.as_str())
+            || keys::ORDER_FORMS.contains(&key.value.as_str())
+        {
             return diag.help("it stands for whole messages, not inside one");
         }
-        let known = MATCHERS.iter().chain(MATCHER_COMPANIONS).copied();
+        let known = keys::MATCHERS.iter().chain(keys::MATCHER_COMPANIONS).copied();
         let suggested = diag.suggest(&key.value, known);
         let help = suggested.help.clone().unwrap_or_default();
         suggested.help(format!("{help} A field of this name is written `${}`", key.value))
@@ -343,7 +320,7 @@ impl Reader<'_> {
         if let Kind::Map(entries) = &node.kind
             && let Some((key, _)) = entries
                 .iter()
-                .find(|(key, _)| MISPLACED.contains(&key.value.as_str()))
+                .find(|(key, _)| keys::MODIFIERS.contains(&key.value.as_str()))
         {
             return Err(self
                 .at("misplaced-key", key.span, format!("`{}` is read as a field of the message here", key.value))
@@ -367,11 +344,13 @@ impl Reader<'_> {
         match &node.kind {
             Kind::String(_) => Ok(MessageMatcher::Text(self.template(node)?)),
             Kind::Map(entries) => match entries.as_slice() {
-                [(key, value)] if MESSAGE_FORMS.contains(&key.value.as_str()) => match key.value.as_str() {
-                    "$json" => Ok(MessageMatcher::Json(self.whole(value)?)),
-                    "$text" => Ok(MessageMatcher::Text(self.template(value)?)),
-                    _ => Ok(MessageMatcher::Binary(self.payload(value)?)),
-                },
+                [(key, value)] if keys::MESSAGE_FORMS.contains(&key.value.as_str()) => {
+                    match key.value.as_str() {
+                        "$json" => Ok(MessageMatcher::Json(self.whole(value)?)),
+                        "$text" => Ok(MessageMatcher::Text(self.template(value)?)),
+                        _ => Ok(MessageMatcher::Binary(self.payload(value)?)),
+                    }
+                }
                 _ => Ok(MessageMatcher::Json(self.message_shape(node)?)),
             },
             Kind::List(_) => Err(self

@@ -7,6 +7,7 @@ mod actor;
 mod closing;
 mod connection;
 mod fields;
+pub(crate) mod keys;
 mod matcher;
 mod outcome;
 mod payload;
@@ -35,39 +36,6 @@ pub(crate) type Read<T> = Result<T, Diag>;
 /// Variables that exist without being defined: unique in each run and stable within it, or facts of the target.
 /// `uid` and `uid.<anything>` are unique ids, `limits.<name>` the target's limits.
 pub const BUILTIN_VARIABLES: &[&str] = &["uid", "dialect", "limits"];
-
-/// The keys of a scenario file.
-pub(crate) const SCENARIO_KEYS: &[&str] = &[
-    "title",
-    "rule",
-    "dialect",
-    "dialects",
-    "requires",
-    "alone",
-    "actors",
-    "variables",
-    "ignore",
-    "heartbeats",
-    "given",
-    "steps",
-    "settle",
-];
-
-/// What `requires` can name: a part of the target file, with what is asked of it after a dot.
-const REQUIREMENTS: &[&str] = &[
-    "spawn",
-    "restart",
-    "log",
-    "metrics",
-    "faults",
-    "inject",
-    "events",
-    "users",
-    "limits",
-    "timings",
-    "capabilities",
-    "compression",
-];
 
 /// Reads a scenario file. `id` is its folder and file name without ending; the folder says which dialects it is for.
 ///
@@ -104,6 +72,8 @@ pub(crate) struct Reader<'a> {
     /// Variables that are defined here, by name.
     variables: BTreeSet<String>,
     actors: BTreeMap<String, Known>,
+    /// Keys of the target file that the scenario requires.
+    required: Vec<String>,
     /// Whether a capture here is sure to be reached.
     captures: Captures,
     /// Captured in the step that is being read; variables from the next one on.
@@ -139,6 +109,7 @@ impl<'a> Reader<'a> {
             diags: Vec::new(),
             variables: BTreeSet::new(),
             actors: BTreeMap::new(),
+            required: Vec::new(),
             captures: Captures::Allowed,
             captured: Vec::new(),
             lane: None,
@@ -148,7 +119,7 @@ impl<'a> Reader<'a> {
 
     fn scenario(&mut self, root: &Node, id: &str) -> Read<Scenario> {
         let mut fields = Fields::of(self, root, "a scenario")?;
-        fields.announce(SCENARIO_KEYS);
+        fields.announce(keys::SCENARIO);
         let title = fields.require(self, "title").and_then(|node| self.sentence(node));
         let title = self.collect(title).unwrap_or_default();
         let rule = self.scope_and_rule(&mut fields, root, id);
@@ -238,20 +209,25 @@ impl<'a> Reader<'a> {
     }
 
     /// Keys of the target file. One that no target can have would skip the scenario for ever, unseen.
-    fn requirements(&self, node: &Node) -> Read<Vec<Spanned<String>>> {
+    fn requirements(&mut self, node: &Node) -> Read<Vec<Spanned<String>>> {
         let requirements = self.strings(node)?;
         for requirement in &requirements {
             let first = requirement.split('.').next().unwrap_or_default();
-            if !REQUIREMENTS.contains(&first) {
+            // A target file can hold capabilities of its own: whoever writes both knows them.
+            if !keys::REQUIREMENTS.contains(&first) && self.scope != Scope::None {
                 return Err(self
                     .at(
                         "unknown-requirement",
                         requirement.span,
                         format!("no target file has `{}`", requirement.value),
                     )
-                    .suggest(first, REQUIREMENTS.iter().copied()));
+                    .suggest(first, keys::REQUIREMENTS.iter().copied()));
             }
         }
+        self.required = requirements
+            .iter()
+            .map(|required| required.value.clone())
+            .collect();
         Ok(requirements)
     }
 

@@ -1,7 +1,7 @@
 //! What is expected of several actors, until when, and what else would do.
 
-use crate::read::step::{ALTERNATIVES_OF, Parts, WAITING};
-use crate::read::{Fields, Read, Reader};
+use crate::read::step::Parts;
+use crate::read::{Fields, Read, Reader, keys};
 use crate::rules::ClauseId;
 use crate::scenario::{Action, Alternative, Expected, MessageMatcher, Outcome, Window};
 use crate::source::Spanned;
@@ -18,7 +18,7 @@ pub(super) struct Modifiers {
 impl Reader<'_> {
     pub(super) fn expect_on(&mut self, parts: &mut Parts<'_>) -> Read<(Action, Modifiers)> {
         let mut body = Fields::of(self, parts.value, "`expect`")?;
-        body.announce(&["on", "of", "$any_order", "$any_order_preserving"]);
+        body.announce(keys::EXPECT_ON);
         let modifiers = self.modifiers(&mut parts.beside, Some(&mut body), "expect")?;
         let on = body.require(self, "on").map_err(|diag| match diag.code {
             "missing-key" => diag.help("write `expect: {on: [ann], of: …}`, or `ann.expect: …`"),
@@ -52,7 +52,7 @@ impl Reader<'_> {
 
     pub(super) fn nothing_on(&mut self, parts: &mut Parts<'_>) -> Read<(Action, Modifiers)> {
         let mut body = Fields::of(self, parts.value, "`nothing`")?;
-        body.announce(&["on", "for"]);
+        body.announce(keys::NOTHING);
         let modifiers = self.modifiers(&mut parts.beside, Some(&mut body), "nothing")?;
         let on = body.require(self, "on")?;
         let actors = self.several(on)?;
@@ -101,8 +101,8 @@ impl Reader<'_> {
             };
             let (name, node) = found;
             let allowed = match key {
-                "within" => WAITING.contains(&verb),
-                "alternatives" => ALTERNATIVES_OF.contains(&verb),
+                "within" => keys::WAITING.contains(&verb),
+                "alternatives" => keys::WITH_ALTERNATIVES.contains(&verb),
                 _ => true,
             };
             if !allowed {
@@ -132,9 +132,7 @@ impl Reader<'_> {
 
     pub(super) fn alternative(&mut self, node: &Node) -> Read<Alternative> {
         let mut fields = Fields::of(self, node, "an alternative")?;
-        fields.announce(&[
-            "message", "messages", "closed", "refused", "nothing", "code", "reason", "clean", "why",
-        ]);
+        fields.announce(keys::ALTERNATIVE);
         let why = fields.require(self, "why").and_then(|node| self.string(node))?;
         let forms = ["message", "messages", "closed", "refused", "nothing", "code"];
         let given: Vec<_> = forms

@@ -1,25 +1,8 @@
 //! What is sent: payloads and frames.
 
-use crate::read::{Fields, Read, Reader};
+use crate::read::{Fields, Read, Reader, keys};
 use crate::scenario::{Payload, RawFrame, Template};
 use crate::yaml::{Kind, Node};
-
-/// The keys of a frame.
-pub(crate) const FRAME_KEYS: &[&str] = &[
-    "op",
-    "fin",
-    "rsv",
-    "mask",
-    "length",
-    "length_form",
-    "payload",
-    "hex",
-    "code",
-    "reason",
-    "bytes",
-];
-const OPCODES: &[&str] = &["text", "binary", "cont", "close", "ping", "pong"];
-const LENGTH_FORMS: &[&str] = &["minimal", "16", "64"];
 
 /// What a raw step sends.
 pub(crate) struct RawPayload {
@@ -88,7 +71,7 @@ impl Reader<'_> {
                 .any(|(key, _)| key.value == "frames" || key.value == "chop")
         {
             let mut fields = Fields::of(self, node, "a raw step")?;
-            fields.announce(&["frames", "chop"]);
+            fields.announce(keys::RAW);
             let frames = fields
                 .require(self, "frames")
                 .and_then(|node| self.frames(node))?;
@@ -152,7 +135,7 @@ impl Reader<'_> {
                 }
                 "length" if literal => drop(self.count::<u64>(value)?),
                 "code" if literal => drop(self.count::<u16>(value)?),
-                name if FRAME_KEYS.contains(&name) => {}
+                name if keys::FRAME.contains(&name) => {}
                 name => {
                     return Err(self
                         .at(
@@ -160,7 +143,7 @@ impl Reader<'_> {
                             key.span,
                             format!("unknown key `{name}` in a frame"),
                         )
-                        .suggest(name, FRAME_KEYS.iter().copied()));
+                        .suggest(name, keys::FRAME.iter().copied()));
                 }
             }
         }
@@ -179,10 +162,10 @@ impl Reader<'_> {
     fn check_opcode(&self, node: &Node) -> Read<()> {
         match &node.kind {
             Kind::Number(_) if self.count::<u8>(node).is_ok_and(|op| op < 16) => Ok(()),
-            Kind::String(name) if OPCODES.contains(&name.as_str()) => Ok(()),
+            Kind::String(name) if keys::OPCODES.contains(&name.as_str()) => Ok(()),
             Kind::String(name) => Err(self
                 .wrong("unknown-value", node, format!("`{name}` is not an opcode"))
-                .suggest(name, OPCODES.iter().copied())),
+                .suggest(name, keys::OPCODES.iter().copied())),
             _ => Err(self.expected(node, "an opcode: a name or a number from 0 to 15")),
         }
     }
@@ -192,12 +175,12 @@ impl Reader<'_> {
             Kind::Number(number) => number.to_string(),
             _ => self.string(node)?,
         };
-        if LENGTH_FORMS.contains(&text.as_str()) {
+        if keys::LENGTH_FORMS.contains(&text.as_str()) {
             return Ok(());
         }
         Err(self
             .wrong("unknown-value", node, format!("`{text}` is not a form of length"))
-            .suggest(&text, LENGTH_FORMS.iter().copied()))
+            .suggest(&text, keys::LENGTH_FORMS.iter().copied()))
     }
 
     pub(super) fn ping(&mut self, value: &Node) -> Read<RawFrame> {

@@ -1,74 +1,13 @@
 //! One step: its verb, its value and what stands beside it.
 
 use crate::diag::Diag;
+use crate::read::keys;
 use crate::read::outcome::Modifiers;
 use crate::read::table::Place;
 use crate::read::{Fields, Read, Reader};
 use crate::scenario::{Action, ActorName, Signal, Step};
 use crate::source::{Span, Spanned};
 use crate::yaml::{Kind, Node};
-
-/// Verbs of one actor: `ann.send`.
-pub(crate) const ACTOR_VERBS: &[&str] = &[
-    "send",
-    "send_binary",
-    "raw",
-    "expect",
-    "nothing",
-    "close",
-    "closed",
-    "ends",
-    "pings",
-    "ponged",
-    "tcp",
-    "refused",
-];
-/// Verbs that stand by themselves.
-pub(crate) const VERBS: &[&str] = &[
-    "connect",
-    "handshake",
-    "expect",
-    "nothing",
-    "http",
-    "inject",
-    "fault",
-    "stop",
-    "stopped",
-    "start",
-    "log",
-    "metrics",
-    "pause",
-    "interleave",
-    "table",
-];
-/// Keys beside a verb.
-pub(crate) const COMPANIONS: &[&str] = &["clause", "within", "alternatives", "greeted", "expect", "each"];
-
-/// Verbs that wait for something, and so may say until when and what else would do.
-pub(super) const WAITING: &[&str] = &[
-    "connect",
-    "handshake",
-    "refused",
-    "expect",
-    "closed",
-    "ends",
-    "ponged",
-    "http",
-    "log",
-    "metrics",
-    "stopped",
-    "start",
-];
-pub(super) const ALTERNATIVES_OF: &[&str] = &[
-    "connect",
-    "handshake",
-    "refused",
-    "expect",
-    "nothing",
-    "closed",
-    "ends",
-    "ponged",
-];
 
 /// A step, taken apart.
 pub(super) struct Parts<'n> {
@@ -80,7 +19,7 @@ pub(super) struct Parts<'n> {
 impl Reader<'_> {
     pub(super) fn step(&mut self, node: &Node, place: Place, siblings: usize) -> Read<Step> {
         let mut parts = self.take_apart(node)?;
-        parts.beside.announce(&["clause", "within", "alternatives"]);
+        parts.beside.announce(keys::COMPANIONS);
         let verb = parts.verb.clone();
         let (actor, name) = self.subject(&verb)?;
         let (action, modifiers) = match actor {
@@ -113,8 +52,8 @@ impl Reader<'_> {
             .iter()
             .any(|(key, _)| key.value == "http" || key.value == "handshake");
         let is_verb = |key: &str| {
-            let companion = COMPANIONS.contains(&key) && (key != "expect" || answered);
-            key.contains('.') || (!companion && (VERBS.contains(&key) || self.is_lane_verb(key)))
+            let companion = keys::COMPANIONS.contains(&key) && (key != "expect" || answered);
+            key.contains('.') || (!companion && (keys::VERBS.contains(&key) || self.is_lane_verb(key)))
         };
         let mut verbs = entries.iter().filter(|(key, _)| is_verb(key));
         let Some((verb, value)) = verbs.next() else {
@@ -142,12 +81,12 @@ impl Reader<'_> {
     }
 
     fn no_verb(&self, node: &Node, entries: &[(Spanned<String>, Node)]) -> Diag {
-        let verbs: Vec<&str> = VERBS.iter().copied().chain(self.lane_verbs()).collect();
+        let verbs: Vec<&str> = keys::VERBS.iter().copied().chain(self.lane_verbs()).collect();
         let stranger = entries
             .iter()
-            .find(|(key, _)| !COMPANIONS.contains(&key.value.as_str()));
+            .find(|(key, _)| !keys::COMPANIONS.contains(&key.value.as_str()));
         match stranger {
-            Some((key, _)) if ACTOR_VERBS.contains(&key.value.as_str()) => self
+            Some((key, _)) if keys::ACTOR_VERBS.contains(&key.value.as_str()) => self
                 .at(
                     "unknown-verb",
                     key.span,
@@ -183,7 +122,7 @@ impl Reader<'_> {
             value: actor.to_owned(),
             span,
         };
-        if !ACTOR_VERBS.contains(&name) {
+        if !keys::ACTOR_VERBS.contains(&name) {
             let span = Span {
                 start: (span.end + 1).min(verb.span.end),
                 end: verb.span.end,
@@ -194,7 +133,7 @@ impl Reader<'_> {
                     span,
                     format!("`{name}` is not a verb of an actor"),
                 )
-                .suggest(name, ACTOR_VERBS.iter().copied()));
+                .suggest(name, keys::ACTOR_VERBS.iter().copied()));
         }
         if let Some(lane) = &self.lane
             && lane.value != actor.value

@@ -1,13 +1,13 @@
 //! What is done to the system under test from outside, and what it tells about itself.
 
-use crate::read::{Fields, Read, Reader};
+use crate::read::{Fields, Read, Reader, keys};
 use crate::scenario::{Action, Fault, MetricMoved, StoreFault, TcpFault};
 use crate::yaml::{Kind, Node};
 
 impl Reader<'_> {
     pub(super) fn inject(&mut self, value: &Node) -> Read<Action> {
         let mut fields = Fields::of(self, value, "`inject`")?;
-        fields.announce(&["to", "type", "data"]);
+        fields.announce(keys::INJECT);
         let to = fields.require(self, "to").and_then(|node| self.template(node))?;
         let kind = fields
             .require(self, "type")

@@ -2,17 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::read::step::ACTOR_VERBS;
-use crate::read::{Fields, Read, Reader};
+use crate::read::{Fields, Read, Reader, keys};
 use crate::scenario::{Action, ActorName, Orders, Row, Step, Table};
 use crate::source::{Span, Spanned};
 use crate::yaml::{Kind, Node};
 
 /// Orders of one interleaving. Each is a case of its own; beyond this a run takes longer than anybody waits.
 const ORDERS_MAX: u64 = 64;
-
-/// Verbs that may stand in a lane beside those of its actor.
-const LANE_VERBS: &[&str] = &["connect", "http", "inject", "pause"];
 
 /// Where a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +21,15 @@ pub(crate) enum Place {
 
 impl Reader<'_> {
     pub(super) fn is_lane_verb(&self, key: &str) -> bool {
-        self.lane.is_some() && ACTOR_VERBS.contains(&key)
+        self.lane.is_some() && keys::ACTOR_VERBS.contains(&key)
     }
 
     pub(super) fn lane_verbs(&self) -> impl Iterator<Item = &'static str> {
-        let verbs: &[&str] = if self.lane.is_some() { ACTOR_VERBS } else { &[] };
+        let verbs: &[&str] = if self.lane.is_some() {
+            keys::ACTOR_VERBS
+        } else {
+            &[]
+        };
         verbs.iter().copied()
     }
 
@@ -48,7 +48,7 @@ impl Reader<'_> {
                 .help("what comes before each row goes into `given` or at the start of `each`; what comes after, at its end"));
         }
         let mut fields = Fields::of(self, node, "a table")?;
-        fields.announce(&["columns", "rows"]);
+        fields.announce(keys::TABLE);
         let columns = fields
             .require(self, "columns")
             .and_then(|node| self.columns(node))?;
@@ -210,7 +210,7 @@ impl Reader<'_> {
         for item in self.list(node)? {
             if let Kind::Map(entries) = &item.kind
                 && let Some((key, _)) = entries.iter().find(|(key, _)| {
-                    super::step::VERBS.contains(&key.value.as_str()) && !self.is_in_lane(&key.value, entries)
+                    keys::VERBS.contains(&key.value.as_str()) && !self.is_in_lane(&key.value, entries)
                 })
             {
                 return Err(self
@@ -231,7 +231,7 @@ impl Reader<'_> {
 
     fn is_in_lane(&self, key: &str, entries: &[(Spanned<String>, Node)]) -> bool {
         let answer = key == "expect" && entries.iter().any(|(key, _)| key.value == "http");
-        LANE_VERBS.contains(&key) || self.is_lane_verb(key) || answer
+        keys::LANE_VERBS.contains(&key) || self.is_lane_verb(key) || answer
     }
 
     fn orders(&self, node: &Node, lanes: &[(ActorName, Vec<Step>)]) -> Read<Orders> {

@@ -250,6 +250,19 @@ impl<'a> Reader<'a> {
             if !self.is_defined(reference.name) {
                 return Err(self.undefined(node, reference.name));
             }
+            if reference.name.starts_with("limits.") && !self.required.iter().any(|key| key == reference.name)
+            {
+                return Err(self
+                    .wrong(
+                        "missing-requirement",
+                        node,
+                        format!("`{}` is used and not required", reference.name),
+                    )
+                    .help(format!(
+                        "add `requires: [{}]`: a target that does not say its limit is skipped, naming it",
+                        reference.name
+                    )));
+            }
         }
         Ok(())
     }

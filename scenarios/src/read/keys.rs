@@ -1,0 +1,188 @@
+//! The words of the language, as tables: the reader knows no others, and the schema is made from them.
+
+/// A scenario file.
+pub(crate) const SCENARIO: &[&str] = &[
+    "title",
+    "rule",
+    "dialect",
+    "dialects",
+    "requires",
+    "alone",
+    "actors",
+    "variables",
+    "ignore",
+    "heartbeats",
+    "given",
+    "steps",
+    "settle",
+];
+/// Verbs of one actor: `ann.send`.
+pub(crate) const ACTOR_VERBS: &[&str] = &[
+    "send",
+    "send_binary",
+    "raw",
+    "expect",
+    "nothing",
+    "close",
+    "closed",
+    "ends",
+    "pings",
+    "ponged",
+    "tcp",
+    "refused",
+];
+/// Verbs that stand by themselves.
+pub(crate) const VERBS: &[&str] = &[
+    "connect",
+    "handshake",
+    "expect",
+    "nothing",
+    "http",
+    "inject",
+    "fault",
+    "stop",
+    "stopped",
+    "start",
+    "log",
+    "metrics",
+    "pause",
+    "interleave",
+    "table",
+];
+/// What holds for any step.
+pub(crate) const MODIFIERS: &[&str] = &["clause", "within", "alternatives"];
+/// Keys beside a verb.
+pub(crate) const COMPANIONS: &[&str] = &["clause", "within", "alternatives", "greeted", "expect", "each"];
+/// Verbs that wait for something, and so may say until when.
+pub(crate) const WAITING: &[&str] = &[
+    "connect",
+    "handshake",
+    "refused",
+    "expect",
+    "closed",
+    "ends",
+    "ponged",
+    "http",
+    "log",
+    "metrics",
+    "stopped",
+    "start",
+];
+/// Verbs whose outcome may be another one.
+pub(crate) const WITH_ALTERNATIVES: &[&str] = &[
+    "connect",
+    "handshake",
+    "refused",
+    "expect",
+    "nothing",
+    "closed",
+    "ends",
+    "ponged",
+];
+/// Verbs that may stand in a lane beside those of its actor.
+pub(crate) const LANE_VERBS: &[&str] = &["connect", "http", "inject", "pause"];
+/// `expect: {on: …}`.
+pub(crate) const EXPECT_ON: &[&str] = &[
+    "on",
+    "of",
+    "$any_order",
+    "$any_order_preserving",
+    "clause",
+    "within",
+    "alternatives",
+];
+/// `nothing: {on: …}`.
+pub(crate) const NOTHING: &[&str] = &["on", "for", "clause", "within", "alternatives"];
+/// An actor, in `actors` and in `connect: {as: …}`.
+pub(crate) const CONNECTION: &[&str] = &["path", "query", "headers", "client"];
+/// A handshake by hand.
+pub(crate) const HANDSHAKE: &[&str] = &[
+    "as",
+    "method",
+    "target",
+    "query",
+    "version",
+    "headers",
+    "padding_bytes",
+    "frames",
+    "stop_after_bytes",
+];
+/// An HTTP answer.
+pub(crate) const RESPONSE: &[&str] = &["status", "headers", "json", "upgraded", "dropped"];
+/// The methods, each the key of its path.
+pub(crate) const METHODS: &[&str] = &["get", "post", "put", "patch", "delete", "head", "options"];
+/// An HTTP request.
+pub(crate) const REQUEST: &[&str] = &[
+    "get", "post", "put", "patch", "delete", "head", "options", "headers", "json", "body",
+];
+/// A frame.
+pub(crate) const FRAME: &[&str] = &[
+    "op",
+    "fin",
+    "rsv",
+    "mask",
+    "length",
+    "length_form",
+    "payload",
+    "hex",
+    "code",
+    "reason",
+    "bytes",
+];
+/// Frames in pieces.
+pub(crate) const RAW: &[&str] = &["frames", "chop"];
+/// Opcodes with a name.
+pub(crate) const OPCODES: &[&str] = &["text", "binary", "cont", "close", "ping", "pong"];
+/// How a length is written.
+pub(crate) const LENGTH_FORMS: &[&str] = &["minimal", "16", "64"];
+/// An end.
+pub(crate) const CLOSED: &[&str] = &["code", "reason", "clean", "clause", "within", "alternatives"];
+/// An alternative.
+pub(crate) const ALTERNATIVE: &[&str] = &[
+    "message", "messages", "closed", "refused", "nothing", "code", "reason", "clean", "why",
+];
+/// A message made by the back door.
+pub(crate) const INJECT: &[&str] = &["to", "type", "data"];
+/// A table.
+pub(crate) const TABLE: &[&str] = &["columns", "rows"];
+/// Signals.
+pub(crate) const SIGNALS: &[&str] = &["TERM", "INT", "KILL"];
+/// What happens below WebSocket.
+pub(crate) const TCP: &[&str] = &["reset", "half_close", "stop_reading", "resume_reading"];
+/// Matchers, one of which may stand in a mapping.
+pub(crate) const MATCHERS: &[&str] = &[
+    "$value",
+    "$exact",
+    "$type",
+    "$regex",
+    "$range",
+    "$any_of",
+    "$contains",
+    "$length",
+    "$optional",
+    "$absent",
+    "$any",
+    "$now",
+];
+/// What may stand beside a matcher.
+pub(crate) const MATCHER_COMPANIONS: &[&str] = &["$capture", "$clause", "$unit"];
+/// Forms of a whole message.
+pub(crate) const MESSAGE_FORMS: &[&str] = &["$json", "$text", "$binary"];
+/// Forms of several messages.
+pub(crate) const ORDER_FORMS: &[&str] = &["$any_order", "$any_order_preserving"];
+/// JSON's types.
+pub(crate) const TYPES: &[&str] = &[
+    "null", "boolean", "number", "integer", "string", "array", "object",
+];
+/// What `requires` can name: a part of the target file, with what is asked of it after a dot.
+pub(crate) const REQUIREMENTS: &[&str] = &[
+    "spawn",
+    "restart",
+    "log",
+    "metrics",
+    "faults",
+    "inject",
+    "limits",
+    "timings",
+    "compression",
+];
