@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use touchstone_scenarios::builtin_scenarios;
 use touchstone_scenarios::diag::{Diag, Paint};
 use touchstone_scenarios::rules::{Clause, Rules};
 use touchstone_scenarios::scenario::{Scenario, Scope};
+use touchstone_scenarios::{builtin_scenarios, builtin_workloads, yaml};
 
 fn scenarios() -> Vec<Scenario> {
     builtin_scenarios().unwrap_or_else(|diags| {
@@ -15,6 +15,14 @@ fn scenarios() -> Vec<Scenario> {
             .collect();
         panic!("\n{}", shown.join("\n\n"))
     })
+}
+
+#[test]
+fn the_corpus_is_compiled_in() {
+    assert!(scenarios().len() > 100, "{} scenarios", scenarios().len());
+    for (name, source) in builtin_workloads() {
+        assert!(yaml::parse(&source).is_ok(), "the workload {name} is not YAML");
+    }
 }
 
 fn section(id: &str) -> &str {
