@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use touchstone_protocol::Dialect;
 use touchstone_protocol::echo::client::{EchoClient, Persistence};
 
-use crate::engine::{self, Job, LoopEvent, LoopReport, Node, Tcp};
+use crate::engine::{self, Job, LoopEvent, LoopReport, Node, Precision, Tcp};
 use crate::plan::Plan;
 use crate::record::Second;
 use crate::summary::{Figures, Gathered, Occasion, Summary};
@@ -122,6 +122,7 @@ pub async fn run(
             number,
             loops,
             start,
+            precision: Precision::Finest,
         };
         threads.push(spawn_loop(job, tcp.clone(), to_audience.clone(), stop.clone())?);
     }

@@ -12,6 +12,7 @@ use touchstone_protocol::client::ClientHalf;
 
 use super::connect::Connector;
 use super::session::{Session, Standing};
+use super::timer::Timer;
 use super::{Job, Shared};
 use crate::ledger::Totals;
 use crate::record::{ErrorKind, Recorder, Second};
@@ -83,14 +84,16 @@ pub(crate) async fn run_loop<K: Connector, C: ClientHalf + 'static>(
     events: mpsc::Sender<LoopEvent>,
     stop: CancellationToken,
 ) -> LoopReport {
+    let timer = Timer::new(job.precision);
     let shared = Rc::new(Shared::new(job, connector, client));
     LocalSet::new()
-        .run_until(Loop::new(shared, events, stop).run())
+        .run_until(Loop::new(shared, timer, events, stop).run())
         .await
 }
 
 struct Loop<K: Connector, C> {
     shared: Rc<Shared<K, C>>,
+    timer: Timer,
     /// One task per session that has arrived; joined in `farewell`.
     tasks: JoinSet<()>,
     /// Who sends next.
@@ -105,7 +108,12 @@ struct Loop<K: Connector, C> {
 }
 
 impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
-    fn new(shared: Rc<Shared<K, C>>, events: mpsc::Sender<LoopEvent>, stop: CancellationToken) -> Self {
+    fn new(
+        shared: Rc<Shared<K, C>>,
+        timer: Timer,
+        events: mpsc::Sender<LoopEvent>,
+        stop: CancellationToken,
+    ) -> Self {
         let sends = shared
             .sessions
             .iter()
@@ -114,6 +122,7 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
             .collect();
         Self {
             shared,
+            timer,
             tasks: JoinSet::new(),
             sends,
             next_arrival: 0,
@@ -195,7 +204,7 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => return,
-            () = tokio::time::sleep_until(self.shared.instant(due)) => {}
+            () = self.timer.until(self.shared.instant(due)) => {}
         }
         let late = self.shared.now().saturating_sub(due);
         self.shared.recorder.borrow_mut().loop_lag.record(late);

@@ -9,6 +9,7 @@ mod event_loop;
 mod session;
 #[cfg(test)]
 mod tests;
+mod timer;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -22,6 +23,8 @@ use touchstone_protocol::client::ClientHalf;
 
 pub(crate) use connect::{Connector, Failure, Node, Tcp, attempt};
 pub(crate) use event_loop::{LoopEvent, LoopReport, Page, SessionCounts, StormCounts, run_loop};
+pub(crate) use timer::Precision;
+
 use session::{End, Scratch, Session, Standing, Turn};
 
 use crate::ledger::Timing;
@@ -40,6 +43,8 @@ pub(crate) struct Job {
     pub(crate) loops: u32,
     /// The instant from which all times count, the same for all loops.
     pub(crate) start: Instant,
+    /// How sends are timed.
+    pub(crate) precision: Precision,
 }
 
 impl Job {

@@ -10,9 +10,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use touchstone_protocol::echo::client::{EchoClient, Persistence};
 
-use super::{Job, LoopEvent, LoopReport, Node, run_loop};
+use super::{Job, LoopEvent, LoopReport, Node, Precision, run_loop};
 use crate::plan::Plan;
 use crate::record::{ErrorKind, Latency};
+use crate::watch::{self, Reading};
 use crate::workload::Workload;
 use scripted::{Received, Script, Scripted, Verdict};
 
@@ -47,10 +48,20 @@ struct Ran {
 
 /// Runs the plan on one loop; the same on every machine, however busy.
 fn run(plan: Plan, script: impl Script + 'static) -> Ran {
-    run_stopped(plan, script, None)
+    run_in(World::Quiet, plan, script)
 }
 
-fn run_stopped(plan: Plan, script: impl Script + 'static, stop_at: Option<Duration>) -> Ran {
+/// What happens to the generator while it runs.
+#[derive(Clone, Copy)]
+enum World {
+    Quiet,
+    /// Somebody stops it.
+    StopAt(Duration),
+    /// It gets no time at all for so long.
+    StarvesAt(Duration, Duration),
+}
+
+fn run_in(world: World, plan: Plan, script: impl Script + 'static) -> Ran {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
@@ -71,19 +82,27 @@ fn run_stopped(plan: Plan, script: impl Script + 'static, stop_at: Option<Durati
             number: 0,
             loops: 1,
             start,
+            precision: Precision::Milliseconds,
         };
         let client = |session| EchoClient::new(session, Persistence::Count);
         let running = run_loop(job, server.clone(), client, to_reader, stop.clone());
-        let stopping = async {
-            if let Some(at) = stop_at {
-                tokio::time::sleep(at).await;
-                stop.cancel();
+        let happening = async {
+            match world {
+                World::Quiet => {}
+                World::StopAt(at) => {
+                    tokio::time::sleep(at).await;
+                    stop.cancel();
+                }
+                World::StarvesAt(at, so_long) => {
+                    tokio::time::sleep(at).await;
+                    tokio::time::advance(so_long).await;
+                }
             }
             std::future::pending::<()>().await;
         };
         let report = tokio::select! {
             report = tokio::time::timeout(FOREVER, running) => report.expect("a run ends"),
-            () = stopping => unreachable!(),
+            () = happening => unreachable!(),
         };
         let mut events = Vec::new();
         while let Some(event) = from_loop.recv().await {
@@ -165,6 +184,36 @@ fn a_server_that_blocks_is_charged_for_everyone_it_keeps_waiting() {
     let p50 = answers.quantile_ms(0.5).unwrap();
     assert!(p50 < 2.0, "{p50}");
     assert_eq!(ran.report.totals.late, 0);
+}
+
+#[test]
+fn a_generator_that_starves_charges_itself_and_says_so() {
+    let world = World::StarvesAt(seconds(5.0), seconds(5.0));
+    let ran = run_in(world, steady(200, 20), |_: &Received| Verdict::Answer);
+    let recorder = &ran.report.recorder;
+    let measured = recorder.measured(Latency::Answer);
+    assert_eq!(
+        measured.latency.count(),
+        4_000,
+        "what was due meanwhile is sent, late"
+    );
+    let p90 = measured.latency.quantile_ms(0.9).unwrap();
+    assert!((2_950.0..3_050.0).contains(&p90), "{p90}");
+    assert!(
+        measured.service_time.max_ms().unwrap() < 2.0,
+        "the server is not to blame"
+    );
+    assert_eq!(
+        recorder.late_sends, 993,
+        "of 1,000, seven were due in its last 10 ms"
+    );
+    let generator = watch::judge(&Reading::default(), &Reading::default(), &[], recorder);
+    assert!(generator.saturated);
+    assert!(
+        generator.reasons[0].starts_with("sends left 4"),
+        "{:?}",
+        generator.reasons
+    );
 }
 
 #[test]
@@ -493,7 +542,9 @@ fn a_handshake_that_takes_too_long_is_given_up_and_tried_again() {
 
 #[test]
 fn a_stopped_run_has_a_full_report_of_what_was_until_then() {
-    let ran = run_stopped(steady(20, 60), |_: &Received| Verdict::Answer, Some(seconds(5.0)));
+    let ran = run_in(World::StopAt(seconds(5.0)), steady(20, 60), |_: &Received| {
+        Verdict::Answer
+    });
     assert!(ran.report.interrupted);
     assert_eq!(ran.report.totals.received, 100);
     assert_eq!(
