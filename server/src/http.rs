@@ -126,15 +126,15 @@ fn admit<D: DialectServer>(
     };
     let tracker = shared.conversations.clone();
     hand_over.leave(Box::new(move |socket, leftover| {
-        let arrival = Arrival {
-            socket,
-            leftover,
-            request: open,
-        };
-        tracker.spawn(async move {
-            converse(route, arrival).await;
-            drop(slot);
-        });
+        tracker.spawn(converse(
+            route,
+            Box::new(Arrival {
+                socket,
+                leftover,
+                request: open,
+                slot,
+            }),
+        ));
     }));
     Ok(accept.response().map(|()| Body::empty()))
 }

@@ -18,6 +18,7 @@ mod query;
 mod rate;
 mod route;
 mod server;
+mod slots;
 mod stop;
 mod upgrade;
 

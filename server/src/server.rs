@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -27,6 +26,7 @@ use crate::hub::Hub;
 use crate::listen::{self, Acceptor};
 use crate::metrics::Metrics;
 use crate::route::Route;
+use crate::slots::Slots;
 use crate::stop::Stopping;
 use crate::upgrade::HttpTerms;
 
@@ -107,32 +107,6 @@ pub(crate) struct Shared {
     pub(crate) conversations: TaskTracker,
     pub(crate) echo: Arc<Route<EchoServer>>,
     pub(crate) raw_echo: Option<Arc<Route<RawEcho>>>,
-}
-
-/// How many WebSocket connections there may still be.
-#[derive(Debug)]
-pub(crate) struct Slots {
-    left: AtomicUsize,
-}
-
-/// One connection's share of the limit; dropping it gives it back.
-#[derive(Debug)]
-pub(crate) struct Slot(Arc<Slots>);
-
-impl Slots {
-    pub(crate) fn take(self: &Arc<Self>) -> Option<Slot> {
-        let one_less = |left: usize| left.checked_sub(1);
-        self.left
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less)
-            .ok()?;
-        Some(Slot(Arc::clone(self)))
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.left.fetch_add(1, Ordering::AcqRel);
-    }
 }
 
 impl Server {
@@ -263,9 +237,7 @@ impl Shared {
                 terms: terms(raw_bytes, raw_queue, OwnAnswers::HeldBack),
             })
         });
-        let slots = Arc::new(Slots {
-            left: AtomicUsize::new(limits.connections),
-        });
+        let slots = Slots::new(limits.connections);
         let conversations = TaskTracker::new();
         Self {
             config,

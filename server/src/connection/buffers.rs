@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
+use std::thread::LocalKey;
 
 /// Bytes read at once. Several messages of a busy peer fit; a longer message is joined by the receiver.
 const READ_BYTES: usize = 16 << 10;
@@ -12,7 +13,8 @@ const SCRATCH_KEPT_BYTES: usize = 256 << 10;
 
 thread_local! {
     static READ: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static FRAMES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static TEXT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// A buffer to read into, borrowed from the thread for one turn. Held over a wait it goes along with its task, and
@@ -56,11 +58,43 @@ impl Drop for ReadBuffer {
 
 /// An empty buffer with capacity, borrowed from the thread.
 #[derive(Debug)]
-pub(super) struct Scratch(Vec<u8>);
+pub(super) struct Scratch {
+    bytes: Vec<u8>,
+    purpose: Purpose,
+}
+
+/// A message is put together while the frames of its turn are: each has a buffer of its own.
+#[derive(Debug, Clone, Copy)]
+enum Purpose {
+    Frames,
+    Text,
+}
+
+impl Purpose {
+    fn spare(self) -> &'static LocalKey<Cell<Vec<u8>>> {
+        match self {
+            Self::Frames => &FRAMES,
+            Self::Text => &TEXT,
+        }
+    }
+}
 
 impl Scratch {
-    pub(super) fn take() -> Self {
-        Self(SCRATCH.take())
+    /// To collect frames in.
+    pub(super) fn for_frames() -> Self {
+        Self::take(Purpose::Frames)
+    }
+
+    /// To write the text of one message into.
+    pub(super) fn for_text() -> Self {
+        Self::take(Purpose::Text)
+    }
+
+    fn take(purpose: Purpose) -> Self {
+        Self {
+            bytes: purpose.spare().take(),
+            purpose,
+        }
     }
 }
 
@@ -68,22 +102,23 @@ impl Deref for Scratch {
     type Target = Vec<u8>;
 
     fn deref(&self) -> &Vec<u8> {
-        &self.0
+        &self.bytes
     }
 }
 
 impl DerefMut for Scratch {
     fn deref_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.0
+        &mut self.bytes
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if self.0.capacity() <= SCRATCH_KEPT_BYTES {
-            self.0.clear();
+        if self.bytes.capacity() <= SCRATCH_KEPT_BYTES {
+            self.bytes.clear();
+            let bytes = std::mem::take(&mut self.bytes);
             // An error means that the thread is ending, and the buffer with it.
-            let _ = SCRATCH.try_with(|spare| spare.set(std::mem::take(&mut self.0)));
+            let _ = self.purpose.spare().try_with(|spare| spare.set(bytes));
         }
     }
 }

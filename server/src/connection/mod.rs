@@ -21,6 +21,7 @@ use touchstone_wire as wire;
 
 use crate::config::Rate;
 use crate::metrics::Metrics;
+use crate::slots::Slot;
 use crate::stop::Stopping;
 use outgoing::Outgoing;
 pub(crate) use outgoing::{Phase, QueueLimits, Sent};
@@ -161,7 +162,7 @@ impl Mailbox {
 
     /// Sends a message as JSON text.
     pub(crate) fn json(&self, message: &impl Serialize) -> Sent {
-        let mut json = buffers::Scratch::take();
+        let mut json = buffers::Scratch::for_text();
         serde_json::to_writer::<&mut Vec<u8>, _>(&mut json, message)
             .expect("a message is always JSON, and a Vec takes it");
         self.0.append(wire::OpCode::Text, &json)
@@ -180,6 +181,8 @@ pub(crate) struct Arrival {
     /// What came behind the handshake in the same reads.
     pub(crate) leftover: Bytes,
     pub(crate) request: OpenRequest,
+    /// Given back when TCP has ended.
+    pub(crate) slot: Slot,
 }
 
 /// What a dialect is told of a new connection.

@@ -120,7 +120,7 @@ impl Outgoing {
             return Sent::Refused;
         }
         let corked = self.cork.is_some();
-        let cork = self.cork.get_or_insert_with(Scratch::take);
+        let cork = self.cork.get_or_insert_with(Scratch::for_frames);
         wire::encode_unmasked(cork, opcode, payload);
         if corked {
             self.spill(transport, limits)
@@ -131,7 +131,7 @@ impl Outgoing {
 
     /// From now on frames are collected, until [`uncork`](Self::uncork).
     pub(super) fn cork(&mut self) {
-        self.cork.get_or_insert_with(Scratch::take);
+        self.cork.get_or_insert_with(Scratch::for_frames);
     }
 
     /// Writes what was collected, in one piece.

@@ -6,16 +6,17 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use tokio::time::Instant;
 use touchstone_protocol::close::{CloseCode, REASON_RATE_LIMIT, reason_going_away};
 use touchstone_wire as wire;
 
 use super::buffers::ReadBuffer;
-use super::{Arrival, Close, Connection, Mailbox, OwnAnswers, Phase, closing};
+use super::{Arrival, Close, Connection, Mailbox, OwnAnswers, Phase, Terms, closing};
 use crate::dialects::{DialectServer, Heard};
+use crate::hub::Seat;
 use crate::rate::Bucket;
 use crate::route::Route;
+use crate::slots::Slot;
 
 /// Why the reading came to its end.
 #[derive(Debug)]
@@ -45,57 +46,73 @@ struct Conversation<D: DialectServer> {
     receiver: wire::Receiver,
     bucket: Option<Box<Bucket>>,
     session: D::Session,
+    seat: Seat,
+    slot: Slot,
 }
 
 /// Speaks the route's dialect over the socket until TCP has ended. Never longer than the close deadline after the
 /// connection was told to end, plus what the dialect takes for the message in hand and for its last write.
-pub(crate) async fn converse<D: DialectServer>(route: Arc<Route<D>>, arrival: Arrival) {
+///
+/// There is one of these futures per connection, and most of the time it waits for a message: what belongs to the
+/// beginning, to a turn or to the end is boxed and lives no longer than that.
+pub(crate) async fn converse<D: DialectServer>(route: Arc<Route<D>>, arrival: Box<Arrival>) {
+    if let Some(mut conversation) = Box::pin(begin(route, arrival)).await {
+        let end = conversation.read().await;
+        Box::pin(conversation.end(end)).await;
+    }
+}
+
+/// Opens the dialect's session and hears what came together with the handshake. `None` if that was the end already.
+async fn begin<D: DialectServer>(route: Arc<Route<D>>, arrival: Box<Arrival>) -> Option<Conversation<D>> {
     let Arrival {
         socket,
         leftover,
         request,
-    } = arrival;
+        slot,
+    } = *arrival;
     let connection = Arc::new(Connection::new(socket, Arc::clone(&route.terms)));
     let seat = route.hub.seat(&connection);
     // Looked at after the seat is taken: a stop either finds the connection in its seat or is seen here.
     if route.terms.stopping.has_begun() {
         connection.stop(route.terms.stopping.advice());
     }
-    let mailbox = Mailbox(Arc::clone(&connection));
-    let opening = Box::pin(isolated(&connection, route.dialect.open(request, &mailbox)));
-    match opening.await.unwrap_or_else(|panic| Err(panic.into())) {
+    let mailbox = Mailbox(connection);
+    let opening = isolated(&mailbox.0, route.dialect.open(request, &mailbox)).await;
+    match opening.unwrap_or_else(|panic| Err(panic.into())) {
         Ok(session) => {
             if let Some(heartbeats) = &route.heartbeats {
-                heartbeats.join(&connection);
+                heartbeats.join(&mailbox.0);
             }
-            let terms = &route.terms;
+            let Terms { rules, rate, .. } = *route.terms;
+            let receiver = wire::Receiver::new(wire::Role::Server, rules);
+            let bucket = rate.map(|rate| Box::new(Bucket::new(rate, Instant::now())));
             let mut conversation = Conversation {
-                receiver: wire::Receiver::new(wire::Role::Server, terms.rules),
-                bucket: terms.rate.map(|rate| Box::new(Bucket::new(rate, Instant::now()))),
-                mailbox,
                 route,
+                mailbox,
+                receiver,
+                bucket,
                 session,
+                seat,
+                slot,
             };
-            let end = conversation.read(leftover).await;
-            drop(seat);
-            Box::pin(conversation.end(end)).await;
+            match conversation.hear_all(&mut Vec::from(leftover)).await {
+                Ok(()) => return Some(conversation),
+                Err(end) => conversation.end(end).await,
+            }
         }
         Err(Close { code, reason }) => {
             drop(seat);
-            connection.close(wire::server_close(code.0, &reason));
+            mailbox.0.close(wire::server_close(code.0, &reason));
+            closing::finish(&mailbox.0).await;
+            drop(slot);
         }
     }
-    Box::pin(closing::finish(&connection)).await;
+    None
 }
 
 impl<D: DialectServer> Conversation<D> {
-    /// Reads and hands on until something ends it. Small while it waits: a turn's state lives only as long as the turn.
-    async fn read(&mut self, leftover: Bytes) -> End {
-        if leftover.is_empty() {
-            drop(leftover);
-        } else if let Err(end) = Box::pin(self.first_turn(leftover)).await {
-            return end;
-        }
+    /// Reads and hands on until something ends it.
+    async fn read(&mut self) -> End {
         loop {
             match poll_fn(|cx| self.poll_news(cx)).await {
                 News::Readable => {}
@@ -127,16 +144,7 @@ impl<D: DialectServer> Conversation<D> {
         }
     }
 
-    /// What came together with the handshake.
-    async fn first_turn(&mut self, leftover: Bytes) -> Result<(), End> {
-        let mut input = Vec::from(leftover);
-        self.mailbox.0.cork();
-        let heard = self.hear_all(&mut input).await;
-        self.mailbox.0.uncork();
-        heard
-    }
-
-    /// One read, and all the messages in it. What is sent meanwhile is written in one piece at the end.
+    /// One read, and all the messages in it.
     async fn turn(&mut self) -> Result<(), End> {
         let mut buffer = ReadBuffer::take();
         let arrived = match self.mailbox.0.transport.try_read(&mut buffer) {
@@ -146,19 +154,25 @@ impl<D: DialectServer> Conversation<D> {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(()),
             Err(_) => return Err(End::PeerGone),
         };
+        self.hear_all(&mut buffer[..arrived]).await
+    }
+
+    /// Hears everything in `input`. What is sent meanwhile is written in one piece.
+    async fn hear_all(&mut self, input: &mut [u8]) -> Result<(), End> {
         self.mailbox.0.cork();
-        let heard = self.hear_all(&mut buffer[..arrived]).await;
+        let heard = self.hear_each(input).await;
         self.mailbox.0.uncork();
         heard
     }
 
-    async fn hear_all(&mut self, input: &mut [u8]) -> Result<(), End> {
+    async fn hear_each(&mut self, input: &mut [u8]) -> Result<(), End> {
         let Self {
             route,
             mailbox,
             receiver,
             bucket,
             session,
+            ..
         } = self;
         let mut dealt_with = 0;
         loop {
@@ -187,18 +201,31 @@ impl<D: DialectServer> Conversation<D> {
                 .await
                 .unwrap_or_else(|panic| Err(panic.into()))
                 .map_err(End::Close)?;
+            if mailbox.0.phase() != Phase::Open {
+                return Err(End::ClosingAlready);
+            }
         }
     }
 
-    /// The dialect's last words and its last write, then the close frame.
-    async fn end(mut self, end: End) {
-        let connection = Arc::clone(&self.mailbox.0);
+    /// The dialect's last words and its last write, then the close frame and the end of TCP.
+    async fn end(self, end: End) {
+        let Self {
+            route,
+            mailbox,
+            mut session,
+            seat,
+            slot,
+            ..
+        } = self;
+        // From here on nobody else has anything for this peer.
+        drop(seat);
+        let connection = &mailbox.0;
         connection.cork();
         if let End::Stopping(_) = end {
-            self.route.dialect.farewell(&mut self.session, &self.mailbox);
+            route.dialect.farewell(&mut session, &mailbox);
         }
         // A panic here has been counted and logged, and the connection ends anyway.
-        let _ = isolated(&connection, self.route.dialect.closed(self.session)).await;
+        let _ = isolated(connection, route.dialect.closed(session)).await;
         match end {
             End::PeerClosed(Some(code)) => connection.close(wire::server_close(code, "")),
             End::PeerClosed(None) => connection.close(wire::server_close_empty()),
@@ -210,6 +237,8 @@ impl<D: DialectServer> Conversation<D> {
             End::PeerGone | End::ClosingAlready => {}
         }
         connection.uncork();
+        closing::finish(connection).await;
+        drop(slot);
     }
 }
 

@@ -1,0 +1,37 @@
+//! The limit on WebSocket connections.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many WebSocket connections there may still be.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    left: AtomicUsize,
+}
+
+/// One connection's share of the limit; dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct Slot(Arc<Slots>);
+
+impl Slots {
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self {
+            left: AtomicUsize::new(limit),
+        })
+    }
+
+    /// A slot, if there is one left.
+    pub(crate) fn take(self: &Arc<Self>) -> Option<Slot> {
+        let one_less = |left: usize| left.checked_sub(1);
+        self.left
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less)
+            .ok()?;
+        Some(Slot(Arc::clone(self)))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.left.fetch_add(1, Ordering::AcqRel);
+    }
+}
