@@ -12,6 +12,8 @@ use touchstone_storage::EmbeddedLimits;
 pub struct Config {
     /// Where to listen; port 0 takes a free one. Default: `127.0.0.1:8080`.
     pub listen: Vec<SocketAddr>,
+    /// Where metrics, health and the admin API are, instead of beside the dialects. Default: none, beside them.
+    pub admin_listen: Option<SocketAddr>,
     /// The dialects that are served. Default: all.
     pub dialects: Vec<Dialect>,
     /// Sizes and numbers nothing goes beyond.
@@ -36,6 +38,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))],
+            admin_listen: None,
             dialects: Dialect::ALL.to_vec(),
             limits: Limits::default(),
             deadlines: Deadlines::default(),

@@ -19,6 +19,9 @@ const TICKS_PER_INTERVAL: u32 = 100;
 /// Tokio's timers don't go finer.
 const TICK_MIN: Duration = Duration::from_millis(1);
 
+/// So many are served before others get the thread.
+const CROWD_AT_ONCE: usize = 256;
+
 /// Sends heartbeats to the connections of one route.
 #[derive(Debug)]
 pub(crate) struct Heartbeats {
@@ -58,13 +61,24 @@ impl Heartbeats {
                     .upgrade()
                     .is_some_and(|connection| connection.send(&frame) == Sent::Taken)
             };
-            let alive: Vec<_> = due.into_iter().filter(taken).collect();
-            sent(alive.len() as u64);
-            let now = Instant::now();
-            let mut wheel = self.wheel();
-            alive
-                .into_iter()
-                .for_each(|connection| wheel.schedule(now, connection));
+            for crowd in due.chunks(CROWD_AT_ONCE) {
+                let alive: Vec<_> = crowd
+                    .iter()
+                    .filter(|connection| taken(connection))
+                    .cloned()
+                    .collect();
+                sent(alive.len() as u64);
+                self.put_back(alive);
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn put_back(&self, connections: Vec<Weak<Connection>>) {
+        let now = Instant::now();
+        let mut wheel = self.wheel();
+        for connection in connections {
+            wheel.schedule(now, connection);
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -24,6 +24,9 @@ use crate::upgrade::HandOver;
 /// Advice to who was refused because the server is full or stops.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
+/// The longest body of a request; a longer one is answered 413.
+const BODY_BYTES_MAX: usize = 256 << 10;
+
 /// Whom a listener's address lets in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
@@ -33,30 +36,53 @@ pub(crate) enum Reach {
     Network,
 }
 
+/// What a listener is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Everything there is.
+    All,
+    /// The dialects: the rest has a listener of its own.
+    Dialects,
+    /// Metrics, health and the admin API.
+    Admin,
+}
+
 /// All routes of one listener.
-pub(crate) fn router(shared: &Arc<Shared>, reach: Reach) -> Router {
-    let mut router = Router::new()
+pub(crate) fn router(shared: &Arc<Shared>, purpose: Purpose, reach: Reach) -> Router {
+    let router = match purpose {
+        Purpose::All => with_dialects(with_admin(Router::new(), shared), shared, reach),
+        Purpose::Dialects => with_dialects(Router::new(), shared, reach),
+        Purpose::Admin => with_admin(Router::new(), shared),
+    };
+    router
+        .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(Arc::clone(shared), limit))
+}
+
+fn with_admin(router: Router, shared: &Arc<Shared>) -> Router {
+    let health = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(Arc::clone(shared));
+    let router = router.merge(health);
+    match &shared.config.admin_key {
+        Some(key) => router.nest("/admin", admin::routes(shared, key.clone())),
+        None => router,
+    }
+}
+
+fn with_dialects(mut router: Router, shared: &Arc<Shared>, reach: Reach) -> Router {
     for dialect in &shared.config.dialects {
         match dialect {
             Dialect::Echo => router = with_echo(router, shared, reach),
         }
     }
-    if let (Some(path), Some(route)) = (&shared.config.raw_echo, &shared.raw_echo) {
-        router = router.merge(websocket(path, shared, route));
+    match (&shared.config.raw_echo, &shared.raw_echo) {
+        (Some(path), Some(route)) => router.merge(websocket(path, shared, route)),
+        (_, _) => router,
     }
-    if let Some(key) = &shared.config.admin_key {
-        router = router.nest("/admin", admin::routes(shared, key.clone()));
-    }
-    router
-        .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
-        .layer(middleware::from_fn_with_state(
-            shared.config.limits.handshake_bytes,
-            limit_head,
-        ))
 }
 
 fn with_echo(router: Router, shared: &Arc<Shared>, reach: Reach) -> Router {
@@ -165,8 +191,9 @@ fn come_back_later(why: &'static str) -> Response {
         .into_response()
 }
 
-/// hyper limits what it buffers, which is a little more than a head may have (rfc6455/handshake-size).
-async fn limit_head(State(bytes_max): State<usize>, request: Request, next: Next) -> Response {
+/// What holds for every request. hyper limits what it buffers, which is a little more than a head may have
+/// (rfc6455/handshake-size); a body must have come, and be answered, within the same deadline as a head.
+async fn limit(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let target = request
         .uri()
         .path_and_query()
@@ -176,14 +203,17 @@ async fn limit_head(State(bytes_max): State<usize>, request: Request, next: Next
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + 4)
         .sum();
-    if target + fields > bytes_max {
+    if target + fields > shared.config.limits.handshake_bytes {
         return (
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             [(header::CONNECTION, "close")],
         )
             .into_response();
     }
-    next.run(request).await
+    match tokio::time::timeout(shared.config.deadlines.handshake, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")]).into_response(),
+    }
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {

@@ -56,23 +56,29 @@ impl Hub {
         }
     }
 
-    /// Sends a frame to everybody and returns how many took it. A slow peer holds up nobody.
-    pub(crate) fn broadcast(&self, frame: &Bytes) -> u64 {
+    /// Sends a frame to everybody and returns how many took it. A slow peer holds up nobody, and a large crowd not
+    /// those who wait for the same thread.
+    pub(crate) async fn broadcast(&self, frame: &Bytes) -> u64 {
         let mut taken = 0;
-        self.for_each(|connection| taken += u64::from(connection.send(frame) == Sent::Taken));
+        for shard in &self.shards {
+            for connection in present(shard) {
+                taken += u64::from(connection.send(frame) == Sent::Taken);
+            }
+            tokio::task::yield_now().await;
+        }
         taken
     }
 
     /// Visits every connection that is here. No lock is held meanwhile.
     pub(crate) fn for_each(&self, mut visit: impl FnMut(&Connection)) {
-        let mut present = Vec::new();
         for shard in &self.shards {
-            present.extend(lock(shard).places.iter().flatten().cloned());
-            present
-                .drain(..)
-                .for_each(|connection: Arc<Connection>| visit(&connection));
+            present(shard).iter().for_each(|connection| visit(connection));
         }
     }
+}
+
+fn present(shard: &Mutex<Shard>) -> Vec<Arc<Connection>> {
+    lock(shard).places.iter().flatten().cloned().collect()
 }
 
 impl Drop for Seat {

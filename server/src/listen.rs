@@ -9,6 +9,7 @@ use axum::Router;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,6 +20,9 @@ const BACKLOG: i32 = 4_096;
 
 /// Pause after a failed accept. It fails when descriptors are used up, and then again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A failure that goes on is logged once in this time.
+const ACCEPT_SILENCE: Duration = Duration::from_secs(10);
 
 /// What a connection over the limit gets instead of HTTP.
 const TOO_MANY: &[u8] =
@@ -50,11 +54,15 @@ pub(crate) struct Acceptor {
 
 impl Acceptor {
     pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut quiet_until = Instant::now();
         while let Some(accepted) = stop.run_until_cancelled(self.listener.accept()).await {
             match accepted {
                 Ok((socket, _)) => self.admit(socket, stop.clone()),
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    if quiet_until <= Instant::now() {
+                        tracing::warn!(%error, "connections cannot be accepted");
+                        quiet_until = Instant::now() + ACCEPT_SILENCE;
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }

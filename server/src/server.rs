@@ -21,7 +21,7 @@ use crate::dialects::echo::{Echo, Sessions};
 use crate::dialects::raw_echo::RawEcho;
 use crate::faults::{Faults, Faulty};
 use crate::heartbeat::Heartbeats;
-use crate::http::{self, Reach};
+use crate::http::{self, Purpose, Reach};
 use crate::hub::Hub;
 use crate::listen::{self, Acceptor};
 use crate::metrics::Metrics;
@@ -91,7 +91,8 @@ pub struct Stopped {
 /// A server that listens, but doesn't accept yet.
 #[derive(Debug)]
 pub struct Server {
-    listeners: Vec<(TcpListener, SocketAddr)>,
+    listeners: Vec<(SocketAddr, TcpListener)>,
+    admin_listener: Option<(SocketAddr, TcpListener)>,
     shared: Arc<Shared>,
 }
 
@@ -116,28 +117,45 @@ impl Server {
     /// If a setting cannot work or an address cannot be had. To be called inside a tokio runtime.
     pub fn bind(config: Config) -> Result<Self, StartError> {
         check(&config)?;
-        let mut listeners = Vec::new();
-        for &address in &config.listen {
+        let bind = |address: SocketAddr| {
             let bound = listen::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
-            let (taken, listener) = bound.map_err(|source| StartError::Listen { address, source })?;
-            listeners.push((listener, taken));
-        }
+            bound.map_err(|source| StartError::Listen { address, source })
+        };
+        let listeners = config
+            .listen
+            .iter()
+            .copied()
+            .map(bind)
+            .collect::<Result<Vec<_>, _>>()?;
+        let admin_listener = config.admin_listen.map(bind).transpose()?;
+        let shared = Arc::new(Shared::new(config, fastrand::Rng::new()));
         Ok(Self {
             listeners,
-            shared: Arc::new(Shared::new(config, fastrand::Rng::new())),
+            admin_listener,
+            shared,
         })
     }
 
     /// Where it listens, in the order of the configuration, with the ports that were free.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().map(|(_, address)| *address).collect()
+        self.listeners.iter().map(|(address, _)| *address).collect()
+    }
+
+    /// Where metrics, health and the admin API are, if they have a listener of their own.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_listener.as_ref().map(|(address, _)| *address)
     }
 
     /// Serves until `stop`, then stops gracefully: nothing new is accepted, what is in hand is finished, every
     /// connection hears its farewell and is closed 1001, all within the grace period (common/6a).
     pub async fn run(self, stop: CancellationToken) -> Stopped {
-        let Self { listeners, shared } = self;
+        let Self {
+            listeners,
+            admin_listener,
+            shared,
+        } = self;
         let (upkeep, requests) = (TaskTracker::new(), TaskTracker::new());
         let end_upkeep = CancellationToken::new();
         shared.start_upkeep(&upkeep, &end_upkeep).await;
@@ -146,7 +164,16 @@ impl Server {
             header_deadline: shared.config.deadlines.handshake,
             header_bytes_max: shared.config.limits.handshake_bytes,
         };
-        for (listener, address) in listeners {
+        let purpose = if admin_listener.is_some() {
+            Purpose::Dialects
+        } else {
+            Purpose::All
+        };
+        let listeners = listeners
+            .into_iter()
+            .map(|(address, listener)| (address, listener, purpose));
+        let admin = admin_listener.map(|(address, listener)| (address, listener, Purpose::Admin));
+        for (address, listener, purpose) in listeners.chain(admin) {
             let reach = if address.ip().is_loopback() {
                 Reach::Loopback
             } else {
@@ -154,13 +181,13 @@ impl Server {
             };
             let acceptor = Acceptor {
                 listener,
-                router: http::router(&shared, reach),
+                router: http::router(&shared, purpose, reach),
                 terms,
                 permits: Arc::clone(&permits),
                 tracker: requests.clone(),
             };
             requests.spawn(acceptor.run(stop.child_token()));
-            tracing::info!(%address, "listening");
+            tracing::info!(%address, ?purpose, "listening");
         }
         stop.cancelled().await;
         let patience = Instant::now() + shared.config.deadlines.grace;

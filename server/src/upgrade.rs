@@ -26,6 +26,9 @@ use tokio_util::sync::CancellationToken;
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: u64 = 1 << 20;
 
+/// A connection speaks HTTP no longer than this, however busy: also one whose client does not read its answers.
+const HTTP_LASTS_MAX: Duration = Duration::from_secs(300);
+
 /// What a stop leaves an unfinished request.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -74,8 +77,9 @@ pub(crate) async fn serve(socket: TcpStream, router: Router, terms: HttpTerms, s
         .max_buf_size(terms.header_bytes_max)
         .serve_connection(TokioIo::new(socket), service);
     let served = {
-        let mut serving = std::pin::pin!(poll_fn(|cx| connection.poll_without_shutdown(cx)));
-        stop.run_until_cancelled(serving.as_mut()).await
+        let serving = poll_fn(|cx| connection.poll_without_shutdown(cx));
+        let limited = tokio::time::timeout(HTTP_LASTS_MAX, serving);
+        stop.run_until_cancelled(limited).await.and_then(Result::ok)
     };
     let served = match served {
         Some(served) => served.is_ok(),

@@ -196,7 +196,7 @@ async fn over_the_limit_of_connections_the_handshake_is_refused_until_one_leaves
 }
 
 #[tokio::test]
-async fn answers_to_one_read_leave_in_one_piece_and_in_order() {
+async fn answers_and_pongs_leave_in_the_order_of_what_they_answer() {
     let server = start(config());
     let mut client = Raw::connect(server.address, "/ws/chat/").await;
     let mut burst = Vec::new();

@@ -25,6 +25,7 @@ pub(crate) const KEY: &str = "the admin's key";
 /// A running server; it stops when it is dropped, or when it is told.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
+    pub(crate) admin_address: Option<SocketAddr>,
     stop: CancellationToken,
     run: JoinHandle<Stopped>,
 }
@@ -45,10 +46,17 @@ pub(crate) fn config() -> Config {
 )]
 pub(crate) fn start(config: Config) -> Running {
     let server = Server::bind(config).unwrap();
-    let address = server.addresses()[0];
+    let (address, admin_address) = (server.addresses()[0], server.admin_address());
+    // Of an address that stands for all of them, this machine reaches one.
+    let address = SocketAddr::from(([127, 0, 0, 1], address.port()));
     let stop = CancellationToken::new();
     let run = tokio::spawn(server.run(stop.clone()));
-    Running { address, stop, run }
+    Running {
+        address,
+        admin_address,
+        stop,
+        run,
+    }
 }
 
 impl Running {
@@ -73,10 +81,14 @@ impl Running {
 
     /// Sends a request and returns the whole answer.
     pub(crate) async fn request(&self, head: &str, body: &str) -> String {
+        self.request_with_key(head, body, KEY).await
+    }
+
+    pub(crate) async fn request_with_key(&self, head: &str, body: &str, key: &str) -> String {
         let mut stream = self.tcp().await;
         let length = body.len();
         let request = format!(
-            "{head} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer {KEY}\r\nContent-Length: {length}\r\n\r\n{body}"
+            "{head} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer {key}\r\nContent-Length: {length}\r\n\r\n{body}"
         );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();

@@ -46,7 +46,7 @@ pub(crate) struct Raw {
 impl Raw {
     /// A WebSocket whose peer has a small receive buffer.
     pub(crate) async fn connect(address: SocketAddr, path: &str) -> Self {
-        let (stream, head) = upgrade(address, path).await;
+        let (stream, head) = upgrade(address, path, "").await;
         assert!(head.starts_with("HTTP/1.1 101"), "{head}");
         let (reading, writing) = stream.into_split();
         Self {
@@ -57,7 +57,12 @@ impl Raw {
 
     /// The answer to a handshake; the connection is dropped.
     pub(crate) async fn handshake(address: SocketAddr, path: &str) -> String {
-        upgrade(address, path).await.1
+        Self::handshake_with(address, path, "").await
+    }
+
+    /// The same with more header lines.
+    pub(crate) async fn handshake_with(address: SocketAddr, path: &str, headers: &str) -> String {
+        upgrade(address, path, headers).await.1
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
@@ -102,13 +107,13 @@ impl Raw {
     }
 }
 
-async fn upgrade(address: SocketAddr, path: &str) -> (TcpStream, String) {
+async fn upgrade(address: SocketAddr, path: &str, headers: &str) -> (TcpStream, String) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES).unwrap();
     let mut stream = within(socket.connect(address)).await.unwrap();
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
     );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut head = Vec::new();

@@ -98,7 +98,7 @@ impl<S: SessionStore, B: Bus> Echo<S, B> {
                 wire::encode_unmasked(&mut frames, wire::OpCode::Text, &next);
                 joined += 1;
             }
-            let taken = hub.broadcast(&Bytes::from(frames));
+            let taken = hub.broadcast(&Bytes::from(frames)).await;
             self.metrics.messages_sent.inc_by(taken * joined as u64);
         }
     }
