@@ -47,6 +47,13 @@ impl Address {
         encode_into(&mut self.target, value);
     }
 
+    /// Adds a query as it stands, encoded or not.
+    pub fn add_raw_query(&mut self, query: &str) {
+        self.target
+            .push(if self.target.contains('?') { '&' } else { '?' });
+        self.target.push_str(query);
+    }
+
     fn socket(&self) -> String {
         let has_port = self
             .authority

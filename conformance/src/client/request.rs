@@ -14,6 +14,16 @@ pub enum RequestError {
     /// A variable has no value.
     #[error(transparent)]
     Template(#[from] TemplateError),
+    /// A query or headers as a whole that are neither.
+    #[error("`{key}` as a whole needs {wanted}, not {actual}")]
+    Shape {
+        /// `query` or `headers`.
+        key: &'static str,
+        /// What would do.
+        wanted: &'static str,
+        /// The value it has.
+        actual: Value,
+    },
 }
 
 /// A request as bytes, with the key that its answer has to prove.
@@ -50,11 +60,24 @@ pub fn write_request(
     for (name, template) in &handshake.headers {
         replace_header(&mut headers, name, template.resolve(variable)?);
     }
-    if let Some(whole) = &handshake.headers_whole
-        && let Value::Object(fields) = whole.resolve(variable)?
+    match handshake
+        .headers_whole
+        .as_ref()
+        .map(|whole| whole.resolve(variable))
+        .transpose()?
     {
-        for (name, value) in fields {
-            replace_header(&mut headers, &name, value);
+        None | Some(Value::Null) => {}
+        Some(Value::Object(fields)) => {
+            for (name, value) in fields {
+                replace_header(&mut headers, &name, value);
+            }
+        }
+        Some(actual) => {
+            return Err(RequestError::Shape {
+                key: "headers",
+                wanted: "a map",
+                actual,
+            });
         }
     }
     if handshake.padding_bytes > 0 {
@@ -76,11 +99,11 @@ pub fn write_request(
     })
 }
 
-/// Adds query parameters to an address: those that are written one by one, then those of a variable that holds them.
-/// A list repeats its parameter, `null` leaves it out.
+/// Adds query parameters to an address: those that are written one by one, or all of them as a whole, which as a string
+/// is sent as it stands. A list repeats its parameter, `null` leaves it out.
 ///
 /// # Errors
-/// When a variable has no value.
+/// When a variable has no value, or the whole is neither parameters nor a string.
 pub fn add_query(
     address: &mut Address,
     query: &[(String, Template)],
@@ -97,10 +120,17 @@ pub fn add_query(
     for (key, value) in query {
         add(key, value.resolve(variable)?);
     }
-    if let Some(whole) = whole
-        && let Value::Object(fields) = whole.resolve(variable)?
-    {
-        fields.into_iter().for_each(|(key, value)| add(&key, value));
+    match whole.map(|whole| whole.resolve(variable)).transpose()? {
+        None | Some(Value::Null) => {}
+        Some(Value::Object(fields)) => fields.into_iter().for_each(|(key, value)| add(&key, value)),
+        Some(Value::String(query)) => address.add_raw_query(&query),
+        Some(actual) => {
+            return Err(RequestError::Shape {
+                key: "query",
+                wanted: "parameters or a string",
+                actual,
+            });
+        }
     }
     Ok(())
 }
@@ -152,6 +182,29 @@ mod tests {
         match request.key {
             Some(key) => text.replace(&key, "KEY"),
             None => text,
+        }
+    }
+
+    #[test]
+    fn a_query_as_a_whole_is_parameters_or_goes_out_as_it_stands() {
+        let rows = [
+            (
+                json!({"session": "a b", "x": null, "y": [1, 2]}),
+                Ok("/ws/chat/?session=a%20b&y=1&y=2"),
+            ),
+            (json!("session=a+b&x=%ff&&"), Ok("/ws/chat/?session=a+b&x=%ff&&")),
+            (json!(null), Ok("/ws/chat/")),
+            (
+                json!(7),
+                Err("`query` as a whole needs parameters or a string, not 7"),
+            ),
+        ];
+        for (query, target) in rows {
+            let mut address = Address::parse("ws://h:1/ws/chat/").unwrap();
+            let whole = Template::new(json!("${query}"));
+            let added = add_query(&mut address, &[], Some(&whole), &|_| Some(query.clone()));
+            let seen = added.map(|()| address.target).map_err(|error| error.to_string());
+            assert_eq!(seen, target.map(str::to_owned).map_err(str::to_owned));
         }
     }
 
