@@ -69,7 +69,16 @@ pub struct ClauseCoverage {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
     messages: BTreeMap<(Dialect, String, Direction), u64>,
-    close_codes: BTreeMap<(Dialect, u16), u64>,
+    close_codes: BTreeMap<(Dialect, u16), Sightings>,
+}
+
+/// How often a close code was seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Sightings {
+    /// Sent by the judge, some of them wrong on purpose.
+    up: u64,
+    /// Sent by the server.
+    down: u64,
 }
 
 impl Seen {
@@ -86,13 +95,11 @@ impl Seen {
                 }
             }
         }
-        for close in [record.client_close(), record.server_close()]
-            .into_iter()
-            .flatten()
-        {
-            if let Some(code) = close.0.code {
-                *self.close_codes.entry((dialect, code)).or_default() += 1;
-            }
+        if let Some(code) = record.client_close().and_then(|(close, _)| close.code) {
+            self.close_codes.entry((dialect, code)).or_default().up += 1;
+        }
+        if let Some(code) = record.server_close().and_then(|(close, _)| close.code) {
+            self.close_codes.entry((dialect, code)).or_default().down += 1;
         }
     }
 
@@ -102,7 +109,9 @@ impl Seen {
             *self.messages.entry(key).or_default() += seen;
         }
         for (key, seen) in other.close_codes {
-            *self.close_codes.entry(key).or_default() += seen;
+            let own = self.close_codes.entry(key).or_default();
+            own.up += seen.up;
+            own.down += seen.down;
         }
     }
 
@@ -159,21 +168,24 @@ impl Seen {
 }
 
 impl Seen {
-    /// The codes that the rules name, and those that were seen besides, in their order.
+    /// The codes that the rules name, and those that the server sent besides, in their order.
     fn close_codes_of(&self, dialect: Dialect, folder: Option<&Folder>) -> Vec<CloseCoverage> {
         let named = folder.map_or(&[][..], |folder| &folder.close_codes);
-        let seen = self
+        let sent = self
             .close_codes
-            .keys()
-            .filter(|(on, _)| *on == dialect)
-            .map(|(_, code)| *code);
+            .iter()
+            .filter(|((on, _), seen)| *on == dialect && seen.down > 0);
+        let seen = sent.map(|((_, code), _)| *code);
         let codes: BTreeSet<u16> = named.iter().map(|known| known.code).chain(seen).collect();
         let covered = codes.into_iter().map(|code| {
             let known = named.iter().find(|known| known.code == code);
             CloseCoverage {
                 dialect,
                 code,
-                seen: self.close_codes.get(&(dialect, code)).copied().unwrap_or(0),
+                seen: self
+                    .close_codes
+                    .get(&(dialect, code))
+                    .map_or(0, |seen| seen.up + seen.down),
                 when: known.map_or_else(String::new, |known| known.when.clone()),
                 needs: known.and_then(|known| known.needs.clone()),
             }

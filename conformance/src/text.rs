@@ -6,11 +6,11 @@ use crate::results::CaseResult;
 use crate::verdict::{CaseVerdict, Check, Finding};
 
 impl CaseResult {
-    /// The whole failure text. Empty for a case that passed.
+    /// The whole failure text. Empty for a case that passed, unless its transcript was asked for.
     #[must_use]
     pub fn failure_text(&self) -> String {
         let mut out = String::new();
-        if self.findings.is_empty() && self.reason.is_none() {
+        if self.findings.is_empty() && self.reason.is_none() && self.transcript.is_none() {
             return out;
         }
         out.push_str(&self.headline());

@@ -38,6 +38,18 @@ impl Bench {
         }
     }
 
+    /// The same bench with another system on it.
+    pub(crate) fn on(&self, sut: Arc<Sut>) -> Self {
+        let (rules, nonce) = (self.rules, self.nonce);
+        Self {
+            sut,
+            rules,
+            options: self.options.clone(),
+            nonce,
+            reviving: tokio::sync::Mutex::default(),
+        }
+    }
+
     /// Starts a server that a case has stopped, or that has died, where it is ours to start. A failure shows in the
     /// next case, which cannot reach it.
     pub(crate) async fn revive(&self) {

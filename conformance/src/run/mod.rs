@@ -5,16 +5,17 @@ mod bench;
 mod case;
 mod connecting;
 mod expectations;
+mod lane;
 mod orders;
 mod outside;
 mod steps;
 mod trial;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use touchstone_report::Verdict;
@@ -25,10 +26,16 @@ use touchstone_sut::Sut;
 use crate::coverage::Seen;
 use crate::results::{CaseResult, Counts, Run, Tool};
 use crate::select::{Case, KnownFailing, NamesNothing, Pattern, cases, choose};
-use crate::verdict::{CaseVerdict, Strictness, as_known_failing};
+use crate::verdict::{CaseVerdict, Strictness};
 
 use bench::Bench;
-use case::{could_not_run, run_case, skipped};
+use case::skipped;
+use lane::{Lane, Server, queue_length};
+
+/// Servers that are started for cases which need one to themselves. Few machines run more of them well at a time.
+const SERVERS_MAX: usize = 3;
+/// Results that wait to be recorded; a lane that is faster waits.
+const RESULTS_MAX: usize = 64;
 
 /// How a run is made.
 #[derive(Debug, Clone)]
@@ -121,8 +128,9 @@ pub enum RunError {
 
 /// Runs the scenarios against a running system. A failed expectation is data; an error means that nothing was run.
 ///
-/// `events` is a courtesy: when nobody reads them the run goes on. After `stop`, what has not ended is skipped and the
-/// verdict is `interrupted`.
+/// Cases that need a server to themselves get one of their own where the target can be started, and run by themselves
+/// at the end where it cannot. `events` is a courtesy: when nobody reads them the run goes on. After `stop`, what has
+/// not ended is skipped and the verdict is `interrupted`.
 ///
 /// # Errors
 /// See [`RunError`].
@@ -141,20 +149,24 @@ pub async fn run(
     options.known_failing.check(&all)?;
     let chosen = choose(all, &options.patterns)?;
     let bench = Arc::new(Bench::new(sut, rules, options));
+    let started_at = SystemTime::now();
+    let began = Instant::now();
     let mut runner = Runner {
-        bench: Arc::clone(&bench),
-        total: chosen.len(),
+        bench,
+        cases: chosen,
         events,
+        halt: stop.child_token(),
         stop,
-        halted: None,
         finished: BTreeMap::new(),
         counts: Counts::default(),
         seen: Seen::default(),
     };
-    let started_at = SystemTime::now();
-    let began = Instant::now();
-    runner.tell(Event::RunStarted { cases: chosen.len() }).await;
-    runner.run_all(chosen).await;
+    runner
+        .tell(Event::RunStarted {
+            cases: runner.cases.len(),
+        })
+        .await;
+    runner.run_all().await;
     Ok(runner.finish(started_at, began.elapsed()))
 }
 
@@ -166,107 +178,90 @@ pub(crate) struct Outcome {
 
 struct Runner {
     bench: Arc<Bench>,
-    total: usize,
+    cases: Vec<Case>,
     events: mpsc::Sender<Event>,
     stop: CancellationToken,
-    /// Why no further case is begun.
-    halted: Option<&'static str>,
-    /// By position in the run.
+    /// No further case is begun: interrupted, or told to stop at the first failure.
+    halt: CancellationToken,
+    /// By position in `cases`.
     finished: BTreeMap<usize, Arc<CaseResult>>,
     counts: Counts,
     seen: Seen,
 }
 
+/// Cases that wait for a lane, by their position in the run.
+type Queue = Arc<Mutex<VecDeque<(usize, Case)>>>;
+
 impl Runner {
-    async fn run_all(&mut self, chosen: Vec<Case>) {
-        let (alone, together): (Vec<_>, Vec<_>) = chosen
-            .into_iter()
-            .enumerate()
-            .partition(|(_, case)| case.scenario.alone);
-        self.run_together(together).await;
-        for (position, case) in alone {
-            self.run_together(vec![(position, case)]).await;
-            self.bench.revive().await;
+    async fn run_all(&mut self) {
+        let numbered = self.cases.iter().cloned().enumerate();
+        let (alone, together): (VecDeque<_>, VecDeque<_>) =
+            numbered.partition(|(_, case)| case.scenario.alone);
+        let (alone, together) = (Queue::new(Mutex::new(alone)), Queue::new(Mutex::new(together)));
+        let (results, mut arrived) = mpsc::channel(RESULTS_MAX);
+        let mut lanes = JoinSet::new();
+        for _ in 0..self.bench.options.jobs.max(1) {
+            lanes.spawn(self.lane(&together, results.clone()).run(Server::Shared));
         }
-    }
-
-    /// Runs these, `jobs` at a time, and awaits them all.
-    async fn run_together(&mut self, cases: Vec<(usize, Case)>) {
-        let permits = Arc::new(Semaphore::new(self.bench.options.jobs.max(1)));
-        let mut tasks: JoinSet<Outcome> = JoinSet::new();
-        let mut running = BTreeMap::new();
-        for (position, case) in cases {
-            let permit = loop {
-                tokio::select! {
-                    biased;
-                    Some(joined) = tasks.join_next_with_id(), if !tasks.is_empty() => {
-                        self.take(joined, &mut running).await;
-                    }
-                    permit = Arc::clone(&permits).acquire_owned() => break permit,
-                }
-            };
-            self.look_for_a_halt();
-            if let Some(why) = self.halted {
-                self.record(position, &case, skipped(&self.bench, &case, why.to_owned()))
-                    .await;
-                continue;
+        if self.bench.sut.target().is_spawned() {
+            for _ in 0..SERVERS_MAX.min(queue_length(&alone)) {
+                lanes.spawn(self.lane(&alone, results.clone()).run(Server::Own));
             }
-            self.tell(Event::CaseStarted { id: case.id.clone() }).await;
-            let (bench, own, stop) = (Arc::clone(&self.bench), case.clone(), self.stop.clone());
-            let handle = tasks.spawn(async move {
-                let outcome = run_case(&bench, &own, &stop).await;
-                drop(permit);
-                outcome
-            });
-            running.insert(handle.id(), (position, case));
         }
-        while let Some(joined) = tasks.join_next_with_id().await {
-            self.take(joined, &mut running).await;
+        drop(results);
+        while let Some((position, outcome)) = arrived.recv().await {
+            self.record(position, outcome).await;
+        }
+        lanes.join_all().await;
+        // What is left: there is no server that could be had alone, so the shared one is, now.
+        let (results, mut arrived) = mpsc::channel(RESULTS_MAX);
+        let last = self.lane(&alone, results).run(Server::Alone);
+        let recording = async {
+            while let Some((position, outcome)) = arrived.recv().await {
+                self.record(position, outcome).await;
+            }
+        };
+        tokio::join!(last, recording);
+        self.skip_the_rest().await;
+    }
+
+    fn lane(&self, queue: &Queue, results: mpsc::Sender<(usize, Outcome)>) -> Lane {
+        Lane {
+            bench: Arc::clone(&self.bench),
+            queue: Arc::clone(queue),
+            events: self.events.clone(),
+            results,
+            stop: self.stop.clone(),
+            halt: self.halt.clone(),
         }
     }
 
-    async fn take(
-        &mut self,
-        joined: Result<(tokio::task::Id, Outcome), tokio::task::JoinError>,
-        running: &mut BTreeMap<tokio::task::Id, (usize, Case)>,
-    ) {
-        let id = joined
-            .as_ref()
-            .map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
-        let Some((position, case)) = running.remove(&id) else {
-            return;
+    async fn skip_the_rest(&mut self) {
+        let why = if self.stop.is_cancelled() {
+            "the run was interrupted"
+        } else {
+            "an earlier case failed, and the run stops at the first"
         };
-        let outcome = match joined {
-            Ok((_, outcome)) => outcome,
-            Err(error) => could_not_run(&self.bench, &case, format!("the case itself broke: {error}")),
-        };
-        self.record(position, &case, outcome).await;
+        for position in 0..self.cases.len() {
+            if !self.finished.contains_key(&position) {
+                let outcome = skipped(&self.bench, &self.cases[position], why.to_owned());
+                self.record(position, outcome).await;
+            }
+        }
     }
 
-    async fn record(&mut self, position: usize, case: &Case, outcome: Outcome) {
-        let Outcome { mut result, seen } = outcome;
-        if self.bench.options.known_failing.lists(case) {
-            result.verdict = as_known_failing(result.verdict);
-        }
+    async fn record(&mut self, position: usize, outcome: Outcome) {
+        let Outcome { result, seen } = outcome;
         self.seen.merge(seen);
         self.counts.add(result.verdict);
-        if self.bench.options.fail_fast && result.verdict.fails_the_run() && self.halted.is_none() {
-            self.halted = Some("an earlier case failed, and the run stops at the first");
-        }
         let result = Arc::new(result);
         self.finished.insert(position, Arc::clone(&result));
         self.tell(Event::CaseFinished {
             result,
             counts: self.counts,
-            total: self.total,
+            total: self.cases.len(),
         })
         .await;
-    }
-
-    fn look_for_a_halt(&mut self) {
-        if self.stop.is_cancelled() && self.halted.is_none() {
-            self.halted = Some("the run was interrupted");
-        }
     }
 
     async fn tell(&self, event: Event) {
