@@ -9,6 +9,8 @@ use crate::text::{Lines, PARAGRAPH_CHARACTERS_MAX, Span, cut, fit, spans, visibl
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
+    /// What is to be seen at a glance: facts, tiles and the verdict, no section.
+    Glance,
     /// Of long tables what went wrong, or the first rows of one that judges nothing; of what is folded only what went
     /// wrong.
     Brief,
@@ -53,7 +55,12 @@ pub fn render(document: &Document, options: Options) -> String {
     writer.title(document);
     writer.facts(document);
     writer.tiles(document);
-    for section in &document.sections {
+    let sections = if options.detail == Detail::Glance {
+        &[][..]
+    } else {
+        &document.sections
+    };
+    for section in sections {
         writer.blank();
         let title = fit(&visible(&section.title, Lines::Flatten), columns).into_owned();
         writer.line(0, &options.palette.strong(&title));

@@ -1,2 +1,62 @@
-//! x
-fn main() {}
+//! `cargo xtask test | bench | prove | docs`: what is done with the repository, in one place.
+#![allow(
+    clippy::print_stderr,
+    reason = "this is a command line tool: it says what it runs"
+)]
+
+mod docs;
+mod house;
+mod needs;
+mod steps;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The repository's own tasks.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Formatting, lints, the house's rules, every test, the documentation.
+    Test {
+        /// Fail instead of installing a program that a test needs.
+        #[arg(long)]
+        no_install: bool,
+    },
+    /// The criterion benchmarks; what follows `--` goes to them, e.g. `-- parse --save-baseline before`.
+    Bench {
+        /// Passed on.
+        #[arg(last = true)]
+        rest: Vec<String>,
+    },
+    /// What takes too long for every commit: the whole suite many times, with both cores busy.
+    Prove {
+        /// How often the suite is run.
+        #[arg(long, default_value_t = 20)]
+        rounds: u32,
+    },
+    /// Writes `docs/dialects/*.md` anew from `scenarios/rules`.
+    Docs,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Test { no_install } => steps::test(no_install),
+        Task::Bench { rest } => steps::bench(&rest),
+        Task::Prove { rounds } => steps::prove(rounds),
+        Task::Docs => steps::docs(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

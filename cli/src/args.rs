@@ -1,0 +1,324 @@
+//! The command line as it is typed. What it means is worked out by each command's own module.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use touchstone_protocol::Dialect;
+use touchstone_scenarios::duration;
+
+use crate::outputs::{ConformReport, LoadReport};
+
+/// A production WebSocket server, a load generator, and a conformance suite that can fail.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, disable_help_subcommand = true, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  touchstone check                                          is everything right here, and how fast?
+  touchstone conform run --url ws://127.0.0.1:8080          is that server right?
+  touchstone conform run --spawn 'node server.js' 'echo/*'  the same, started and stopped by the suite
+  touchstone load run smoke --url ws://127.0.0.1:8080       how does it behave under load?
+  touchstone serve --listen 127.0.0.1:8080                  the built-in server
+
+Exit codes: 0 ok; 1 it ran and something failed; 2 the command line, a file or this machine is in the way;
+3 the target could not be reached; 130 interrupted.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the built-in server, replay the whole suite, put it under load, and write a report
+    Check(CheckArgs),
+    /// Run the built-in server
+    Serve(ServeArgs),
+    /// Replay conformance scenarios against a server, and say what holds
+    Conform {
+        #[command(subcommand)]
+        command: ConformCommand,
+    },
+    /// Simulate thousands of sessions, and say what they felt
+    Load {
+        #[command(subcommand)]
+        command: LoadCommand,
+    },
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Example:\n  touchstone completions bash > ~/.local/share/bash-completion/completions/touchstone"
+    )]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  touchstone check --quick --out /tmp/report\n\n\
+Leaves index.html, report.json and junit.xml. Exit code 0 only if no case failed or could not run, and no \
+confirmed message was lost.")]
+pub(crate) struct CheckArgs {
+    /// A tenth of the sessions, for 3 s
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Where the report goes; made if it is not there
+    #[arg(long, value_name = "DIR", default_value = "touchstone-report")]
+    pub(crate) out: PathBuf,
+    /// Sessions of the load run [default: 2000, or 200 with --quick]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) sessions: Option<u32>,
+    /// How long the load run stays at full load [default: 10s, or 3s with --quick]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) duration: Option<Duration>,
+    /// Where everything random in the run comes from [default: drawn, and shown in the report]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  touchstone serve\n  touchstone serve --listen 127.0.0.1:9001 --raw-echo /raw\n\n\
+Every option is also an environment variable: TOUCHSTONE_ECHO_SESSION_TTL=10m. SIGTERM and SIGINT stop it gracefully."
+)]
+pub(crate) struct ServeArgs {
+    /// Where it listens; port 0 takes a free one. May be given several times
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "TOUCHSTONE_LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_delimiter = ','
+    )]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Which dialects are served
+    #[arg(long, value_name = "LIST", env = "TOUCHSTONE_DIALECTS", value_delimiter = ',', default_values_t = Dialect::ALL.iter().copied())]
+    pub(crate) dialects: Vec<Dialect>,
+    /// The file that holds the key of the admin interface; without one there is no such interface
+    #[arg(long, value_name = "FILE", env = "TOUCHSTONE_ADMIN_KEY_FILE")]
+    pub(crate) admin_key_file: Option<PathBuf>,
+    /// Let the admin interface make the store or a handler fail, for conformance runs. Never in production
+    #[arg(long, env = "TOUCHSTONE_ALLOW_FAULTS")]
+    pub(crate) allow_faults: bool,
+    /// Add a route that is no dialect: text and binary come back verbatim, up to 16 MiB
+    #[arg(long, value_name = "PATH", env = "TOUCHSTONE_RAW_ECHO")]
+    pub(crate) raw_echo: Option<String>,
+    /// Log every message that is received, without its content
+    #[arg(long, env = "TOUCHSTONE_LOG_MESSAGES")]
+    pub(crate) log_messages: bool,
+    /// How the log looks; it goes to stderr
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "TOUCHSTONE_LOG_FORMAT",
+        default_value = "text"
+    )]
+    pub(crate) log_format: LogFormat,
+    /// Longest message, in bytes; a longer one closes 1009
+    #[arg(
+        long,
+        value_name = "N",
+        env = "TOUCHSTONE_MESSAGE_BYTES",
+        help_heading = "Limits"
+    )]
+    pub(crate) message_bytes: Option<usize>,
+    /// Connections at once; one more is answered 503
+    #[arg(
+        long,
+        value_name = "N",
+        env = "TOUCHSTONE_CONNECTIONS",
+        help_heading = "Limits"
+    )]
+    pub(crate) connections: Option<usize>,
+    /// Bytes queued for a peer that reads slowly; one more closes it 1008
+    #[arg(
+        long,
+        value_name = "N",
+        env = "TOUCHSTONE_QUEUE_BYTES",
+        help_heading = "Limits"
+    )]
+    pub(crate) queue_bytes: Option<usize>,
+    /// Messages a second that a connection may send; more closes it 4429 [default: no limit]
+    #[arg(long, value_name = "N", env = "TOUCHSTONE_RATE", help_heading = "Limits")]
+    pub(crate) rate: Option<u32>,
+    /// How long a graceful stop may take
+    #[arg(long, value_name = "TIME", env = "TOUCHSTONE_SERVER_GRACE", value_parser = time, help_heading = "Timings")]
+    pub(crate) grace: Option<Duration>,
+    /// How long a handshake may take
+    #[arg(long, value_name = "TIME", env = "TOUCHSTONE_SERVER_HANDSHAKE_DEADLINE", value_parser = time, help_heading = "Timings")]
+    pub(crate) handshake_deadline: Option<Duration>,
+    /// Time between two heartbeats of a connection
+    #[arg(long, value_name = "TIME", env = "TOUCHSTONE_ECHO_HEARTBEAT_INTERVAL", value_parser = time, help_heading = "Dialect echo")]
+    pub(crate) echo_heartbeat_interval: Option<Duration>,
+    /// How long a session is kept after its last write [env: also REDIS_SESSION_TTL, in seconds]
+    #[arg(long, value_name = "TIME", env = "TOUCHSTONE_ECHO_SESSION_TTL", value_parser = time, help_heading = "Dialect echo")]
+    pub(crate) echo_session_ttl: Option<Duration>,
+    /// A store call slower than this has failed
+    #[arg(long, value_name = "TIME", env = "TOUCHSTONE_ECHO_STORE_DEADLINE", value_parser = time, help_heading = "Dialect echo")]
+    pub(crate) echo_store_deadline: Option<Duration>,
+    /// Run as the child of another touchstone: keys come by stdin, the address leaves by stdout, the end of stdin ends it
+    #[arg(long, hide = true)]
+    pub(crate) supervised: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// The system under test; without any of these the built-in server is started.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Target (default: the built-in server)")]
+pub(crate) struct TargetArgs {
+    /// What is known of the server, as a file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "spawn"])]
+    pub(crate) target: Option<PathBuf>,
+    /// A server that runs: ws://HOST:PORT
+    #[arg(long, value_name = "URL", conflicts_with = "spawn")]
+    pub(crate) url: Option<String>,
+    /// A command that starts the server: it gets PORT, and is ready when it accepts TCP
+    #[arg(long, value_name = "CMD")]
+    pub(crate) spawn: Option<String>,
+    /// Which dialects it speaks, with --url or --spawn
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "target")]
+    pub(crate) dialects: Vec<Dialect>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConformCommand {
+    /// Replay scenarios and judge them
+    #[command(after_help = "Examples:
+  touchstone conform run
+  touchstone conform run --url ws://127.0.0.1:8080 'echo/*' --report junit=junit.xml
+  touchstone conform run --url ws://127.0.0.1:9000 --scenarios my-scenarios
+  touchstone conform run 'rfc6455/**' --report json=- | jq .summary
+
+In an id `*` stands for a part and `**` for any number of them.")]
+    Run(ConformRunArgs),
+    /// List the cases
+    List(ConformListArgs),
+    /// Show a clause or a case: what it asks, why it matters, what to change
+    #[command(
+        after_help = "Examples:\n  touchstone conform explain echo/2a\n  touchstone conform explain 'rfc6455/5.6-utf8'"
+    )]
+    Explain {
+        /// A clause (`echo/2a`) or a case (`echo/2a-verbatim`)
+        id: String,
+        /// Folder with scenarios of your own
+        #[arg(long, value_name = "DIR")]
+        scenarios: Option<PathBuf>,
+    },
+    /// Check scenario files without a server
+    #[command(after_help = "Example:\n  touchstone conform validate my-scenarios")]
+    Validate {
+        /// Files, or folders of them
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConformRunArgs {
+    /// Which cases; all of the target's dialects if left out
+    #[arg(value_name = "ID-GLOB")]
+    pub(crate) ids: Vec<String>,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    /// Folder with scenarios of your own, in place of the built-in ones
+    #[arg(long, value_name = "DIR")]
+    pub(crate) scenarios: Option<PathBuf>,
+    /// Everything below a clause's letter fails, not only what its document demands. Always on for the built-in server
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Cases that must fail, an id or glob a line; one that passes makes the run fail
+    #[arg(long, value_name = "FILE")]
+    pub(crate) known_failing: Option<PathBuf>,
+    /// A skipped case makes the run fail
+    #[arg(long)]
+    pub(crate) no_skips: bool,
+    /// Cases at once
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) jobs: u16,
+    /// End at the first case that fails
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+    /// Stretch the far edge of every time window, for busy machines; the near edge never moves
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = patience)]
+    pub(crate) patience: f64,
+    /// Where everything random in the run comes from [default: drawn, and shown in the report]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Run only this order of an `interleave`
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) order: Option<u32>,
+    /// Show the transcript of every case, not only of those that fail
+    #[arg(long)]
+    pub(crate) trace: bool,
+    /// Write a report: json, junit, tap, markdown or html; `-` is stdout. May be given several times
+    #[arg(long = "report", value_name = "FORMAT=PATH")]
+    pub(crate) reports: Vec<ConformReport>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConformListArgs {
+    /// Which cases; all if left out
+    #[arg(value_name = "ID-GLOB")]
+    pub(crate) ids: Vec<String>,
+    /// Folder with scenarios of your own, in place of the built-in ones
+    #[arg(long, value_name = "DIR")]
+    pub(crate) scenarios: Option<PathBuf>,
+    /// `json=-` lists as JSON
+    #[arg(long = "report", value_name = "FORMAT=PATH")]
+    pub(crate) reports: Vec<ConformReport>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LoadCommand {
+    /// Run a workload and report
+    #[command(after_help = "Examples:
+  touchstone load run smoke
+  touchstone load run steady.yaml --url ws://127.0.0.1:8080 --set sessions=500
+  touchstone load run smoke --threshold 'answer.p99 < 50ms' --threshold 'delivery.lost == 0'")]
+    Run(Box<LoadRunArgs>),
+    /// List the ready-made workloads
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LoadRunArgs {
+    /// A ready-made workload (`touchstone load list`) or a file
+    #[arg(value_name = "NAME|FILE")]
+    pub(crate) workload: String,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    /// Change a value of the workload. May be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) settings: Vec<String>,
+    /// What has to hold, beside the workload's own. May be given several times
+    #[arg(long = "threshold", value_name = "EXPR")]
+    pub(crate) thresholds: Vec<String>,
+    /// Judge time and rate also when the generator itself was the bottleneck
+    #[arg(long)]
+    pub(crate) allow_saturated: bool,
+    /// Where everything random in the run comes from [default: the workload's, or drawn and shown in the report]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Write a report: json, junit, markdown or html; `-` is stdout. May be given several times
+    #[arg(long = "report", value_name = "FORMAT=PATH")]
+    pub(crate) reports: Vec<LoadReport>,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    duration::fixed(text).ok_or_else(|| "write a time with its unit, for example 250ms, 1.5s or 2m".into())
+}
+
+fn patience(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(factor) if (1.0..=100.0).contains(&factor) => Ok(factor),
+        _ => Err("write a number from 1 to 100".into()),
+    }
+}

@@ -1,0 +1,139 @@
+//! `touchstone check`: the suite, then a load run, then one report of both.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use touchstone_conformance::Options;
+use touchstone_conformance::results::Run;
+use touchstone_loadgen::{Plan, Summary, Workload};
+use touchstone_report::Document;
+use touchstone_report::cases::Suites;
+use touchstone_scenarios::duration::FixedDuration;
+
+use crate::args::CheckArgs;
+use crate::exit::{Failure, Outcome};
+use crate::summary::Detail;
+use crate::{conform, descriptors, interrupt, load, outputs, summary, target, tool};
+
+/// The workload that is driven at the server, `scenarios/load/check.yaml`.
+const WORKLOAD: &str = "check";
+/// `--quick` is this part of the sessions.
+const QUICK_SESSIONS_DIVISOR: u32 = 10;
+/// `--quick` takes this long.
+const QUICK_DURATION: Duration = Duration::from_secs(3);
+
+/// Both halves of a check. The second is missing where the first was interrupted.
+struct Checked {
+    run: Run,
+    load: Option<Summary>,
+}
+
+/// Runs the check and writes its report.
+pub(crate) async fn run(args: CheckArgs) -> Outcome {
+    let began = Instant::now();
+    std::fs::create_dir_all(&args.out).map_err(|error| {
+        Failure::usage(format!(
+            "could not make the folder {}: {error}",
+            args.out.display()
+        ))
+    })?;
+    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
+    let workload = workload(&args, seed)?;
+    let plan = Plan::new(WORKLOAD, &workload).map_err(Failure::usage)?;
+    descriptors::raise_limit();
+    let done = interrupt::or_interrupted(async |stop| check(seed, &workload, plan, stop).await);
+    let Some(checked) = done.await else {
+        return interrupt::at_once();
+    };
+    let checked = checked?;
+
+    let document = checked.document();
+    write(&args.out, &checked, &document, began.elapsed())?;
+    conform::print_failures(&checked.run);
+    load::print_failures(checked.load.as_ref());
+    summary::print(&document, Detail::Glance);
+    println!("Report: {}", args.out.join("index.html").display());
+    Ok(summary::exit_code(document.verdict))
+}
+
+/// The workload of a check, as the flags change it.
+fn workload(args: &CheckArgs, seed: u64) -> Result<Workload, Failure> {
+    let mut workload = load::ready_made(WORKLOAD)?;
+    if args.quick {
+        workload.sessions /= QUICK_SESSIONS_DIVISOR;
+        workload.duration = Some(FixedDuration(QUICK_DURATION));
+    }
+    if let Some(sessions) = args.sessions {
+        workload.sessions = sessions;
+    }
+    if let Some(duration) = args.duration {
+        workload.duration = Some(FixedDuration(duration));
+    }
+    workload.seed = seed;
+    Ok(workload)
+}
+
+async fn check(
+    seed: u64,
+    workload: &Workload,
+    plan: Plan,
+    stop: CancellationToken,
+) -> Result<Checked, Failure> {
+    let sut = Arc::new(target::start(target::for_suite()?).await?);
+    let options = Options {
+        strictness: conform::strictness(true),
+        seed,
+        tool: tool(),
+        ..Options::default()
+    };
+    let run = conform::judge(&sut, &conform::scenarios(None)?, options, stop.clone()).await;
+    target::shut_down(sut).await;
+    let run = run?;
+    if stop.is_cancelled() {
+        return Ok(Checked { run, load: None });
+    }
+    // A server of its own, set as in production: a log line a message is for the suite, not for a measurement.
+    let sut = target::start(load::built_in(workload)?).await?;
+    let load = load::drive(plan, &sut, stop).await;
+    sut.shut_down().await;
+    Ok(Checked {
+        run,
+        load: Some(load?),
+    })
+}
+
+impl Checked {
+    fn document(&self) -> Document {
+        let mut parts = vec![self.run.document()];
+        parts.extend(self.load.as_ref().map(Summary::document));
+        Document::join("touchstone check", parts)
+    }
+
+    fn suites(&self) -> Suites {
+        let mut suites = self.run.suites();
+        suites
+            .suites
+            .extend(self.load.iter().flat_map(|load| load.suites().suites));
+        suites
+    }
+}
+
+fn write(out: &Path, checked: &Checked, document: &Document, took: Duration) -> Result<(), Failure> {
+    let conform = checked.run.to_json();
+    let json = serde_json::json!({
+        "schema": "touchstone.check/1",
+        "tool": conform["tool"],
+        "target": conform["target"],
+        "started_at": conform["started_at"],
+        "duration_ms": took.as_secs_f64() * 1e3,
+        "seed": conform["seed"],
+        "verdict": document.verdict,
+        "load": checked.load.as_ref().map(Summary::to_json),
+        "conform": conform,
+    });
+    outputs::write(&out.join("index.html"), &outputs::html(document)?)?;
+    outputs::write(&out.join("report.json"), &outputs::json(&json))?;
+    outputs::write(&out.join("junit.xml"), &outputs::junit(&checked.suites())?)
+}

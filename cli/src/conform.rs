@@ -1,0 +1,358 @@
+//! `touchstone conform`: scenarios, a target and a choice of cases become a run and its reports.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use touchstone_conformance::explain::{Listed, explain, list};
+use touchstone_conformance::results::Run;
+use touchstone_conformance::select::{KnownFailing, Pattern};
+use touchstone_conformance::verdict::{CaseVerdict, Strictness};
+use touchstone_conformance::{Event, Options};
+use touchstone_report::{Document, Tone, Verdict, markdown, tap};
+use touchstone_scenarios::diag::Diag;
+use touchstone_scenarios::glob::Glob;
+use touchstone_scenarios::rules::Rules;
+use touchstone_scenarios::scenario::Scenario;
+use touchstone_scenarios::{builtin_scenarios, load_dir};
+use touchstone_sut::Sut;
+
+use crate::args::{ConformCommand, ConformListArgs, ConformRunArgs, TargetArgs};
+use crate::exit::{self, Failure, Outcome};
+use crate::outputs::{self, ConformFormat, ConformReport};
+use crate::progress::Progress;
+use crate::summary::Detail;
+use crate::{interrupt, summary, target, terminal, tool};
+
+/// Events that may wait to be shown.
+const EVENTS_MAX: usize = 256;
+
+/// Runs a command of `conform`.
+pub(crate) async fn run(command: ConformCommand) -> Outcome {
+    match command {
+        ConformCommand::Run(args) => run_suite(args).await,
+        ConformCommand::List(args) => list_cases(&args),
+        ConformCommand::Explain { id, scenarios } => {
+            let text = explain(&id, &self::scenarios(scenarios.as_deref())?, Rules::builtin())
+                .map_err(Failure::usage)?;
+            println!("{}", text.trim_end());
+            Ok(exit::OK)
+        }
+        ConformCommand::Validate { paths } => validate(&paths),
+    }
+}
+
+async fn run_suite(args: ConformRunArgs) -> Outcome {
+    outputs::check_writable(&args.reports)?;
+    let scenarios = scenarios(args.scenarios.as_deref())?;
+    let options = options(&args)?;
+    let target = args.target.or(target::for_suite)?;
+    let show_all = args.trace;
+    let done = interrupt::or_interrupted(async |stop| {
+        let sut = Arc::new(target::start(target).await?);
+        let run = judge(&sut, &scenarios, options, stop).await;
+        target::shut_down(sut).await;
+        run
+    });
+    let Some(run) = done.await else {
+        return interrupt::at_once();
+    };
+    let run = run?;
+    let document = run.document();
+    for report in &args.reports {
+        write(report, &run, &document)?;
+    }
+    if !outputs::take_stdout(&args.reports) {
+        if show_all {
+            run.cases
+                .iter()
+                .for_each(|case| println!("{}\n", case.failure_text().trim_end()));
+        } else {
+            print_failures(&run);
+        }
+        summary::print(&document, Detail::Glance);
+    }
+    let skipped = run.counts().of(CaseVerdict::Skipped);
+    if args.no_skips && skipped > 0 && run.verdict == Verdict::Passed {
+        eprintln!("error: {skipped} skipped, and --no-skips makes that a failure");
+        return Ok(exit::JUDGED);
+    }
+    Ok(summary::exit_code(run.verdict))
+}
+
+fn options(args: &ConformRunArgs) -> Result<Options, Failure> {
+    let patterns = args
+        .ids
+        .iter()
+        .map(|id| id.parse::<Pattern>())
+        .collect::<Result<_, _>>()
+        .map_err(Failure::usage)?;
+    let known_failing = match &args.known_failing {
+        None => KnownFailing::default(),
+        Some(path) => known_failing(path)?,
+    };
+    Ok(Options {
+        patterns,
+        strictness: strictness(args.strict || args.target.is_built_in()),
+        known_failing,
+        jobs: usize::from(args.jobs),
+        fail_fast: args.fail_fast,
+        patience: args.patience,
+        order: args.order.map(|order| order as usize),
+        seed: args.seed.unwrap_or_else(|| fastrand::u64(..1 << 32)),
+        trace: args.trace,
+        rerun: rerun(&args.target, args.scenarios.as_deref(), args.strict),
+        tool: tool(),
+        ..Options::default()
+    })
+}
+
+/// How findings weigh.
+pub(crate) const fn strictness(strict: bool) -> Strictness {
+    if strict {
+        Strictness::Strict
+    } else {
+        Strictness::ByLevel
+    }
+}
+
+fn known_failing(path: &Path) -> Result<KnownFailing, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::usage(format!(
+            "could not read --known-failing {}: {error}",
+            path.display()
+        ))
+    })?;
+    KnownFailing::parse(&text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}
+
+/// What a command that reruns one case begins with.
+fn rerun(target: &TargetArgs, scenarios: Option<&Path>, strict: bool) -> String {
+    let mut words = vec!["touchstone".to_owned(), "conform".into(), "run".into()];
+    let mut option = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            words.extend([name.to_owned(), quoted(&value)]);
+        }
+    };
+    option(
+        "--target",
+        target.target.as_ref().map(|path| path.display().to_string()),
+    );
+    option("--url", target.url.clone());
+    option("--spawn", target.spawn.clone());
+    let dialects: Vec<_> = target.dialects.iter().map(|dialect| dialect.name()).collect();
+    option("--dialects", (!dialects.is_empty()).then(|| dialects.join(",")));
+    option("--scenarios", scenarios.map(|path| path.display().to_string()));
+    if strict {
+        words.push("--strict".into());
+    }
+    words.join(" ")
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// The scenarios of a folder, or those that are built in.
+pub(crate) fn scenarios(folder: Option<&Path>) -> Result<Vec<Arc<Scenario>>, Failure> {
+    let (scenarios, diags) = match folder {
+        None => match builtin_scenarios() {
+            Ok(scenarios) => (scenarios, Vec::new()),
+            Err(diags) => (Vec::new(), diags),
+        },
+        Some(folder) => load_dir(folder),
+    };
+    match (diags.is_empty(), scenarios.is_empty()) {
+        (false, _) => Err(Failure::usage(drawn(&diags))),
+        (true, true) => Err(Failure::usage(format!(
+            "no scenario in {}: a scenario is a file that ends in .yaml",
+            folder.unwrap_or(Path::new(".")).display()
+        ))),
+        (true, false) => Ok(scenarios.into_iter().map(Arc::new).collect()),
+    }
+}
+
+/// Every diagnostic as it is shown; the caller puts `error: ` before the first.
+fn drawn(diags: &[Diag]) -> String {
+    let drawn: Vec<_> = diags.iter().map(|diag| diag.render(terminal::paint())).collect();
+    let text = drawn.join("\n\n");
+    text.strip_prefix("error: ").map_or(text.clone(), str::to_owned)
+}
+
+/// Replays the scenarios, and shows how it goes.
+pub(crate) async fn judge(
+    sut: &Arc<Sut>,
+    scenarios: &[Arc<Scenario>],
+    options: Options,
+    stop: CancellationToken,
+) -> Result<Run, Failure> {
+    let (to_audience, events) = mpsc::channel(EVENTS_MAX);
+    let run = touchstone_conformance::run(
+        Arc::clone(sut),
+        scenarios,
+        Rules::builtin(),
+        options,
+        to_audience,
+        stop,
+    );
+    let (run, ()) = tokio::join!(run, show(events));
+    run.map_err(Failure::usage)
+}
+
+async fn show(mut events: mpsc::Receiver<Event>) {
+    let mut progress = Progress::new("conform", None);
+    while let Some(event) = events.recv().await {
+        match event {
+            Event::RunStarted { cases } => progress = Progress::new("conform", Some(cases as u64)),
+            Event::CaseStarted { .. } => {}
+            Event::CaseFinished { result, counts, .. } => {
+                if result.verdict.fails_the_run() {
+                    progress.say(&format!("{:>14} {}", result.verdict.name(), result.id));
+                }
+                let notes = CaseVerdict::ALL
+                    .iter()
+                    .filter(|verdict| counts.of(**verdict) > 0)
+                    .map(|verdict| {
+                        let tone = if verdict.fails_the_run() {
+                            Tone::Bad
+                        } else {
+                            Tone::Neutral
+                        };
+                        (
+                            tone,
+                            format!("{} {}", counts.of(*verdict), verdict.name().replace('_', " ")),
+                        )
+                    });
+                progress.at(counts.total() as u64, notes.collect());
+            }
+        }
+    }
+    progress.finish();
+}
+
+/// The failure text of every case that makes the run fail.
+pub(crate) fn print_failures(run: &Run) {
+    for case in run.cases.iter().filter(|case| case.verdict.fails_the_run()) {
+        println!("{}\n", case.failure_text().trim_end());
+    }
+}
+
+fn write(report: &ConformReport, run: &Run, document: &Document) -> Result<(), Failure> {
+    let content = match report.format {
+        ConformFormat::Json => outputs::json(&run.to_json()),
+        ConformFormat::Junit => outputs::junit(&run.suites())?,
+        ConformFormat::Tap => tap::render(&run.suites()),
+        ConformFormat::Markdown => markdown::render(document, markdown::STEP_SUMMARY_BYTES_MAX),
+        ConformFormat::Html => outputs::html(document)?,
+    };
+    outputs::write(&report.path, &content)
+}
+
+fn list_cases(args: &ConformListArgs) -> Outcome {
+    let patterns: Vec<Glob> = args
+        .ids
+        .iter()
+        .map(|id| id.parse())
+        .collect::<Result<_, _>>()
+        .map_err(Failure::usage)?;
+    let scenarios = scenarios(args.scenarios.as_deref())?;
+    let mut listed = list(&scenarios, Rules::builtin(), &target::for_suite()?);
+    let named = |case: &Listed| {
+        patterns
+            .iter()
+            .any(|glob| glob.matches(&case.id) || glob.to_string() == case.rule.0)
+    };
+    listed.retain(|case| patterns.is_empty() || named(case));
+    if listed.is_empty() {
+        return Err(Failure::usage(
+            "no case has such an id; without one all are listed",
+        ));
+    }
+    let json = args
+        .reports
+        .iter()
+        .filter(|report| report.format == ConformFormat::Json);
+    for report in json {
+        outputs::write(&report.path, &outputs::json(&as_json_list(&listed)))?;
+    }
+    if let Some(other) = args
+        .reports
+        .iter()
+        .find(|report| report.format != ConformFormat::Json)
+    {
+        return Err(Failure::usage(format!(
+            "a list is written as json only, not to {}",
+            other.path.display()
+        )));
+    }
+    if !outputs::take_stdout(&args.reports) {
+        for case in &listed {
+            println!(
+                "{:<6} {:<22} {}  {}",
+                case.level, case.rule.0, case.id, case.title
+            );
+        }
+    }
+    Ok(exit::OK)
+}
+
+fn as_json_list(listed: &[Listed]) -> serde_json::Value {
+    let case = |case: &Listed| {
+        serde_json::json!({
+            "id": case.id,
+            "title": case.title,
+            "rule": case.rule.0,
+            "level": case.level,
+            "alone": case.alone,
+            "skipped_without": case.skipped_without,
+        })
+    };
+    serde_json::json!({ "cases": listed.iter().map(case).collect::<Vec<_>>() })
+}
+
+fn validate(paths: &[PathBuf]) -> Outcome {
+    let (mut files, mut diags) = (0, Vec::new());
+    for path in paths {
+        let (scenarios, wrong) = load_dir(path);
+        files += scenarios.len();
+        diags.extend(wrong);
+    }
+    if !diags.is_empty() {
+        let (count, noun) = (diags.len(), if diags.len() == 1 { "mistake" } else { "mistakes" });
+        return Err(Failure::usage(format!(
+            "{}\n\n{count} {noun}; {files} scenarios are right",
+            drawn(&diags)
+        )));
+    }
+    if files == 0 {
+        return Err(Failure::usage(
+            "no scenario there: a scenario is a file that ends in .yaml",
+        ));
+    }
+    println!("{files} scenarios are right");
+    Ok(exit::OK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        for (word, shown) in [
+            ("ws://h:1", "ws://h:1"),
+            ("node server.js", "'node server.js'"),
+            ("it's", r"'it'\''s'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(word), shown);
+        }
+    }
+}

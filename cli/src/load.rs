@@ -1,0 +1,203 @@
+//! `touchstone load`: a workload, a target and thresholds become a run and its reports.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use touchstone_loadgen::{Endpoint, Plan, Progress as News, RunError, Summary, Workload};
+use touchstone_report::{Document, Tone, Verdict, markdown, number};
+use touchstone_scenarios::source::Source;
+use touchstone_scenarios::{builtin_workloads, read_source, yaml};
+use touchstone_sut::{Sut, Target};
+
+use crate::args::{LoadCommand, LoadRunArgs};
+use crate::exit::{self, Failure, Outcome};
+use crate::outputs::{self, LoadFormat, LoadReport};
+use crate::progress::Progress;
+use crate::summary::Detail;
+use crate::{descriptors, interrupt, summary, target, terminal};
+
+/// News that may wait to be shown: a run never waits for its audience.
+const NEWS_MAX: usize = 256;
+
+/// Runs a command of `load`.
+pub(crate) async fn run(command: LoadCommand) -> Outcome {
+    match command {
+        LoadCommand::Run(args) => run_workload(*args).await,
+        LoadCommand::List => list(),
+    }
+}
+
+fn list() -> Outcome {
+    for (name, source) in builtin_workloads() {
+        let workload = read(&source)?;
+        println!("{name:<16} {}", workload.title);
+    }
+    Ok(exit::OK)
+}
+
+async fn run_workload(args: LoadRunArgs) -> Outcome {
+    outputs::check_writable(&args.reports)?;
+    let (workload, plan) = plan(&args)?;
+    let target = args.target.or(|| built_in(&workload))?;
+    descriptors::raise_limit();
+    let done = interrupt::or_interrupted(async |stop| {
+        let sut = target::start(target).await?;
+        let summary = drive(plan, &sut, stop).await;
+        sut.shut_down().await;
+        summary
+    });
+    let Some(summary) = done.await else {
+        return interrupt::at_once();
+    };
+    let summary = summary?;
+    let document = summary.document();
+    for report in &args.reports {
+        write(report, &summary, &document)?;
+    }
+    if !outputs::take_stdout(&args.reports) {
+        summary::print(&document, Detail::Brief);
+    }
+    if summary.verdict == Verdict::Undecided && summary.generator.saturated && args.allow_saturated {
+        return Ok(exit::OK);
+    }
+    Ok(summary::exit_code(summary.verdict))
+}
+
+/// The built-in server, set as the workload wants it.
+pub(crate) fn built_in(workload: &Workload) -> Result<Target, Failure> {
+    let timings: Vec<_> = workload
+        .timings
+        .iter()
+        .map(|(name, span)| (name.as_str(), span.0))
+        .collect();
+    target::for_load(&timings)
+}
+
+/// A ready-made workload by its name.
+pub(crate) fn ready_made(name: &str) -> Result<Workload, Failure> {
+    let known = builtin_workloads();
+    let found = known.iter().find(|(known, _)| *known == name);
+    let (_, source) = found.ok_or_else(|| {
+        let names = known.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        Failure::usage(format!(
+            "there is no file and no ready-made workload `{name}`; ready-made: {names}"
+        ))
+    })?;
+    read(source)
+}
+
+fn plan(args: &LoadRunArgs) -> Result<(Workload, Plan), Failure> {
+    let path = Path::new(&args.workload);
+    let mut workload = if path.exists() {
+        read(&read_source(path).map_err(|diag| Failure::usage(diag.render(terminal::paint())))?)?
+    } else {
+        ready_made(&args.workload)?
+    };
+    for setting in &args.settings {
+        let (key, value) = setting.split_once('=').ok_or_else(|| {
+            Failure::usage(format!(
+                "--set `{setting}`: write KEY=VALUE, for example sessions=500"
+            ))
+        })?;
+        workload = workload.with(key, value).map_err(Failure::usage)?;
+    }
+    if let Some(seed) = args.seed {
+        workload.seed = seed;
+    }
+    workload.thresholds.extend(args.thresholds.iter().cloned());
+    let plan = Plan::new(&args.workload, &workload).map_err(Failure::usage)?;
+    Ok((workload, plan))
+}
+
+fn read(source: &Arc<Source>) -> Result<Workload, Failure> {
+    yaml::from_str(source).map_err(|diag| Failure::usage(diag.render(terminal::paint())))
+}
+
+/// Puts the system under the plan's load, and shows how it goes.
+pub(crate) async fn drive(plan: Plan, sut: &Sut, stop: CancellationToken) -> Result<Summary, Failure> {
+    let path = sut.target().websocket_path(plan.dialect);
+    let endpoint = Endpoint {
+        name: sut.target().name.clone(),
+        urls: sut
+            .addresses()
+            .iter()
+            .map(|address| format!("ws://{address}{path}"))
+            .collect(),
+    };
+    let seconds = Duration::from_nanos(plan.end()).as_secs_f64().ceil();
+    let (to_audience, news) = mpsc::channel(NEWS_MAX);
+    let run = touchstone_loadgen::run(plan, endpoint, to_audience, stop);
+    let (summary, ()) = tokio::join!(run, show(news, seconds as u64));
+    summary.map_err(|error| match error {
+        RunError::Unreachable { .. } => Failure::unreachable(error),
+        RunError::Url { .. } | RunError::TooFewDescriptors { .. } | RunError::Loop(_) => {
+            Failure::usage(error)
+        }
+    })
+}
+
+async fn show(mut news: mpsc::Receiver<News>, seconds: u64) {
+    let mut progress = Progress::new("load", Some(seconds));
+    let mut phase = "";
+    let mut at = 0;
+    while let Some(news) = news.recv().await {
+        match news {
+            News::Phase { name, .. } => phase = name,
+            News::Settling => phase = "waiting for the last",
+            News::Second(figures) => {
+                at = u64::from(figures.at_seconds).min(seconds);
+                let mut notes = vec![
+                    (Tone::Neutral, phase.to_owned()),
+                    (
+                        Tone::Neutral,
+                        format!("{} sessions", number::count(u64::from(figures.connected))),
+                    ),
+                    (
+                        Tone::Neutral,
+                        format!("{} answers/s", number::count(figures.answered)),
+                    ),
+                ];
+                notes.extend(
+                    figures
+                        .answer_p99_ms
+                        .map(|p99| (Tone::Neutral, format!("p99 {}", number::millis(p99)))),
+                );
+                if figures.errors > 0 {
+                    notes.push((Tone::Warn, format!("{} errors", number::count(figures.errors))));
+                }
+                progress.at(at, notes);
+                continue;
+            }
+        }
+        progress.at(at, vec![(Tone::Neutral, phase.to_owned())]);
+    }
+    progress.finish();
+}
+
+/// The thresholds that do not hold, or that nothing decides.
+pub(crate) fn print_failures(summary: Option<&Summary>) {
+    for judged in summary.iter().flat_map(|summary| &summary.thresholds) {
+        let verdict = match judged.verdict {
+            Verdict::Passed => continue,
+            Verdict::Failed => "FAILED",
+            Verdict::Undecided | Verdict::Interrupted => "UNDECIDED",
+        };
+        let actual = judged
+            .actual
+            .map_or("nothing measured".to_owned(), |actual| format!("actual {actual}"));
+        println!("{verdict} threshold {}: {actual}\n", judged.threshold.expression);
+    }
+}
+
+fn write(report: &LoadReport, summary: &Summary, document: &Document) -> Result<(), Failure> {
+    let content = match report.format {
+        LoadFormat::Json => outputs::json(&summary.to_json()),
+        LoadFormat::Junit => outputs::junit(&summary.suites())?,
+        LoadFormat::Markdown => markdown::render(document, markdown::STEP_SUMMARY_BYTES_MAX),
+        LoadFormat::Html => outputs::html(document)?,
+    };
+    outputs::write(&report.path, &content)
+}

@@ -1,0 +1,96 @@
+//! Which system is under test: a target file, a URL, a command, or the built-in server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use touchstone_sut::{BuiltIn, StartError, Sut, Target, TargetError};
+
+use crate::args::TargetArgs;
+use crate::exit::Failure;
+use crate::terminal;
+
+/// The timings a target file can name, each with the flag of `serve` that sets it.
+const FLAGS: &[(&str, &str)] = &[
+    ("echo.heartbeat.interval", "--echo-heartbeat-interval"),
+    ("echo.session.ttl", "--echo-session-ttl"),
+    ("echo.store.deadline", "--echo-store-deadline"),
+    ("server.grace", "--grace"),
+    ("server.handshake.deadline", "--handshake-deadline"),
+];
+
+/// How the built-in server is set while the suite is run against it, so that waiting for a heartbeat or for the end
+/// of a session takes moments.
+const SUITE_TIMINGS: &[(&str, Duration)] = &[
+    ("echo.heartbeat.interval", Duration::from_secs(1)),
+    ("echo.session.ttl", Duration::from_secs(3)),
+    ("echo.store.deadline", Duration::from_millis(500)),
+    ("server.handshake.deadline", Duration::from_secs(2)),
+];
+
+impl TargetArgs {
+    /// The target that was asked for, or else `built_in`.
+    pub(crate) fn or(&self, built_in: impl FnOnce() -> Result<Target, Failure>) -> Result<Target, Failure> {
+        let target = match (&self.target, &self.url, &self.spawn) {
+            (Some(file), _, _) => Target::from_file(&file.to_string_lossy()),
+            (_, Some(url), _) => Target::from_url(url, &self.dialects),
+            (_, _, Some(command)) => Target::from_command(command, &self.dialects),
+            (None, None, None) => return built_in(),
+        };
+        target.map_err(|error| match error {
+            TargetError::Invalid(diag) => Failure::usage(diag.render(terminal::paint())),
+            other => Failure::usage(other),
+        })
+    }
+
+    /// Whether it is the built-in server, which owes every clause.
+    pub(crate) const fn is_built_in(&self) -> bool {
+        self.target.is_none() && self.url.is_none() && self.spawn.is_none()
+    }
+}
+
+/// The built-in server as the suite wants it: with short timings, faults on request and a log of messages.
+pub(crate) fn for_suite() -> Result<Target, Failure> {
+    built_in(SUITE_TIMINGS, &["--allow-faults", "--log-messages"])
+}
+
+/// The built-in server as in production, but for the timings that a workload asks for.
+pub(crate) fn for_load(timings: &[(&str, Duration)]) -> Result<Target, Failure> {
+    built_in(timings, &[])
+}
+
+fn built_in(timings: &[(&str, Duration)], switches: &[&str]) -> Result<Target, Failure> {
+    let executable = std::env::current_exe().map_err(|error| {
+        Failure::usage(format!(
+            "this program cannot find itself to start a server: {error}"
+        ))
+    })?;
+    let mut flags: Vec<String> = switches.iter().map(|switch| (*switch).to_owned()).collect();
+    for (name, value) in timings {
+        let known = || FLAGS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        let (_, flag) = FLAGS.iter().find(|(known, _)| known == name).ok_or_else(|| {
+            Failure::usage(format!(
+                "the built-in server has no timing `{name}`; there is: {}",
+                known()
+            ))
+        })?;
+        flags.extend([(*flag).to_owned(), format!("{}us", value.as_micros())]);
+    }
+    Ok(Target::built_in(BuiltIn { executable, flags }, timings))
+}
+
+/// Starts it, or finds that it runs.
+pub(crate) async fn start(target: Target) -> Result<Sut, Failure> {
+    Sut::start(target).await.map_err(|error| match error {
+        StartError::NotStarted { .. } | StartError::Target(_) => Failure::usage(error),
+        StartError::Ended { .. } | StartError::NotReady { .. } | StartError::Unreachable { .. } => {
+            Failure::unreachable(error)
+        }
+    })
+}
+
+/// Lets a system that was shared with a run stop gracefully; whoever still held it would only make that less graceful.
+pub(crate) async fn shut_down(sut: Arc<Sut>) {
+    if let Some(sut) = Arc::into_inner(sut) {
+        sut.shut_down().await;
+    }
+}

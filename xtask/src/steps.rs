@@ -1,0 +1,83 @@
+//! The tasks, step by step. Every step says what it runs, so that it can be run alone.
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{docs, house};
+
+/// All that a change has to pass.
+pub(crate) fn test(no_install: bool) -> Result<()> {
+    let started = Instant::now();
+    crate::needs::everything(no_install)?;
+    house::check_directions()?;
+    docs::check()?;
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    // Alone, because a build of the whole workspace switches the message types on for everybody.
+    cargo(&["check", "--package", "touchstone-conformance"])?;
+    // The tests of the command line start the program itself.
+    cargo(&["build", "--package", "touchstone"])?;
+    cargo(&["test", "--workspace"])?;
+    run(Command::new(env!("CARGO"))
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .args(["doc", "--workspace", "--no-deps"]))?;
+    eprintln!("xtask: all passed in {} s", started.elapsed().as_secs());
+    Ok(())
+}
+
+/// The benchmarks.
+pub(crate) fn bench(rest: &[String]) -> Result<()> {
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .args(["bench", "--package", "touchstone-benches", "--"])
+        .args(rest);
+    run(&mut command)
+}
+
+/// The whole suite, `rounds` times, while both cores are kept busy by more cases at once than there are cores.
+pub(crate) fn prove(rounds: u32) -> Result<()> {
+    cargo(&["build", "--release", "--package", "touchstone"])?;
+    for round in 1..=rounds {
+        eprintln!("xtask: round {round} of {rounds}");
+        cargo(&[
+            "run",
+            "--release",
+            "--quiet",
+            "--",
+            "conform",
+            "run",
+            "--strict",
+            "--jobs",
+            "32",
+        ])
+        .with_context(|| format!("round {round}"))?;
+    }
+    Ok(())
+}
+
+/// The documents that are made from data.
+pub(crate) fn docs() -> Result<()> {
+    docs::write()
+}
+
+fn cargo(arguments: &[&str]) -> Result<()> {
+    run(Command::new(env!("CARGO")).args(arguments))
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let shown = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect::<Vec<_>>()
+        .join(" ");
+    eprintln!("xtask: {shown}");
+    let status = command
+        .status()
+        .with_context(|| format!("could not run {shown}"))?;
+    if !status.success() {
+        bail!("failed ({status}): {shown}");
+    }
+    Ok(())
+}
