@@ -483,6 +483,7 @@ strangers: []
         )
         .unwrap();
         let clause = rules.clause(&ClauseId("echo/2a".to_owned())).unwrap();
+        assert_eq!(clause.dialects, [Dialect::Echo]);
         assert_eq!(
             (clause.basis.level(), clause.needs.as_deref()),
             (Level::Should, Some("token"))

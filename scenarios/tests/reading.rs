@@ -323,3 +323,19 @@ fn a_row_is_judged_under_its_own_clause() {
     assert_eq!(table.rows[1].cells[3].value, "none");
     assert_eq!(table.each.len(), 3);
 }
+
+#[test]
+fn places_are_right_with_a_byte_order_mark_and_with_windows_line_ends() {
+    for text in [
+        "\u{feff}title: t\nrule: echo/2a\nactors: [ann]\nsteps:\n  - connect: ann\n  - \"ann.sned\": é\n",
+        "title: t\r\nrule: echo/2a\r\nactors: [ann]\r\nsteps:\r\n  - connect: ann\r\n  - 'ann.sned': é\r\n",
+    ] {
+        let diags = read_as("echo/2a-x", text).unwrap_err();
+        let shown: Vec<String> = diags.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            ["a.yaml:6:10: `sned` is not a verb of an actor (did you mean `send`?)"],
+            "{text:?}"
+        );
+    }
+}

@@ -108,6 +108,10 @@ impl<'n> Fields<'n> {
     }
 
     fn unknown(&self, reader: &Reader<'_>, name: &Spanned<String>) -> Diag {
+        if self.known.contains(&name.value.as_str()) {
+            let message = format!("`{}` has no meaning here", name.value);
+            return reader.at("misplaced-key", name.span, message);
+        }
         reader
             .at(
                 "unknown-key",

@@ -112,7 +112,8 @@ impl Reader<'_> {
             return Ok((lane, verb.value.as_str()));
         };
         // A quoted key begins one byte later.
-        let quoted = usize::from(self.source.text[verb.span.start..].starts_with(['"', '\'']));
+        let quoted = self.source.text.as_bytes().get(verb.span.start);
+        let quoted = usize::from(matches!(quoted, Some(b'"' | b'\'')));
         let start = verb.span.start + quoted;
         let span = Span {
             start,
@@ -181,23 +182,7 @@ impl Reader<'_> {
                 actor,
                 payload: self.payload(value)?,
             },
-            "raw" => {
-                self.needs_raw(&actor)?;
-                let raw = self.raw(value)?;
-                Action::Raw {
-                    actor,
-                    frames: raw.frames,
-                    chop: raw.chop,
-                }
-            }
-            "pings" => {
-                self.needs_raw(&actor)?;
-                Action::Raw {
-                    actor,
-                    frames: vec![self.ping(value)?],
-                    chop: None,
-                }
-            }
+            "raw" | "pings" => self.raw_action(actor, verb, value)?,
             "ponged" => Action::Ponged {
                 actor,
                 payload: self.payload(value)?,
@@ -228,6 +213,25 @@ impl Reader<'_> {
             }
         };
         Ok((action, modifiers))
+    }
+
+    /// Frames by hand: only the raw client sends them.
+    fn raw_action(&mut self, actor: ActorName, verb: &str, value: &Node) -> Read<Action> {
+        self.needs_raw(&actor)?;
+        if verb == "pings" {
+            let frames = vec![self.ping(value)?];
+            return Ok(Action::Raw {
+                actor,
+                frames,
+                chop: None,
+            });
+        }
+        let raw = self.raw(value)?;
+        Ok(Action::Raw {
+            actor,
+            frames: raw.frames,
+            chop: raw.chop,
+        })
     }
 
     fn action(
@@ -331,7 +335,16 @@ impl Reader<'_> {
                 value: lane.value.clone(),
                 span: parts.verb.span,
             }],
-            _ => self.strings(value)?,
+            (_, Some(lane)) => {
+                return Err(self
+                    .wrong(
+                        "wrong-lane",
+                        value,
+                        format!("this is the lane of `{}`", lane.value),
+                    )
+                    .help("write `connect:`, without a name, or connect before the interleaving"));
+            }
+            (_, None) => self.strings(value)?,
         };
         if actors.is_empty() {
             return Err(self.expected(value, "an actor or several"));
