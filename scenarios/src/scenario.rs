@@ -261,7 +261,7 @@ pub enum Action {
     },
     /// `fault: {store: down, for: 2s}`.
     Fault(Fault),
-    /// `stop: TERM`: signal the spawned server. `started_by` the suite only.
+    /// `stop: TERM`: signal the server, which has to be one that the suite started.
     Stop {
         /// Which signal.
         signal: Signal,

@@ -3,7 +3,7 @@
 use crate::diag::Diag;
 use crate::read::outcome::Modifiers;
 use crate::read::step::Parts;
-use crate::read::{Fields, Read, Reader, keys};
+use crate::read::{Fields, Read, Reader, Use, keys};
 use crate::scenario::{Action, ActorName, ClosedMatcher, CodeMatcher, JsonType, MatcherKind, Template};
 use crate::source::Span;
 use crate::yaml::{Kind, Node};
@@ -119,7 +119,7 @@ impl Reader<'_> {
                     .collect::<Read<_>>()?,
             )),
             Kind::String(text) if text.starts_with("${") => {
-                Ok(CodeMatcher::OneOf(vec![self.template(node)?]))
+                Ok(CodeMatcher::OneOf(vec![self.whole_variable(node, Use::Code)?]))
             }
             Kind::String(_) => {
                 self.word(node, &[("any", 0), ("empty", 1), ("none", 2)])

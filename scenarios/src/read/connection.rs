@@ -1,7 +1,7 @@
 //! How actors connect, and what a handshake or an HTTP request and their answers look like.
 
 use crate::diag::Diag;
-use crate::read::{Fields, Read, Reader, keys};
+use crate::read::{Fields, Read, Reader, Use, keys};
 use crate::scenario::{
     Client, Connection, HttpBody, HttpRequest, RawHandshake, ResponseMatcher, Scope, StatusMatcher, Template,
 };
@@ -279,7 +279,9 @@ impl Reader<'_> {
                 Ok(status) if (100..600).contains(&status) => Ok(StatusMatcher::Exactly(status)),
                 _ => Err(self.expected(node, "a status from 100 to 599")),
             },
-            Kind::String(text) if text.starts_with("${") => Ok(StatusMatcher::Variable(self.template(node)?)),
+            Kind::String(text) if text.starts_with("${") => {
+                Ok(StatusMatcher::Variable(self.whole_variable(node, Use::Status)?))
+            }
             Kind::String(text) => match text.as_bytes() {
                 [digit @ b'1'..=b'5', b'x', b'x'] => Ok(StatusMatcher::Class(digit - b'0')),
                 _ => Err(self

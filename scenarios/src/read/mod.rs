@@ -17,6 +17,7 @@ mod table;
 mod values;
 mod whole;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -82,6 +83,16 @@ pub(crate) struct Reader<'a> {
     lane: Option<Spanned<String>>,
     /// Whether there was an interleaving.
     interleaved: bool,
+    /// Variables that a step uses whole, and as what: a table's cells are checked for it.
+    uses: RefCell<Vec<(String, Use)>>,
+}
+
+/// As what a step uses a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Frames,
+    Code,
+    Status,
 }
 
 /// An actor as far as it has been read.
@@ -114,6 +125,7 @@ impl<'a> Reader<'a> {
             captured: Vec::new(),
             lane: None,
             interleaved: false,
+            uses: RefCell::new(Vec::new()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What is sent: payloads and frames.
 
-use crate::read::{Fields, Read, Reader, keys};
+use crate::read::{Fields, Read, Reader, Use, keys};
 use crate::scenario::{Payload, RawFrame, Template};
 use crate::yaml::{Kind, Node};
 
@@ -101,17 +101,19 @@ impl Reader<'_> {
     }
 
     fn frame(&self, node: &Node) -> Read<RawFrame> {
-        let template = self.template(node)?;
         match &node.kind {
-            Kind::String(text) if text.starts_with("${") => {}
-            Kind::Map(_) => self.check_frame(node)?,
-            _ => {
-                return Err(self.expected(node, "a frame").help(
-                    "write for example {op: text, payload: hi}, or {bytes: \"…\"} for bytes that are no frame",
-                ));
+            Kind::String(text) if text.starts_with("${") => {
+                Ok(RawFrame(self.whole_variable(node, Use::Frames)?))
             }
+            Kind::Map(_) => {
+                let template = self.template(node)?;
+                self.check_frame(node)?;
+                Ok(RawFrame(template))
+            }
+            _ => Err(self.expected(node, "a frame").help(
+                "write for example {op: text, payload: hi}, or {bytes: \"…\"} for bytes that are no frame",
+            )),
         }
-        Ok(RawFrame(template))
     }
 
     /// What can be said of a frame before its variables are put in.

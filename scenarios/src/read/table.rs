@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::read::{Fields, Read, Reader, keys};
+use crate::read::{Fields, Read, Reader, Use, keys};
 use crate::scenario::{Action, ActorName, Orders, Row, Step, Table};
 use crate::source::{Span, Spanned};
 use crate::yaml::{Kind, Node};
@@ -52,8 +52,8 @@ impl Reader<'_> {
         let columns = fields
             .require(self, "columns")
             .and_then(|node| self.columns(node))?;
-        let rows = fields.require(self, "rows")?;
-        let rows = self.rows(rows, &columns)?;
+        let row_nodes = fields.require(self, "rows")?;
+        let rows = self.rows(row_nodes, &columns)?;
         fields.finish(self)?;
         for column in columns.iter().filter(|column| column.value != "clause") {
             self.variables.insert(column.value.clone());
@@ -62,7 +62,26 @@ impl Reader<'_> {
         if each.is_empty() && self.diags.is_empty() {
             return Err(self.at("empty", verb, "`each` is empty: nothing is judged"));
         }
+        for (name, used_as) in self.uses.take() {
+            if let Some(column) = columns.iter().position(|column| column.value == name) {
+                self.check_column(row_nodes, column, used_as);
+            }
+        }
         Ok(Table { columns, rows, each })
+    }
+
+    /// A cell that a step uses whole has to be what the step needs, or the case could only fail when it is run.
+    fn check_column(&mut self, rows: &Node, column: usize, used_as: Use) {
+        for row in self.list(rows).unwrap_or_default() {
+            let Kind::List(cells) = &row.kind else { continue };
+            let Some(cell) = cells.get(column) else { continue };
+            let checked = match used_as {
+                Use::Frames => self.frames(cell).map(drop),
+                Use::Code => self.code(cell).map(drop),
+                Use::Status => self.statuses(cell).map(drop),
+            };
+            self.collect(checked);
+        }
     }
 
     fn columns(&mut self, node: &Node) -> Read<Vec<Spanned<String>>> {

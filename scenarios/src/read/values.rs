@@ -1,7 +1,7 @@
 //! The small values: words, numbers, times, clause ids, templates.
 
 use crate::duration::{self, Duration};
-use crate::read::{BUILTIN_VARIABLES, Read, Reader};
+use crate::read::{BUILTIN_VARIABLES, Read, Reader, Use};
 use crate::rules::ClauseId;
 use crate::scenario::{Scope, Template, Window};
 use crate::source::Spanned;
@@ -198,6 +198,15 @@ impl<'a> Reader<'a> {
                 }
             }
         }
+    }
+
+    /// A variable that stands for a whole value, whose kind the step knows.
+    pub(super) fn whole_variable(&self, node: &Node, used_as: Use) -> Read<Template> {
+        let template = self.template(node)?;
+        if let Ok([reference]) = template.references().as_deref() {
+            self.uses.borrow_mut().push((reference.name.to_owned(), used_as));
+        }
+        Ok(template)
     }
 
     /// JSON with variables, all of which are defined here.
