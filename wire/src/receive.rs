@@ -105,7 +105,7 @@ struct Partial {
 enum Message {
     None,
     Open(Body),
-    /// Handed out by the last step; freed by the next.
+    /// Handed out by the last step; freed at the start of the next.
     Complete(Body),
 }
 
@@ -235,13 +235,9 @@ impl Receiver {
         }
     }
 
-    /// Frees what the last step handed out, and everything once nothing is incomplete.
+    /// Frees the buffer once nothing is incomplete, and with it what the last step handed out.
     fn settle(&mut self) {
-        let Some(partial) = &mut self.partial else { return };
-        if let Message::Complete(_) = partial.message {
-            partial.message = Message::None;
-        }
-        if self.ended || partial.is_settled() {
+        if self.ended || !self.has_partial() {
             self.partial = None;
         }
     }

@@ -111,14 +111,14 @@ fn cut_off_bytes(bytes: &[u8]) -> usize {
     0
 }
 
-/// Bytes to reserve so that `more` fit: twice what is held, but no more than the frame can still bring.
+/// Bytes to reserve so that `more` fit: four times what is held, but no more than the frame can still bring.
 ///
-/// What a frame declares is never reserved; it only keeps the doubling from overshooting.
+/// What a frame declares is never reserved; it only keeps the growth from overshooting.
 pub(crate) fn growth(held: usize, capacity: usize, more: usize, frame_bytes: usize) -> usize {
     if held + more <= capacity {
         return 0;
     }
-    more.max(held.min(frame_bytes))
+    more.max((3 * held).min(frame_bytes))
 }
 
 #[cfg(test)]

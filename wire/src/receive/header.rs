@@ -31,6 +31,7 @@ pub(super) struct Context {
 
 impl Context {
     /// Reads the header at the start of `bytes`; `None` while it is incomplete and nothing is wrong with it yet.
+    #[inline]
     pub(super) fn read(&self, bytes: &[u8]) -> Result<Option<(FrameHead, usize)>, Violation> {
         let Some(&first) = bytes.first() else {
             return Ok(None);
@@ -63,6 +64,7 @@ impl Context {
         )))
     }
 
+    #[inline]
     fn first_byte(&self, first: u8) -> Result<(Fin, OpCode), Violation> {
         // RSV1 gets a meaning here once compression is negotiated; until then all three bits are the same.
         if first & 0x70 != 0 {
@@ -89,6 +91,7 @@ impl Context {
     }
 
     /// The limits, before anything of the frame is stored.
+    #[inline]
     fn length(&self, declared: u64, opcode: OpCode) -> Result<usize, Violation> {
         let payload_bytes = usize::try_from(declared).unwrap_or(usize::MAX);
         if opcode.is_control() {
@@ -113,6 +116,7 @@ impl Context {
 }
 
 /// The declared length, and how many bytes after the first two it took.
+#[inline]
 fn length(seven: u8, rest: &[u8]) -> Result<Option<(u64, usize)>, Violation> {
     match seven {
         126 => {

@@ -226,3 +226,12 @@ fn a_request_that_would_become_another_is_not_written() {
         assert_eq!(refused, Err(RequestError::Host(host.to_owned())));
     }
 }
+
+#[test]
+fn tens_of_thousands_of_attempts_fit_into_memory() {
+    let headers = HeaderMap::new();
+    let request = request(&headers);
+    let attempt = connect(duplex(1).0, &request, WITHIN);
+    let bytes = size_of_val(&attempt);
+    assert!(bytes <= 1_024, "{bytes} bytes for one attempt, beside its buffer");
+}

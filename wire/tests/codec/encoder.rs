@@ -4,6 +4,7 @@ use crate::heard::{Heard, hear_whole};
 use std::num::NonZeroUsize;
 use touchstone_wire::encode::fragments;
 use touchstone_wire::frame::Fin;
+use touchstone_wire::raw::{LengthForm, Mask, RawFrame};
 use touchstone_wire::{
     OpCode, Role, encode_masked, encode_masked_close, encode_unmasked, server_binary, server_close,
     server_close_empty, server_ping, server_pong, server_text,
@@ -76,4 +77,113 @@ fn a_message_is_cut_into_fragments() {
         hear_whole(Role::Server, &out),
         (vec![Heard::Text("ä€🌍".to_owned())], None)
     );
+}
+
+#[test]
+fn a_raw_frame_is_written_bit_by_bit() {
+    let frame = RawFrame::new(1, Mask::None, "hi");
+    let key = Mask::Key([0x37, 0xfa, 0x21, 0x3d]);
+    let rows: Vec<(&str, RawFrame, Vec<u8>)> = vec![
+        ("ordinary", frame.clone(), b"\x81\x02hi".to_vec()),
+        (
+            "without fin",
+            RawFrame {
+                fin: false,
+                ..frame.clone()
+            },
+            b"\x01\x02hi".to_vec(),
+        ),
+        (
+            "rsv1",
+            RawFrame {
+                rsv: 4,
+                ..frame.clone()
+            },
+            b"\xC1\x02hi".to_vec(),
+        ),
+        (
+            "rsv2",
+            RawFrame {
+                rsv: 2,
+                ..frame.clone()
+            },
+            b"\xA1\x02hi".to_vec(),
+        ),
+        (
+            "rsv3",
+            RawFrame {
+                rsv: 1,
+                ..frame.clone()
+            },
+            b"\x91\x02hi".to_vec(),
+        ),
+        (
+            "all bits",
+            RawFrame {
+                rsv: 0xFF,
+                op: 0xFF,
+                ..frame.clone()
+            },
+            b"\xFF\x02hi".to_vec(),
+        ),
+        (
+            "masked",
+            RawFrame::new(1, key, "Hello"),
+            b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58".to_vec(),
+        ),
+        (
+            "16 bits",
+            RawFrame {
+                length_form: LengthForm::Sixteen,
+                ..frame.clone()
+            },
+            b"\x81\x7E\x00\x02hi".to_vec(),
+        ),
+        (
+            "64 bits",
+            RawFrame {
+                length_form: LengthForm::SixtyFour,
+                ..frame.clone()
+            },
+            b"\x81\x7F\0\0\0\0\0\0\0\x02hi".to_vec(),
+        ),
+        (
+            "declares more",
+            RawFrame {
+                declared: Some(125),
+                ..frame.clone()
+            },
+            b"\x81\x7Dhi".to_vec(),
+        ),
+        (
+            "declares 126",
+            RawFrame {
+                declared: Some(126),
+                ..frame.clone()
+            },
+            b"\x81\x7E\0\x7Ehi".to_vec(),
+        ),
+        (
+            "declares the top bit",
+            RawFrame {
+                declared: Some(1 << 63),
+                ..frame.clone()
+            },
+            b"\x81\x7F\x80\0\0\0\0\0\0\0hi".to_vec(),
+        ),
+        (
+            "16 bits of more",
+            RawFrame {
+                length_form: LengthForm::Sixteen,
+                declared: Some(0x1_0203),
+                ..frame
+            },
+            b"\x81\x7E\x02\x03hi".to_vec(),
+        ),
+    ];
+    for (name, frame, expected) in rows {
+        let mut out = Vec::new();
+        frame.encode(&mut out);
+        assert_eq!(out, expected, "{name}");
+    }
 }
