@@ -210,7 +210,7 @@ fn is_seen_in_the_header(violation: Violation) -> bool {
 fn config_of_the_tests() -> ProptestConfig {
     // A stream that fails becomes a test of its own, with a name, rather than a line in a file of seeds.
     ProptestConfig {
-        cases: 1_000,
+        cases: 700,
         failure_persistence: None,
         ..ProptestConfig::default()
     }
