@@ -5,6 +5,7 @@
 //! nothing that measures prints.
 
 pub mod document;
+mod endpoint;
 mod engine;
 pub mod json;
 pub mod ledger;
@@ -19,7 +20,8 @@ pub mod thresholds;
 pub mod watch;
 pub mod workload;
 
+pub use endpoint::{Endpoint, RunError};
 pub use plan::{Plan, PlanError};
-pub use run::{Endpoint, Progress, RunError, run};
+pub use run::{Progress, run};
 pub use summary::Summary;
 pub use workload::Workload;

@@ -1,7 +1,6 @@
-//! A run from beginning to end: is the target there, are there descriptors enough, loops, progress, summary.
+//! A run from beginning to end: loops on threads of their own, progress while it lasts, a summary when it is over.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,20 +9,12 @@ use tokio_util::sync::CancellationToken;
 use touchstone_protocol::Dialect;
 use touchstone_protocol::echo::client::{EchoClient, Persistence};
 
-use crate::engine::{self, Job, LoopEvent, LoopReport, Node, Precision, Tcp};
+use crate::endpoint::{Endpoint, RunError, preflight};
+use crate::engine::{self, Job, LoopEvent, LoopReport, Precision, Tcp};
 use crate::plan::Plan;
 use crate::record::Second;
 use crate::summary::{Figures, Gathered, Occasion, Summary};
 use crate::watch::{self, LoopUse, Reading};
-
-/// Where the sessions go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
-    /// As reports call it; nothing secret.
-    pub name: String,
-    /// The dialect's WebSocket at each node, `ws://host:port/path` without query; sessions are spread over them evenly.
-    pub urls: Vec<String>,
-}
 
 /// What a run tells while it lasts. Whoever reads too slowly misses some: a run never waits for its audience.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,88 +36,51 @@ pub enum Progress {
     Settling,
 }
 
-/// Why there was no run.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The target's address cannot be used.
-    #[error("`{url}` is not a target for load: {why}")]
-    Url {
-        /// As given.
-        url: String,
-        /// What is wrong.
-        why: &'static str,
-    },
-    /// No WebSocket could be opened there.
-    #[error("the target at {url} cannot be reached: {why}")]
-    Unreachable {
-        /// The node that was tried.
-        url: String,
-        /// What happened.
-        why: String,
-    },
-    /// The run needs more descriptors than this process may have.
-    #[error(
-        "{needed} descriptors are needed, but this process may open {allowed}; raise the limit (`ulimit -n {needed}`) or run \
-         fewer sessions (`--set sessions={fitting}`)"
-    )]
-    TooFewDescriptors {
-        /// One per session, and some to spare.
-        needed: u64,
-        /// The soft limit.
-        allowed: u64,
-        /// What would fit.
-        fitting: u64,
-    },
-    /// The system refused a thread or a runtime.
-    #[error("an event loop could not be started: {0}")]
-    Loop(#[from] std::io::Error),
-}
-
-/// Descriptors beside those of the sessions: standard streams, event loops, the caller's own.
-const DESCRIPTORS_SPARE: u64 = 64;
 /// Sessions and messages per second that one loop takes before there is a second one. A core carries several times as much.
 const SESSIONS_PER_LOOP: u32 = 5_000;
 const MESSAGES_PER_LOOP: f64 = 20_000.0;
 /// News of the loops that may wait to be put together: half a minute for 32 loops.
 const EVENTS_MAX: usize = 1_024;
 
-/// Runs `plan` against `endpoint`. `stop` ends it early, with the full summary of what was measured until then.
+/// Runs `plan` against `endpoint`. `stop` ends it early, with the full summary of what was measured until then; dropping the
+/// future stops it, too.
 ///
 /// # Errors
-/// If it could not begin; once it has begun there is always a summary.
+/// If it could not begin. Once it has begun there is always a summary.
 pub async fn run(
     plan: Plan,
     endpoint: Endpoint,
     events: mpsc::Sender<Progress>,
     stop: CancellationToken,
 ) -> Result<Summary, RunError> {
-    check_descriptors(&plan, watch::descriptor_limit().map(|(soft, _)| soft))?;
-    let (tcp, nodes) = resolve(&endpoint).await?;
-    // A tag of this run's own: its sessions must not meet those of an earlier one on the same server.
-    let tag = fastrand::u32(..);
-    for (number, node) in nodes.iter().enumerate() {
-        greet(&tcp, (number, node), &endpoint.urls[number], &plan).await?;
-    }
-    let loops = loops(&plan);
+    let (tcp, nodes) = tokio::select! {
+        () = stop.cancelled() => return Err(RunError::Stopped),
+        ready = preflight(&plan, &endpoint) => ready?,
+    };
     let plan = Arc::new(plan);
-    let nodes: Arc<[Node]> = nodes.into();
     let before = Reading::now();
     let (started_at, start) = (SystemTime::now(), tokio::time::Instant::now());
-    let (to_audience, from_loops) = mpsc::channel(EVENTS_MAX);
+    let (to_reader, from_loops) = mpsc::channel(EVENTS_MAX);
+    // Cancelled when `stop` is, and when this future is dropped or fails: no loop outlives its run for long.
+    let halt = stop.child_token();
+    let _halt_when_dropped = halt.clone().drop_guard();
+    // A tag of this run's own: its sessions must not meet those of an earlier one on the same server.
+    let (tag, loops) = (fastrand::u32(..), loops(&plan));
     let mut threads = Vec::new();
     for number in 0..loops {
+        let (plan, nodes) = (Arc::clone(&plan), Arc::clone(&nodes));
         let job = Job {
-            plan: Arc::clone(&plan),
-            nodes: Arc::clone(&nodes),
+            plan,
+            nodes,
             tag,
             number,
             loops,
             start,
             precision: Precision::Finest,
         };
-        threads.push(spawn_loop(job, tcp.clone(), to_audience.clone(), stop.clone())?);
+        threads.push(spawn_loop(job, tcp.clone(), to_reader.clone(), halt.clone())?);
     }
-    drop(to_audience);
+    drop(to_reader);
     let series = follow(&plan, loops, from_loops, &events).await;
     let (mut reports, mut uses) = (Vec::new(), Vec::new());
     for thread in threads {
@@ -145,8 +99,13 @@ pub async fn run(
         started_at,
         duration: start.elapsed(),
     };
-    let plan = Arc::unwrap_or_clone(plan);
-    Ok(Summary::new(plan, occasion, gathered, generator, series))
+    Ok(Summary::new(
+        Arc::unwrap_or_clone(plan),
+        occasion,
+        gathered,
+        generator,
+        series,
+    ))
 }
 
 type LoopThread = std::thread::JoinHandle<(LoopReport, LoopUse)>;
@@ -197,99 +156,6 @@ fn loops(plan: &Plan) -> u32 {
         .div_ceil(SESSIONS_PER_LOOP)
         .max((rate / MESSAGES_PER_LOOP).ceil() as u32);
     wanted.clamp(1, u32::try_from(cores).unwrap_or(u32::MAX))
-}
-
-fn check_descriptors(plan: &Plan, allowed: Option<u64>) -> Result<(), RunError> {
-    let needed = u64::from(plan.sessions) + DESCRIPTORS_SPARE;
-    match allowed {
-        Some(allowed) if allowed < needed => Err(RunError::TooFewDescriptors {
-            needed,
-            allowed,
-            fitting: allowed.saturating_sub(DESCRIPTORS_SPARE),
-        }),
-        _ => Ok(()),
-    }
-}
-
-async fn resolve(endpoint: &Endpoint) -> Result<(Tcp, Vec<Node>), RunError> {
-    let mut tcp = Tcp { nodes: Vec::new() };
-    let mut nodes = Vec::new();
-    for url in &endpoint.urls {
-        let (authority, node) = split(url)?;
-        tcp.nodes.push(address(url, &authority).await?);
-        nodes.push(node);
-    }
-    if nodes.is_empty() {
-        return Err(RunError::Url {
-            url: endpoint.name.clone(),
-            why: "it names no URL",
-        });
-    }
-    Ok((tcp, nodes))
-}
-
-async fn address(url: &str, authority: &str) -> Result<SocketAddr, RunError> {
-    let unreachable = |why: String| RunError::Unreachable {
-        url: url.to_owned(),
-        why,
-    };
-    let mut found = tokio::net::lookup_host(authority)
-        .await
-        .map_err(|error| unreachable(error.to_string()))?;
-    found
-        .next()
-        .ok_or_else(|| unreachable("its name has no address".to_owned()))
-}
-
-/// `host:port` and what the handshake says.
-fn split(url: &str) -> Result<(String, Node), RunError> {
-    let bad = |why| RunError::Url {
-        url: url.to_owned(),
-        why,
-    };
-    let rest = match url.split_once("://") {
-        Some(("ws", rest)) => rest,
-        Some(("wss", _)) => return Err(bad("load over TLS is not spoken yet, use ws://")),
-        _ => return Err(bad("it must begin with ws://")),
-    };
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    if host.is_empty() || host.contains('@') {
-        return Err(bad("it must name a host, and no user"));
-    }
-    if path.contains(['?', '#']) {
-        return Err(bad("it must have no query: each session has its own"));
-    }
-    let has_port = host
-        .rsplit_once(':')
-        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let authority = if has_port {
-        host.to_owned()
-    } else {
-        format!("{host}:80")
-    };
-    let path = if path.is_empty() { "/" } else { path };
-    Ok((
-        authority,
-        Node {
-            host: host.to_owned(),
-            path: path.to_owned(),
-        },
-    ))
-}
-
-/// Opens one connection and drops it, before thousands find out that nobody is there.
-async fn greet(tcp: &Tcp, place: (usize, &Node), url: &str, plan: &Plan) -> Result<(), RunError> {
-    let key = fastrand::u128(..).to_ne_bytes();
-    match engine::attempt(tcp, place, "", key, plan.connect_deadline).await {
-        Ok(connected) => {
-            drop(connected);
-            Ok(())
-        }
-        Err(failure) => Err(RunError::Unreachable {
-            url: url.to_owned(),
-            why: failure.why,
-        }),
-    }
 }
 
 /// Puts the seconds of all loops together and tells the audience, until every loop is over.
@@ -382,3 +248,6 @@ impl Seconds {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

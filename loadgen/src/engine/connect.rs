@@ -46,6 +46,8 @@ pub(crate) struct Node {
     pub(crate) host: String,
     /// Without query.
     pub(crate) path: String,
+    /// Beside the handshake's own.
+    pub(crate) headers: HeaderMap,
 }
 
 /// A stream on which the WebSocket stands.
@@ -97,7 +99,7 @@ pub(crate) async fn attempt<C: Connector>(
     let request = ClientRequest {
         host: &node.host,
         path: &path,
-        headers: &HeaderMap::new(),
+        headers: &node.headers,
         key: Key::from_bytes(key),
     };
     match client::connect(stream, &request, deadline.saturating_sub(begun.elapsed())).await {

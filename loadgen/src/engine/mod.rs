@@ -6,6 +6,8 @@
 
 mod connect;
 mod event_loop;
+#[cfg(test)]
+pub(crate) mod scripted;
 mod session;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,5 @@
 //! The engine on virtual time, against a scripted server that keeps a record of its own.
 
-mod scripted;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +8,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use touchstone_protocol::echo::client::{EchoClient, Persistence};
 
+use super::scripted::{Received, Script, Scripted, Verdict};
 use super::{Job, LoopEvent, LoopReport, Node, Precision, run_loop};
 use crate::plan::Plan;
 use crate::record::{ErrorKind, Latency};
 use crate::watch::{self, Reading};
 use crate::workload::Workload;
-use scripted::{Received, Script, Scripted, Verdict};
 
 /// No run of these tests takes so long on virtual time.
 const FOREVER: Duration = Duration::from_secs(3_600);
@@ -77,6 +75,7 @@ fn run_in(world: World, plan: Plan, script: impl Script + 'static) -> Ran {
             nodes: Arc::new([Node {
                 host: "scripted".to_owned(),
                 path: "/ws/chat/".to_owned(),
+                headers: http::HeaderMap::new(),
             }]),
             tag: 7,
             number: 0,

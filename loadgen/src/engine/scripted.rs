@@ -1,6 +1,7 @@
-//! An echo server in memory that does what its script says, and remembers what it did.
+//! For tests: an echo server that does what its script says, and remembers what it did.
 //!
-//! It runs on the virtual time of the test, so nothing in it depends on how busy the machine is. It counts per session, as `echo` does.
+//! In memory it runs on the virtual time of the test, so that nothing depends on how busy the machine is; over TCP it runs as
+//! any server. It counts per session, as `echo` does.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -10,16 +11,16 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::time::Instant;
 use touchstone_protocol::client::Key;
 use touchstone_wire::{Binary, Event, Receiver, Role, Rules, handshake, server_close, server_text};
 
-use crate::engine::Connector;
+use super::Connector;
 
 /// What the server does with a message it has received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// Counts it and answers.
     Answer,
     /// Counts it and answers so much later.
@@ -42,16 +43,20 @@ pub(super) enum Verdict {
 
 /// A message as the server received it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Received {
+pub(crate) struct Received {
     /// The session's number.
-    pub(super) session: u32,
-    pub(super) sequence: u32,
+    pub(crate) session: u32,
+    pub(crate) sequence: u32,
     /// Since the start.
-    pub(super) at: Duration,
+    pub(crate) at: Duration,
 }
 
+/// What a connection travels over.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + 'static {}
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Stream for S {}
+
 /// How the server takes connections and messages.
-pub(super) trait Script {
+pub(crate) trait Script {
     /// What to do with a message.
     fn message(&self, received: &Received) -> Verdict;
 
@@ -73,7 +78,7 @@ impl<F: Fn(&Received) -> Verdict> Script for F {
 }
 
 #[derive(Clone)]
-pub(super) struct Scripted(Rc<Server>);
+pub(crate) struct Scripted(Rc<Server>);
 
 struct Server {
     start: Instant,
@@ -86,7 +91,7 @@ struct Server {
 }
 
 impl Scripted {
-    pub(super) fn new(start: Instant, script: impl Script + 'static) -> Self {
+    pub(crate) fn new(start: Instant, script: impl Script + 'static) -> Self {
         Self(Rc::new(Server {
             start,
             script: Box::new(script),
@@ -99,12 +104,12 @@ impl Scripted {
     }
 
     /// How many messages arrived.
-    pub(super) fn received(&self) -> u64 {
+    pub(crate) fn received(&self) -> u64 {
         self.0.record.borrow().len() as u64
     }
 
     /// How many messages met this verdict.
-    pub(super) fn met(&self, verdict: Verdict) -> u64 {
+    pub(crate) fn met(&self, verdict: Verdict) -> u64 {
         self.0
             .record
             .borrow()
@@ -114,12 +119,12 @@ impl Scripted {
     }
 
     /// Everything that arrived, in order.
-    pub(super) fn record(&self) -> Vec<(Received, Verdict)> {
+    pub(crate) fn record(&self) -> Vec<(Received, Verdict)> {
         self.0.record.borrow().clone()
     }
 
     /// When each path was opened.
-    pub(super) fn opened(&self) -> BTreeMap<String, Vec<Duration>> {
+    pub(crate) fn opened(&self) -> BTreeMap<String, Vec<Duration>> {
         let mut opened = BTreeMap::<String, Vec<Duration>>::new();
         for (path, at) in self.0.opened.borrow().iter() {
             opened.entry(path.clone()).or_default().push(*at);
@@ -127,8 +132,13 @@ impl Scripted {
         opened
     }
 
+    /// Serves a stream that a client has opened. The test's LocalSet owns the task; it ends with its stream.
+    pub(crate) fn take(&self, stream: impl Stream) {
+        tokio::task::spawn_local(Rc::clone(&self.0).serve(stream));
+    }
+
     /// Connections that are open now.
-    pub(super) fn open(&self) -> u32 {
+    pub(crate) fn open(&self) -> u32 {
         self.0.open.get()
     }
 }
@@ -142,21 +152,20 @@ impl Connector for Scripted {
         let wait = self.0.script.connection(attempt, self.0.start.elapsed())?;
         tokio::time::sleep(wait).await;
         let (ours, theirs) = tokio::io::duplex(64 << 10);
-        // The loop's LocalSet owns it; it ends with its stream.
-        tokio::task::spawn_local(Rc::clone(&self.0).serve(theirs));
+        self.take(theirs);
         Ok(ours)
     }
 }
 
 impl Server {
-    async fn serve(self: Rc<Self>, mut stream: DuplexStream) {
+    async fn serve(self: Rc<Self>, mut stream: impl Stream) {
         self.open.set(self.open.get() + 1);
         // An error is the other side being gone.
         let _gone = self.talk(&mut stream).await;
         self.open.set(self.open.get() - 1);
     }
 
-    async fn talk(&self, stream: &mut DuplexStream) -> io::Result<()> {
+    async fn talk(&self, stream: &mut impl Stream) -> io::Result<()> {
         let path = upgrade(stream).await?;
         self.opened.borrow_mut().push((path, self.start.elapsed()));
         let rules = Rules {
@@ -205,7 +214,7 @@ impl Server {
     async fn hear(
         &self,
         text: String,
-        stream: &mut DuplexStream,
+        stream: &mut impl Stream,
         held_back: &mut Option<String>,
     ) -> io::Result<bool> {
         let key = Key::read(&text).expect("every message has a key");
@@ -252,7 +261,7 @@ impl Server {
 }
 
 /// Reads the request and accepts it; its path.
-async fn upgrade(stream: &mut DuplexStream) -> io::Result<String> {
+async fn upgrade(stream: &mut impl Stream) -> io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);

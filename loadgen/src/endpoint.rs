@@ -1,0 +1,309 @@
+//! Where a run goes, and everything that can be known before it begins: is anybody there, and does it fit this machine?
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use touchstone_protocol::Dialect;
+use touchstone_sut::Sut;
+
+use crate::engine::{self, Node, Tcp};
+use crate::plan::Plan;
+use crate::watch;
+
+/// Where the sessions go.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// As reports call it; nothing secret.
+    pub name: String,
+    /// The dialect's WebSocket at each node, `ws://host:port/path` without query; sessions are spread over them evenly.
+    pub urls: Vec<String>,
+    /// Sent with every handshake.
+    pub headers: HeaderMap,
+}
+
+impl Endpoint {
+    /// The dialect's WebSocket at each node of a running system.
+    #[must_use]
+    pub fn of(sut: &Sut, dialect: Dialect) -> Self {
+        let target = sut.target();
+        let path = target.websocket_path(dialect);
+        Self {
+            name: target.name.clone(),
+            urls: sut
+                .addresses()
+                .iter()
+                .map(|address| format!("ws://{address}{path}"))
+                .collect(),
+            headers: target.headers.iter().cloned().collect(),
+        }
+    }
+}
+
+/// Why there was no run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The target's address cannot be used: the command line or the target file is wrong.
+    #[error("`{url}` is not a target for load: {why}")]
+    Url {
+        /// As given.
+        url: String,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// No WebSocket could be opened there.
+    #[error("the target at {url} cannot be reached: {why}")]
+    Unreachable {
+        /// The node that was tried.
+        url: String,
+        /// What happened.
+        why: String,
+    },
+    /// The run needs more descriptors than this process may have: this machine refuses.
+    #[error(
+        "{needed} descriptors are needed, but this process may open {allowed}: raise the limit (`ulimit -n {needed}`) or run \
+         fewer sessions (`--set sessions={fitting}`)"
+    )]
+    TooFewDescriptors {
+        /// One per session, and some to spare.
+        needed: u64,
+        /// The soft limit.
+        allowed: u64,
+        /// What would fit.
+        fitting: u64,
+    },
+    /// One address cannot have so many connections to one node: this machine refuses.
+    #[error(
+        "{needed} local ports are needed per node of the target, but this machine gives {allowed} \
+         (net.ipv4.ip_local_port_range): widen the range or run fewer sessions (`--set sessions={fitting}`)"
+    )]
+    TooFewPorts {
+        /// Sessions at one node.
+        needed: u64,
+        /// Ports of the range.
+        allowed: u64,
+        /// What would fit.
+        fitting: u64,
+    },
+    /// The system refused a thread or a runtime.
+    #[error("an event loop could not be started: {0}")]
+    Loop(#[from] std::io::Error),
+    /// It was stopped before it had begun.
+    #[error("stopped before the first session")]
+    Stopped,
+}
+
+/// Descriptors beside those of the sessions: standard streams, event loops, timers, the caller's own.
+const DESCRIPTORS_SPARE: u64 = 64;
+
+/// Makes sure that the run can begin, and says where its nodes are.
+pub(crate) async fn preflight(plan: &Plan, endpoint: &Endpoint) -> Result<(Tcp, Arc<[Node]>), RunError> {
+    let mut nodes = Vec::new();
+    let mut authorities = Vec::new();
+    for url in &endpoint.urls {
+        let (authority, node) = split(url, &endpoint.headers)?;
+        authorities.push(authority);
+        nodes.push(node);
+    }
+    if nodes.is_empty() {
+        return Err(RunError::Url {
+            url: endpoint.name.clone(),
+            why: "it names no URL",
+        });
+    }
+    fits(
+        u64::from(plan.sessions),
+        nodes.len() as u64,
+        &Limits::of_this_process(),
+    )?;
+    let mut tcp = Tcp { nodes: Vec::new() };
+    for (url, authority) in endpoint.urls.iter().zip(&authorities) {
+        tcp.nodes.push(address(url, authority).await?);
+    }
+    for (number, node) in nodes.iter().enumerate() {
+        greet(&tcp, (number, node), &endpoint.urls[number], plan).await?;
+    }
+    Ok((tcp, nodes.into()))
+}
+
+/// What this machine allows; `None` where there is no such limit or nobody tells.
+struct Limits {
+    descriptors: Option<u64>,
+    ports: Option<u64>,
+}
+
+impl Limits {
+    fn of_this_process() -> Self {
+        let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok();
+        Self {
+            descriptors: watch::descriptor_limit().map(|(soft, _)| soft),
+            ports: range.and_then(|range| ports(&range)),
+        }
+    }
+}
+
+/// Two numbers with a tab between, both ends included.
+fn ports(range: &str) -> Option<u64> {
+    let mut ends = range.split_whitespace().map(str::parse::<u64>);
+    let (first, last) = (ends.next()?.ok()?, ends.next()?.ok()?);
+    Some((last + 1).saturating_sub(first))
+}
+
+fn fits(sessions: u64, nodes: u64, limits: &Limits) -> Result<(), RunError> {
+    let needed = sessions + DESCRIPTORS_SPARE;
+    if let Some(allowed) = limits.descriptors.filter(|allowed| *allowed < needed) {
+        let fitting = allowed.saturating_sub(DESCRIPTORS_SPARE);
+        return Err(RunError::TooFewDescriptors {
+            needed,
+            allowed,
+            fitting,
+        });
+    }
+    let needed = sessions.div_ceil(nodes);
+    if let Some(allowed) = limits.ports.filter(|allowed| *allowed < needed) {
+        return Err(RunError::TooFewPorts {
+            needed,
+            allowed,
+            fitting: allowed * nodes,
+        });
+    }
+    Ok(())
+}
+
+async fn address(url: &str, authority: &str) -> Result<SocketAddr, RunError> {
+    let unreachable = |why: String| RunError::Unreachable {
+        url: url.to_owned(),
+        why,
+    };
+    let mut found = tokio::net::lookup_host(authority)
+        .await
+        .map_err(|error| unreachable(error.to_string()))?;
+    found
+        .next()
+        .ok_or_else(|| unreachable("its name has no address".to_owned()))
+}
+
+/// `host:port` and what the handshake says.
+fn split(url: &str, headers: &HeaderMap) -> Result<(String, Node), RunError> {
+    let bad = |why| RunError::Url {
+        url: url.to_owned(),
+        why,
+    };
+    let rest = match url.split_once("://") {
+        Some(("ws", rest)) => rest,
+        Some(("wss", _)) => return Err(bad("load over TLS is not spoken yet, use ws://")),
+        _ => return Err(bad("it must begin with ws://")),
+    };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    if host.is_empty() || host.contains('@') {
+        return Err(bad("it must name a host, and no user"));
+    }
+    if url.contains(['?', '#']) {
+        return Err(bad("it must have no query: each session has its own"));
+    }
+    let has_port = host
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let authority = if has_port {
+        host.to_owned()
+    } else {
+        format!("{host}:80")
+    };
+    let path = if path.is_empty() { "/" } else { path };
+    Ok((
+        authority,
+        Node {
+            host: host.to_owned(),
+            path: path.to_owned(),
+            headers: headers.clone(),
+        },
+    ))
+}
+
+/// Opens one connection and drops it, before thousands find out that nobody is there.
+async fn greet(tcp: &Tcp, place: (usize, &Node), url: &str, plan: &Plan) -> Result<(), RunError> {
+    let key = fastrand::u128(..).to_ne_bytes();
+    match engine::attempt(tcp, place, "", key, plan.connect_deadline).await {
+        Ok(connected) => {
+            drop(connected);
+            Ok(())
+        }
+        Err(failure) => Err(RunError::Unreachable {
+            url: url.to_owned(),
+            why: failure.why,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_taken_apart() {
+        let rows = [
+            (
+                "ws://127.0.0.1:8000/ws/chat/",
+                "127.0.0.1:8000",
+                "127.0.0.1:8000",
+                "/ws/chat/",
+            ),
+            ("ws://example.test", "example.test:80", "example.test", "/"),
+            ("ws://[::1]:9/x", "[::1]:9", "[::1]:9", "/x"),
+            ("ws://[::1]/x", "[::1]:80", "[::1]", "/x"),
+        ];
+        for (url, authority, host, path) in rows {
+            let (found, node) = split(url, &HeaderMap::new()).unwrap();
+            assert_eq!(
+                (found.as_str(), node.host.as_str(), node.path.as_str()),
+                (authority, host, path),
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_target_for_load_says_why() {
+        let rows = [
+            ("http://x/", "it must begin with ws://"),
+            ("x:80", "it must begin with ws://"),
+            ("wss://x/", "load over TLS is not spoken yet, use ws://"),
+            ("ws:///x", "it must name a host, and no user"),
+            ("ws://me:secret@x/", "it must name a host, and no user"),
+            ("ws://x/?a=b", "it must have no query: each session has its own"),
+            ("ws://x?a=b", "it must have no query: each session has its own"),
+        ];
+        for (url, why) in rows {
+            let error = split(url, &HeaderMap::new()).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("`{url}` is not a target for load: {why}")
+            );
+        }
+    }
+
+    #[test]
+    fn a_run_that_does_not_fit_says_so_and_what_to_do() {
+        let limits = |descriptors, ports| Limits { descriptors, ports };
+        assert!(fits(2_000, 1, &limits(Some(2_064), Some(2_000))).is_ok());
+        assert!(fits(2_000, 1, &limits(None, None)).is_ok());
+        assert!(fits(50_000, 2, &limits(None, Some(28_232))).is_ok());
+        let rows = [
+            (
+                fits(2_000, 1, &limits(Some(1_024), None)),
+                "2064 descriptors are needed, but this process may open 1024: raise the limit (`ulimit -n 2064`) or run \
+                 fewer sessions (`--set sessions=960`)",
+            ),
+            (
+                fits(60_000, 2, &limits(None, Some(28_232))),
+                "30000 local ports are needed per node of the target, but this machine gives 28232 \
+                 (net.ipv4.ip_local_port_range): widen the range or run fewer sessions (`--set sessions=56464`)",
+            ),
+        ];
+        for (refused, message) in rows {
+            assert_eq!(refused.unwrap_err().to_string(), message);
+        }
+        assert_eq!(ports("32768\t60999\n"), Some(28_232));
+        assert_eq!(ports("nonsense"), None);
+    }
+}
