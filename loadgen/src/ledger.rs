@@ -134,6 +134,19 @@ impl Sender {
         });
     }
 
+    /// Until when the open connection's newest unanswered message is waited for; `None` if there is none.
+    #[must_use]
+    pub fn waits_until(&self, deadline: Nanos) -> Option<Nanos> {
+        let newest = self.pending.back()?;
+        (newest.sequence >= self.connection_first).then_some(newest.timing.intended + deadline)
+    }
+
+    /// Whether the open connection's last message has no answer: nothing tells yet whether it was counted.
+    #[must_use]
+    pub fn is_last_unanswered(&self) -> bool {
+        self.answered_high < self.sent
+    }
+
     /// How many messages of the open connection have no answer yet.
     #[must_use]
     pub fn unanswered(&self) -> u32 {

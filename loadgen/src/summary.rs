@@ -337,3 +337,6 @@ fn verdict(interrupted: bool, thresholds: &[Judged]) -> Verdict {
         Verdict::Passed
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -292,12 +292,12 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
                 }
             });
         }
-        let mut probed = vec![false; self.next_arrival];
+        let mut asked = vec![false; self.next_arrival];
         loop {
             self.end_seconds();
             let mut open = false;
-            for (slot, probed) in probed.iter_mut().enumerate() {
-                open |= self.is_open(slot, phases_ended, probed);
+            for (slot, asked) in asked.iter_mut().enumerate() {
+                open |= self.is_open(slot, phases_ended, asked);
             }
             if !open {
                 return;
@@ -306,9 +306,9 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
         }
     }
 
-    /// Whether something of the session in `slot` is still waited for. Who leaves a message unanswered is asked once more:
+    /// Whether something of the session in `slot` is still waited for. Who leaves the last message unanswered is asked once more:
     /// the count of that answer tells what became of the others.
-    fn is_open(&self, slot: usize, phases_ended: Nanos, probed: &mut bool) -> bool {
+    fn is_open(&self, slot: usize, phases_ended: Nanos, asked: &mut bool) -> bool {
         let stopped = self.stop.is_cancelled();
         self.shared.turn(slot, |session, turn| match session.standing {
             Standing::NotArrived | Standing::Gone => false,
@@ -316,15 +316,20 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
             Standing::Away { since, due_back } => {
                 turn.now <= due_back.unwrap_or(since.max(phases_ended) + turn.deadline)
             }
-            Standing::Here { .. } if session.hearing.ledger.unanswered() == 0 => false,
-            Standing::Here { since } => {
-                let in_time = turn.now <= session.last_sent.max(since) + turn.deadline;
-                if in_time || *probed || stopped {
-                    return in_time;
+            Standing::Here => {
+                let ledger = &session.hearing.ledger;
+                if ledger
+                    .waits_until(turn.deadline)
+                    .is_some_and(|until| turn.now <= until)
+                {
+                    return true;
                 }
-                *probed = true;
-                self.shared.say(session, turn);
-                true
+                let ask = ledger.is_last_unanswered() && !*asked && !stopped;
+                if ask {
+                    *asked = true;
+                    self.shared.say(session, turn);
+                }
+                ask
             }
         })
     }
@@ -338,7 +343,7 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
             counts.attempted += 1;
             counts.connected += u64::from(session.connections > 0);
             match session.standing {
-                Standing::Here { .. } => {
+                Standing::Here => {
                     let unanswered = u64::from(session.hearing.ledger.unanswered());
                     recorder.error(ErrorKind::Unanswered, unanswered);
                 }

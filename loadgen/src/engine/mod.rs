@@ -6,11 +6,13 @@
 
 mod connect;
 mod event_loop;
+mod hearing;
+mod outgoing;
 #[cfg(test)]
 pub(crate) mod scripted;
 mod session;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod timer;
 
 use std::cell::{Cell, RefCell};

@@ -1,25 +1,21 @@
 //! One simulated session: what it knows, what it hears, what it says. No waiting is decided here.
 
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use touchstone_protocol::client::{ClientHalf, Heard, Key, Next};
-use touchstone_protocol::close::{CloseCode, retry_after_seconds};
+use touchstone_protocol::client::{ClientHalf, Key, Next};
+use touchstone_protocol::close::CloseCode;
 use touchstone_protocol::defaults;
-use touchstone_wire::{
-    Binary, Close, Event, OpCode, Receiver, Role, Rules, encode_masked, encode_masked_close,
-};
+use touchstone_wire::{Binary, Event, OpCode, Receiver, Role, Rules};
 
 use super::connect::Connected;
-use crate::ledger::{Answered, Sender, Timing};
-use crate::record::{ErrorKind, Latency, Recorder, Sample};
+use super::hearing::Hearing;
+use super::outgoing::Outgoing;
+use crate::ledger::Timing;
+use crate::record::{ErrorKind, Recorder};
 use crate::schedule::{Nanos, Sends};
-
-/// What may wait for a socket that takes nothing. More is not sent, and counted: a user's client would not queue either.
-const UNSENT_BYTES_MAX: usize = 64 << 10;
 
 /// An answer carries what was sent and some JSON around it, escaped at worst sixfold.
 const RULES: Rules = Rules {
@@ -30,9 +26,9 @@ const RULES: Rules = Rules {
 /// Buffers shared by all sessions of a loop: none of them holds anything between two turns.
 pub(crate) struct Scratch {
     read: Box<[u8]>,
-    frame: Vec<u8>,
+    pub(super) frame: Vec<u8>,
     content: String,
-    chance: fastrand::Rng,
+    pub(super) chance: fastrand::Rng,
 }
 
 impl Scratch {
@@ -116,10 +112,7 @@ pub(crate) enum Standing {
         due_back: Option<Nanos>,
     },
     /// It is connected.
-    Here {
-        /// Since when.
-        since: Nanos,
-    },
+    Here,
     /// It does not come back.
     Gone,
 }
@@ -128,12 +121,6 @@ struct Connection<S> {
     outgoing: Outgoing<S>,
     receiver: Receiver,
     farewell: Farewell,
-}
-
-/// The stream, and what it has not taken yet.
-struct Outgoing<S> {
-    stream: S,
-    unsent: Vec<u8>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -150,8 +137,6 @@ pub(crate) struct Session<C, S> {
     pub(crate) standing: Standing,
     /// Connections that stood so far.
     pub(crate) connections: u32,
-    /// When the last message was sent.
-    pub(crate) last_sent: Nanos,
     connection: Option<Connection<S>>,
     /// Of the task that reads this session; whoever changes the session from outside wakes it.
     waker: Waker,
@@ -165,7 +150,6 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
             sends,
             standing: Standing::NotArrived,
             connections: 0,
-            last_sent: 0,
             connection: None,
             waker: Waker::noop().clone(),
         }
@@ -174,15 +158,12 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
     /// Takes over a connection that stands. What came with the handshake is heard at once.
     pub(crate) fn opened(&mut self, connected: Connected<S>, turn: &mut Turn<'_>) -> Option<End> {
         self.connection = Some(Connection {
-            outgoing: Outgoing {
-                stream: connected.stream,
-                unsent: Vec::new(),
-            },
+            outgoing: Outgoing::new(connected.stream),
             receiver: Receiver::new(Role::Client, RULES),
             farewell: Farewell::Unsaid,
         });
         self.connections += 1;
-        self.standing = Standing::Here { since: turn.now };
+        self.standing = Standing::Here;
         self.hearing.opened();
         if connected.leftover.is_empty() {
             return None;
@@ -195,7 +176,7 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
         self.connection = None;
         self.hearing.ledger.ended();
         // A storm may have set it already, and knows by when.
-        if let Standing::Here { .. } | Standing::NotArrived = self.standing {
+        if let Standing::Here | Standing::NotArrived = self.standing {
             self.standing = Standing::Away { since: now, due_back };
         }
     }
@@ -216,7 +197,7 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
             turn.recorder.skipped_sends += 1;
             return;
         };
-        if connection.outgoing.unsent.len() > UNSENT_BYTES_MAX {
+        if connection.outgoing.is_full() {
             turn.recorder.error(ErrorKind::NotSent, 1);
             return;
         }
@@ -240,7 +221,6 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
             sent: turn.now,
         };
         self.hearing.ledger.sent(timing, turn.deadline);
-        self.last_sent = turn.now;
         turn.recorder.sent(timing);
         connection
             .outgoing
@@ -249,7 +229,7 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
 
     /// Whether it came back and has said nothing since.
     pub(crate) fn is_silent_since_return(&self) -> bool {
-        let Standing::Here { .. } = self.standing else {
+        let Standing::Here = self.standing else {
             return false;
         };
         self.connections > 1 && self.hearing.ledger.is_silent_since_open()
@@ -342,161 +322,5 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
                 }
             }
         }
-    }
-}
-
-/// What a session has heard, and makes of it.
-pub(crate) struct Hearing {
-    pub(crate) ledger: Sender,
-    sender: u64,
-    last_heartbeat: Option<Nanos>,
-    last_gap: Option<Nanos>,
-}
-
-impl Hearing {
-    fn new(sender: u64) -> Self {
-        Self {
-            ledger: Sender::default(),
-            sender,
-            last_heartbeat: None,
-            last_gap: None,
-        }
-    }
-
-    fn opened(&mut self) {
-        self.ledger.opened();
-        self.last_heartbeat = None;
-        self.last_gap = None;
-    }
-
-    /// Takes in a text, and hands back what the server wants back.
-    fn text<'t>(
-        &mut self,
-        client: &mut impl ClientHalf,
-        text: &'t str,
-        turn: &mut Turn<'_>,
-    ) -> Option<&'t str> {
-        match client.hear(text) {
-            Heard::Answer { key, count } => self.answer(key, count, turn),
-            Heard::Delivery { .. } | Heard::Push => turn.recorder.pushes += 1,
-            Heard::Heartbeat { reply } => {
-                let gap = self.last_heartbeat.map(|last| turn.now - last);
-                turn.recorder
-                    .heartbeat(gap.zip(self.last_gap).map(|(gap, before)| gap.abs_diff(before)));
-                (self.last_heartbeat, self.last_gap) = (Some(turn.now), gap);
-                return reply;
-            }
-            Heard::Unknown => turn.recorder.error(ErrorKind::Unknown, 1),
-        }
-        None
-    }
-
-    fn answer(&mut self, key: Key, count: Option<u64>, turn: &mut Turn<'_>) {
-        let answered = if key.sender == self.sender {
-            self.ledger.answer(key.sequence, count, turn.now, turn.deadline)
-        } else {
-            Answered::Foreign
-        };
-        match answered {
-            Answered::First(timing) => {
-                turn.recorder.answered();
-                if let Some(timing) = timing {
-                    turn.recorder.sample(
-                        Latency::Answer,
-                        Sample {
-                            timing,
-                            answered: turn.now,
-                        },
-                    );
-                }
-            }
-            Answered::Again => {}
-            Answered::Foreign => turn.recorder.error(ErrorKind::ForeignAnswer, 1),
-        }
-    }
-}
-
-impl<S: AsyncWrite + Unpin> Outgoing<S> {
-    /// Hands a frame to the socket, or keeps what it does not take. That the connection is broken is found by reading.
-    fn frame(
-        &mut self,
-        frame: &mut Vec<u8>,
-        chance: &mut fastrand::Rng,
-        opcode: OpCode,
-        payload: &[u8],
-        waker: &Waker,
-    ) {
-        frame.clear();
-        encode_masked(frame, opcode, payload, chance.u32(..).to_ne_bytes());
-        self.write(frame, waker);
-    }
-
-    /// As [`frame`](Self::frame), but given up while the socket takes nothing: the server's own doing.
-    fn reply(&mut self, scratch: &mut Scratch, opcode: OpCode, payload: &[u8], waker: &Waker) {
-        if self.unsent.len() <= UNSENT_BYTES_MAX {
-            self.frame(&mut scratch.frame, &mut scratch.chance, opcode, payload, waker);
-        }
-    }
-
-    fn close(&mut self, scratch: &mut Scratch, code: u16, reason: &str, waker: &Waker) {
-        scratch.frame.clear();
-        encode_masked_close(
-            &mut scratch.frame,
-            code,
-            reason,
-            scratch.chance.u32(..).to_ne_bytes(),
-        );
-        self.write(&scratch.frame, waker);
-    }
-
-    /// The server closes: it is answered, and may have said when to come back.
-    fn closed(&mut self, close: Option<Close<'_>>, scratch: &mut Scratch, waker: &Waker) -> End {
-        self.close(
-            scratch,
-            close.map_or(CloseCode::NORMAL.0, |close| close.code),
-            "",
-            waker,
-        );
-        End::Closed {
-            code: close.map(|close| close.code),
-            advice: close
-                .and_then(|close| retry_after_seconds(close.reason))
-                .map(|seconds| Duration::from_secs(u64::from(seconds))),
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8], waker: &Waker) {
-        let taken = if self.unsent.is_empty() {
-            self.poll_write(&mut Context::from_waker(waker), bytes)
-                .unwrap_or(bytes.len())
-        } else {
-            0
-        };
-        self.unsent.extend_from_slice(&bytes[taken..]);
-    }
-
-    fn flush(&mut self, cx: &mut Context<'_>) {
-        if self.unsent.is_empty() {
-            return;
-        }
-        let unsent = std::mem::take(&mut self.unsent);
-        let taken = self.poll_write(cx, &unsent).unwrap_or(unsent.len());
-        if taken < unsent.len() {
-            self.unsent = unsent;
-            self.unsent.drain(..taken);
-        }
-    }
-
-    /// Writes until the socket takes no more.
-    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<usize> {
-        let mut taken = 0;
-        while taken < bytes.len() {
-            match Pin::new(&mut self.stream).poll_write(cx, &bytes[taken..]) {
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(written) => taken += written?,
-                Poll::Pending => break,
-            }
-        }
-        Ok(taken)
     }
 }

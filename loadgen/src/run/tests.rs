@@ -128,12 +128,9 @@ fn a_threshold_that_does_not_hold_fails_the_run() {
             Does::Answer
         }
     };
-    let ran = run_at(
-        1,
-        plan(10, &["delivery.lost == 0", "sessions.failed == 0"]),
-        swallow,
-        |_| false,
-    );
+    let mut plan = plan(10, &["delivery.lost == 0", "sessions.failed == 0"]);
+    plan.deadline = 300_000_000;
+    let ran = run_at(1, plan, swallow, |_| false);
     let summary = ran.summary.unwrap();
     assert_eq!(summary.verdict, Verdict::Failed);
     let verdicts: Vec<_> = summary

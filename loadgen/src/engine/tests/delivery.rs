@@ -1,0 +1,179 @@
+//! What is measured and counted on connections that stay.
+
+use super::*;
+
+#[test]
+fn a_server_that_answers_everything_loses_nothing() {
+    let ran = run(steady(50, 10), |_: &Received| Verdict::Answer);
+    let totals = ran.report.totals;
+    assert_eq!((totals.sent, totals.received), (500, 500));
+    assert_eq!(ran.server.received(), 500);
+    assert_eq!(
+        (
+            totals.lost,
+            totals.unconfirmed,
+            totals.duplicated,
+            totals.reordered,
+            totals.late
+        ),
+        (0, 0, 0, 0, 0)
+    );
+    assert_eq!(ran.report.recorder.errors.total(), 0);
+    let sessions = ran.report.sessions;
+    assert_eq!(
+        (sessions.attempted, sessions.connected, sessions.failed),
+        (50, 50, 0)
+    );
+    assert_eq!(ran.server.open(), 0, "everyone has left");
+    assert!(ran.took < seconds(10.1), "{:?}", ran.took);
+    assert!(
+        ran.report
+            .pages
+            .iter()
+            .all(|page| page.sent == 10 && page.confirmed == [(1, 10)])
+    );
+}
+
+#[test]
+fn a_known_delay_is_measured_exactly() {
+    let ran = run(steady(20, 10), |_: &Received| {
+        Verdict::AnswerAfter(Duration::from_millis(250))
+    });
+    let measured = ran.report.recorder.measured(Latency::Answer);
+    for q in [0.0, 0.5, 0.99, 1.0] {
+        let service_time = measured.service_time.quantile_ms(q).unwrap();
+        assert!((249.9..=250.2).contains(&service_time), "{service_time} at {q}");
+        // Timers on virtual time fall on whole milliseconds: so late may a send be.
+        let latency = measured.latency.quantile_ms(q).unwrap();
+        assert!((249.9..=251.2).contains(&latency), "{latency} at {q}");
+    }
+}
+
+#[test]
+fn a_server_that_blocks_is_charged_for_everyone_it_keeps_waiting() {
+    let ran = run(steady(200, 20), |received: &Received| {
+        match received.at.as_secs_f64() {
+            at if (5.0..10.0).contains(&at) => Verdict::AnswerAfter(seconds(10.0 - at)),
+            _ => Verdict::Answer,
+        }
+    });
+    let answers = &ran.report.recorder.measured(Latency::Answer).latency;
+    assert_eq!(answers.count(), 4_000, "nothing that was meant is left out");
+    // A quarter of all messages waits, evenly between 0 and 5 s: one in ten more than 3 s.
+    let p90 = answers.quantile_ms(0.9).unwrap();
+    assert!((2_950.0..3_050.0).contains(&p90), "{p90}");
+    let p50 = answers.quantile_ms(0.5).unwrap();
+    assert!(p50 < 2.0, "{p50}");
+    assert_eq!(ran.report.totals.late, 0);
+}
+
+#[test]
+fn a_generator_that_starves_charges_itself_and_says_so() {
+    let world = World::StarvesAt(seconds(5.0), seconds(5.0));
+    let ran = run_in(world, steady(200, 20), |_: &Received| Verdict::Answer);
+    let recorder = &ran.report.recorder;
+    let measured = recorder.measured(Latency::Answer);
+    assert_eq!(
+        measured.latency.count(),
+        4_000,
+        "what was due meanwhile is sent, late"
+    );
+    let p90 = measured.latency.quantile_ms(0.9).unwrap();
+    assert!((2_950.0..3_050.0).contains(&p90), "{p90}");
+    assert!(
+        measured.service_time.max_ms().unwrap() < 2.0,
+        "the server is not to blame"
+    );
+    assert_eq!(
+        recorder.late_sends, 993,
+        "of 1,000, seven were due in its last 10 ms"
+    );
+    let generator = watch::judge(&Reading::default(), &Reading::default(), &[], recorder);
+    assert!(generator.saturated);
+    assert!(
+        generator.reasons[0].starts_with("sends left 4"),
+        "{:?}",
+        generator.reasons
+    );
+}
+
+#[test]
+fn answers_that_are_swallowed_doubled_and_swapped_are_counted_as_the_server_did_it() {
+    let ran = run(steady(40, 10), |received: &Received| match received.sequence {
+        3 | 10 => Verdict::Swallow,
+        5 => Verdict::Twice,
+        6 | 8 => Verdict::HoldBack,
+        _ => Verdict::Answer,
+    });
+    let (totals, server) = (ran.report.totals, &ran.server);
+    assert_eq!(server.met(Verdict::Swallow), 80);
+    assert_eq!(
+        totals.lost,
+        server.met(Verdict::Swallow),
+        "also the last message's: it is asked about"
+    );
+    assert_eq!(totals.duplicated, server.met(Verdict::Twice));
+    assert_eq!(totals.reordered, server.met(Verdict::HoldBack));
+    assert_eq!(totals.expected, totals.received + totals.lost);
+    assert_eq!(totals.unconfirmed, 0);
+    assert_eq!(totals.sent, server.received());
+}
+
+#[test]
+fn what_the_server_never_counted_is_unconfirmed_and_not_lost() {
+    let ran = run(steady(40, 10), |received: &Received| match received.sequence {
+        4 | 10 => Verdict::Ignore,
+        _ => Verdict::Answer,
+    });
+    let totals = ran.report.totals;
+    assert_eq!(
+        (totals.lost, totals.unconfirmed),
+        (0, ran.server.met(Verdict::Ignore))
+    );
+    assert_eq!(
+        ran.report.recorder.errors.of(ErrorKind::Unanswered),
+        totals.unconfirmed
+    );
+}
+
+#[test]
+fn a_session_whose_count_the_server_forgets_has_lost_what_was_counted() {
+    let ran = run(steady(10, 10), |received: &Received| match received.sequence {
+        7 => Verdict::Forget,
+        _ => Verdict::Answer,
+    });
+    let totals = ran.report.totals;
+    assert_eq!(
+        (totals.lost, totals.received, totals.expected),
+        (60, 40, 100),
+        "six of each session's ten"
+    );
+}
+
+#[test]
+fn heartbeats_are_counted_and_their_jitter_is_how_much_gaps_differ() {
+    struct Beats(&'static [u64]);
+    impl Script for Beats {
+        fn message(&self, _: &Received) -> Verdict {
+            Verdict::Answer
+        }
+        fn heartbeat(&self, number: u32) -> Option<Duration> {
+            Some(Duration::from_millis(self.0[number as usize % self.0.len()]))
+        }
+    }
+    let quiet = workload(serde_json::json!({
+        "title": "quiet", "sessions": 10, "messages": {"rate": 0}, "phases": [{"steady": {"for": "5500ms"}}],
+    }));
+    for (gaps, expected) in [(&[1_000_u64] as &'static [u64], 0.0), (&[1_000, 1_100], 100.0)] {
+        let ran = run(quiet.clone(), Beats(gaps));
+        assert_eq!(
+            ran.report.recorder.heartbeats, 50,
+            "five each in five and a half seconds"
+        );
+        let jitter = &ran.report.recorder.measured(Latency::Heartbeat).latency;
+        assert_eq!(jitter.count(), 30, "from the third on");
+        let p50 = jitter.quantile_ms(0.5).unwrap();
+        assert!((p50 - expected).abs() < 0.1, "{gaps:?}: {p50}");
+        assert_eq!(ran.report.totals.sent, 0);
+    }
+}

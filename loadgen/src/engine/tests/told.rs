@@ -1,0 +1,48 @@
+//! What a loop tells while it runs, and what it does again with the same seed.
+
+use super::*;
+
+#[test]
+fn the_same_seed_does_the_same_and_another_does_not() {
+    let record = |seed: &str| {
+        let workload: Workload = serde_json::from_value(serde_json::json!({
+            "title": "storm", "sessions": 30, "messages": {"spacing": "poisson"},
+            "phases": [{"ramp": {"for": "1s"}}, {"storm": {"for": "4s", "drop": "50%"}}],
+        }))
+        .unwrap();
+        let plan = Plan::new("test", &workload.with("seed", seed).unwrap()).unwrap();
+        let ran = run(plan, |_: &Received| Verdict::Answer);
+        let all: Vec<_> = ran
+            .server
+            .record()
+            .iter()
+            .map(|(met, _)| (met.session, met.sequence, met.at))
+            .collect();
+        (all, ran.server.opened())
+    };
+    assert_eq!(record("1"), record("1"));
+    assert_ne!(record("1").0, record("2").0);
+}
+
+#[test]
+fn phases_and_seconds_are_told_in_order_and_the_seconds_add_up() {
+    let ran = run(storm(40, "25%", "30s"), |_: &Received| Verdict::Answer);
+    let mut told = String::new();
+    let (mut sent, mut next) = (0, 0);
+    for event in &ran.events {
+        match event {
+            LoopEvent::Second { number: 0, second } => {
+                assert_eq!(second.number, next);
+                next += 1;
+                sent += second.sent;
+                told.push('.');
+            }
+            LoopEvent::Second { number, .. } => panic!("there is no loop {number}"),
+            LoopEvent::Phase(index) => told.push_str(&index.to_string()),
+            LoopEvent::Settling => told.push('s'),
+            LoopEvent::Over(_) => told.push('o'),
+        }
+    }
+    assert_eq!(told, "0...1..s.o");
+    assert_eq!(sent, ran.report.totals.sent);
+}

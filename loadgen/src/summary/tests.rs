@@ -1,0 +1,236 @@
+//! A summary, its JSON, its document and its cases, from runs on virtual time.
+
+use std::collections::BTreeSet;
+use std::time::UNIX_EPOCH;
+
+use serde_json::Value;
+use touchstone_report::cases::Outcome;
+
+use super::*;
+use crate::engine::scripted::{Received, Script, Verdict as Does};
+use crate::engine::tests::{run, workload};
+
+const SECOND: u32 = 1;
+
+fn plan(thresholds: &[&str]) -> Plan {
+    workload(serde_json::json!({
+        "title": "a storm over steady talk", "sessions": 20, "thresholds": thresholds,
+        "phases": [{"ramp": {"for": "1s"}}, {"steady": {"for": "3s"}}, {"storm": {"for": "2s", "drop": "25%"}}],
+    }))
+}
+
+fn summary(plan: Plan, script: impl Script + 'static, generator: Generator) -> Summary {
+    let ran = run(plan.clone(), script);
+    let occasion = Occasion {
+        target: "scripted".to_owned(),
+        started_at: UNIX_EPOCH,
+        duration: Duration::from_secs(7),
+    };
+    let series = vec![Figures::from(&Second::new(SECOND - 1))];
+    Summary::new(plan, occasion, Gathered::of(vec![ran.report]), generator, series)
+}
+
+fn answer(_: &Received) -> Does {
+    Does::AnswerAfter(Duration::from_millis(40))
+}
+
+fn swallow(received: &Received) -> Does {
+    if received.sequence == 2 {
+        Does::Swallow
+    } else {
+        Does::Answer
+    }
+}
+
+fn saturated() -> Generator {
+    Generator {
+        saturated: true,
+        reasons: vec!["sends left 40 ms late".to_owned()],
+        ..Generator::default()
+    }
+}
+
+fn verdicts(summary: &Summary) -> Vec<Verdict> {
+    summary.thresholds.iter().map(|judged| judged.verdict).collect()
+}
+
+#[test]
+fn thresholds_are_judged_by_what_was_measured() {
+    use Verdict::{Failed, Passed, Undecided};
+    let thresholds = [
+        "answer.p50 < 50ms",
+        "answer.p50 < 30ms",
+        "delivery.lost == 0",
+        "heartbeat.p99 < 1s",
+        "resume.count == 5",
+    ];
+    let healthy = summary(plan(&thresholds), answer, Generator::default());
+    assert_eq!(verdicts(&healthy), [Passed, Failed, Passed, Undecided, Passed]);
+    assert_eq!(healthy.verdict, Failed);
+    assert_eq!(healthy.thresholds[3].actual, None, "nothing beat");
+    let starved = summary(plan(&thresholds), answer, saturated());
+    assert_eq!(
+        verdicts(&starved),
+        [Undecided, Undecided, Passed, Undecided, Passed],
+        "counts are judged as ever"
+    );
+    assert_eq!(starved.verdict, Undecided);
+    assert_eq!(
+        summary(plan(&[]), answer, saturated()).verdict,
+        Passed,
+        "who asks for nothing gets it"
+    );
+}
+
+#[test]
+fn an_interrupted_run_says_so_whatever_its_thresholds_say() {
+    assert_eq!(verdict(true, &[]), Verdict::Interrupted);
+}
+
+#[test]
+fn the_keys_of_the_json_report_are_these() {
+    let thresholds = ["delivery.lost == 0"];
+    let mut keys = BTreeSet::new();
+    collect(
+        "",
+        &summary(plan(&thresholds), swallow, saturated()).to_json(),
+        &mut keys,
+    );
+    // A text where the build knew its commit.
+    keys.retain(|key| !key.starts_with("/tool/commit: "));
+    let found: Vec<_> = keys.iter().map(String::as_str).collect();
+    let expected: Vec<_> = include_str!("../json/keys.txt").lines().collect();
+    assert_eq!(found, expected, "{}", found.join("\n"));
+}
+
+/// Every leaf as `path: type`; the elements of a list share one path.
+fn collect(path: &str, value: &Value, keys: &mut BTreeSet<String>) {
+    let leaf = match value {
+        Value::Object(map) => {
+            return map
+                .iter()
+                .for_each(|(key, inner)| collect(&format!("{path}/{key}"), inner, keys));
+        }
+        Value::Array(items) => {
+            return items
+                .iter()
+                .for_each(|inner| collect(&format!("{path}[]"), inner, keys));
+        }
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+    };
+    keys.insert(format!("{path}: {leaf}"));
+}
+
+#[test]
+fn the_json_report_says_what_the_summary_says() {
+    let summary = summary(plan(&["delivery.lost == 0"]), swallow, Generator::default());
+    let json = summary.to_json();
+    let at = |pointer: &str| {
+        json.pointer(pointer)
+            .cloned()
+            .unwrap_or_else(|| panic!("{pointer} is missing"))
+    };
+    assert_eq!(at("/schema"), "touchstone.load/1");
+    assert_eq!(at("/verdict"), "failed");
+    assert_eq!(at("/started_at"), "1970-01-01T00:00:00.000Z");
+    assert_eq!(at("/duration_ms"), 7_000.0);
+    assert_eq!(at("/delivery/lost"), 20, "one of each session");
+    assert_eq!(at("/summary/sessions/reconnects"), 5);
+    assert_eq!(at("/summary/storm/back"), 5);
+    assert_eq!(
+        at("/summary/errors/unanswered"),
+        15,
+        "of those whose connection stayed up"
+    );
+    assert_eq!(at("/latency/answer/count"), summary.delivery.received);
+    let threshold =
+        serde_json::json!({"expression": "delivery.lost == 0", "actual": 20.0, "verdict": "failed"});
+    assert_eq!(at("/thresholds/0"), threshold);
+    let page = &json["ledger"][0];
+    assert_eq!(page["sender"], 0);
+    assert_eq!(
+        (&page["confirmed"][0], &page["confirmed"][1][0]),
+        (&serde_json::json!([1, 1]), &3.into())
+    );
+}
+
+#[test]
+fn the_document_tells_at_a_glance_what_was_lost() {
+    let document = summary(plan(&["delivery.lost == 0"]), swallow, Generator::default()).document();
+    assert_eq!(document.verdict, Verdict::Failed);
+    assert!(document.headline.contains("20 of 1"), "{}", document.headline);
+    assert!(
+        document
+            .headline
+            .ends_with("does not hold: delivery.lost == 0 (it is 20)"),
+        "{}",
+        document.headline
+    );
+    let labels: Vec<_> = document.tiles.iter().map(|tile| tile.label.as_str()).collect();
+    assert_eq!(
+        labels,
+        [
+            "sessions",
+            "messages",
+            "answer p50",
+            "answer p99",
+            "lost",
+            "back after the storm"
+        ]
+    );
+    let lost = &document.tiles[4];
+    assert_eq!(
+        (lost.value.as_str(), lost.tone),
+        ("20", touchstone_report::Tone::Bad)
+    );
+    let sections: Vec<_> = document
+        .sections
+        .iter()
+        .map(|section| section.id.as_str())
+        .collect();
+    assert_eq!(
+        sections,
+        [
+            "thresholds",
+            "latency",
+            "delivery",
+            "throughput-and-sessions",
+            "generator"
+        ]
+    );
+    touchstone_report::html::render(&document).expect("it can be drawn");
+}
+
+#[test]
+fn a_saturated_run_says_so_where_its_numbers_are_read() {
+    let document = summary(plan(&["answer.p99 < 1s"]), answer, saturated()).document();
+    assert!(
+        document
+            .headline
+            .ends_with("its times say nothing about the server"),
+        "{}",
+        document.headline
+    );
+    assert_eq!(document.tiles[2].tone, touchstone_report::Tone::Warn);
+}
+
+#[test]
+fn each_threshold_is_a_case() {
+    let thresholds = ["delivery.lost == 0", "sessions.failed == 0", "answer.p99 < 1s"];
+    let suites = summary(plan(&thresholds), swallow, saturated()).suites();
+    let cases = &suites.suites[0].cases;
+    let [lost, failed, p99] = &cases[..] else {
+        panic!("{cases:?}")
+    };
+    assert!(
+        matches!(&lost.outcome, Outcome::Failed { message, .. } if message == "delivery.lost == 0, but it is 20")
+    );
+    assert_eq!(failed.outcome, Outcome::Passed);
+    assert!(
+        matches!(&p99.outcome, Outcome::Error { text, .. } if text == "sends left 40 ms late"),
+        "{p99:?}"
+    );
+}
