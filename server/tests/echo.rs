@@ -239,12 +239,17 @@ async fn the_raw_echo_waits_for_a_slow_reader_instead_of_cutting_it() {
                 .unwrap();
         }
     };
-    // 64 MiB do not fit into any buffer between the two: most of it waits until it is read.
     let receiving = async {
         for _ in 0..16 {
             assert_eq!(receiver.next().await.unwrap().unwrap(), message);
         }
     };
+    let mut sending = std::pin::pin!(sending);
+    let unread = tokio::time::timeout(Duration::from_millis(300), &mut sending).await;
+    assert!(
+        unread.is_err(),
+        "64 MiB do not fit into any buffer between the two"
+    );
     within(async { tokio::join!(sending, receiving) }).await;
     assert_eq!(server.metric("touchstone_slow_consumers_total").await, 0);
 }

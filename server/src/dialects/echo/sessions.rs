@@ -558,6 +558,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn more_than_one_batch_is_brought_home_whole_and_in_order() {
+        let node = node();
+        let session = node.sessions.open("s").await;
+        node.faults.break_store(StoreFault::Down, Duration::from_secs(5));
+        let said: Vec<_> = (0..BATCH_ENTRIES * 2 + 1)
+            .map(|number| number.to_string())
+            .collect();
+        for text in &said {
+            node.say(&session, text).await;
+        }
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert_eq!(node.stored("s").await, (said.len() as u64, said));
+        assert_eq!(node.sessions.unsaved_bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_slow_store_costs_one_deadline_and_not_one_per_message() {
         let node = node();
         let session = node.sessions.open("s").await;
@@ -588,6 +604,7 @@ mod tests {
         }
         node.store.advance("here ahead", None, AT).await.unwrap();
         tokio::time::sleep(Duration::from_secs(6)).await;
+        assert_eq!((here.count(), there.count()), (3, 7));
         assert_eq!(node.say(&here, "y").await, 4);
         assert_eq!(node.say(&there, "y").await, 8);
     }
