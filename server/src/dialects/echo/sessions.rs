@@ -51,6 +51,8 @@ pub(crate) struct Sessions<S> {
     unsaved: Mutex<Vec<Arc<Tracked>>>,
     unsaved_bytes: AtomicUsize,
     to_mend: Notify,
+    /// Somebody found the store answering while it was thought to be away.
+    answered: Notify,
 }
 
 /// What this node knows of a session; all its connections here share it.
@@ -107,6 +109,7 @@ impl<S: SessionStore> Sessions<S> {
             unsaved: Mutex::default(),
             unsaved_bytes: AtomicUsize::new(0),
             to_mend: Notify::new(),
+            answered: Notify::new(),
         }
     }
 
@@ -222,14 +225,11 @@ impl<S: SessionStore> Sessions<S> {
         while stop.run_until_cancelled(self.to_mend.notified()).await.is_some() {
             let mut pause = RETRY_FIRST;
             while self.mend_all().await.is_err() {
-                if stop
-                    .run_until_cancelled(tokio::time::sleep(pause))
-                    .await
-                    .is_none()
-                {
-                    return;
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = self.answered.notified() => {}
+                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_LONGEST),
                 }
-                pause = (pause * 2).min(RETRY_LONGEST);
             }
         }
     }
@@ -398,12 +398,13 @@ impl<S: SessionStore> Sessions<S> {
         }
     }
 
-    /// A call on behalf of somebody over HTTP: not tried while the store is known to be away.
+    /// A call on behalf of somebody over HTTP, who wants the store's answer or none: tried also while it is away.
     async fn ask<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        if !self.is_available() {
-            return Err(StoreError::Unavailable("it did not answer lately".to_owned()));
+        let answer = self.call(call).await;
+        if answer.is_ok() && !self.is_available() {
+            self.answered.notify_one();
         }
-        self.call(call).await
+        answer
     }
 
     async fn call<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
