@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::client::Arrival;
 use crate::frames::{Assembler, CloseBody, Decoder, Frame, Message, opcode};
 use crate::head::{Response, end_of_head, read_body, read_head};
 
@@ -31,7 +32,8 @@ pub enum Direction {
 /// Bytes as one read or write moved them.
 #[derive(Debug, Clone)]
 pub struct Chunk {
-    /// A read's time is taken after it, a write's before it, so that an answer never seems older than its question.
+    /// A read's time is that of its arrival where the system tells it, else taken after the read; a write's is taken
+    /// before it. So an answer never seems older than its question.
     pub at: Instant,
     /// Which way.
     pub direction: Direction,
@@ -368,12 +370,27 @@ pub struct Tap<S> {
     stream: S,
     log: Log,
     gate: Gate,
+    arrival: Option<Arrival>,
 }
 
 impl<S> Tap<S> {
     /// Taps `stream`; bytes that were moved before are not known.
     pub fn new(stream: S, log: Log, gate: Gate) -> Self {
-        Self { stream, log, gate }
+        Self {
+            stream,
+            log,
+            gate,
+            arrival: None,
+        }
+    }
+
+    /// Reads take their times from here.
+    #[must_use]
+    pub fn stamped_by(self, arrival: Arrival) -> Self {
+        Self {
+            arrival: Some(arrival),
+            ..self
+        }
     }
 }
 
@@ -395,7 +412,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
                         self.log.note_server_end(ServerEnd::Fin);
                     }
                 } else {
-                    let at = Instant::now();
+                    let arrived = self.arrival.as_ref().and_then(Arrival::take);
+                    let at = arrived.unwrap_or_else(Instant::now);
                     self.log.change(|record| record.push(Direction::Down, bytes, at));
                 }
             }

@@ -4,6 +4,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::OpenError;
+use super::arrivals::{Arrival, Stamped};
 use crate::tap::{Gate, Log, Tap};
 
 /// Where and with what a connection opens.
@@ -85,7 +86,7 @@ pub(super) async fn dial(
     log: &Log,
     gate: &Gate,
     deadline: Instant,
-) -> Result<(Tap<TcpStream>, socket2::Socket), OpenError> {
+) -> Result<(Tap<Stamped>, socket2::Socket), OpenError> {
     let socket = address.socket();
     let began = Instant::now();
     let unreachable = |error| OpenError::Unreachable {
@@ -99,7 +100,12 @@ pub(super) async fn dial(
     // Pieces that are written one by one must leave one by one.
     stream.set_nodelay(true).map_err(unreachable)?;
     let control = socket2::SockRef::from(&stream).try_clone().map_err(unreachable)?;
-    Ok((Tap::new(stream, log.clone(), gate.clone()), control))
+    let arrival = Arrival::default();
+    let stamped = Stamped::new(stream, arrival.clone());
+    Ok((
+        Tap::new(stamped, log.clone(), gate.clone()).stamped_by(arrival),
+        control,
+    ))
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 use futures_util::{Sink, Stream};
 use http::{HeaderName, HeaderValue, Request};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -19,11 +18,12 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use tokio_util::sync::CancellationToken;
 
+use super::arrivals::Stamped;
 use super::dial::{Address, dial};
 use super::{Connection, OpenError, SendError, Writer};
 use crate::tap::{Gate, LOG_BYTES_MAX, Log, OurEnd, Tap};
 
-type Socket = WebSocketStream<Tap<TcpStream>>;
+type Socket = WebSocketStream<Tap<Stamped>>;
 
 /// Its read buffer, in bytes. The library's default of 128 KiB is filled with zeroes before each read.
 const READ_BUFFER_BYTES: usize = 4096;

@@ -1,6 +1,7 @@
 //! The judge's connections: a well-behaved client on `tokio-tungstenite`, or an actor that writes any bytes. Both
 //! stand on the [`Tap`](crate::tap::Tap), and both read from the first byte on, whether or not a step is waiting.
 
+mod arrivals;
 mod dial;
 mod judge;
 mod raw;
@@ -17,6 +18,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 use touchstone_scenarios::scenario::Client;
 
+pub use arrivals::Arrival;
 pub use dial::Address;
 pub use request::{RequestError, WrittenRequest, add_query, write_request};
 pub use written::{FrameError, frame_bytes};

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt, WriteHalf};
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
+use super::arrivals::Stamped;
 use super::dial::{Address, dial};
 use super::judge::read_to_the_end;
 use super::{Connection, OpenError, SendError, Writer};
@@ -24,7 +24,7 @@ const RESTED_PIECES_MAX: usize = 256;
 /// The writing half of a raw actor.
 #[derive(Debug)]
 pub(super) struct Half {
-    stream: WriteHalf<Tap<TcpStream>>,
+    stream: WriteHalf<Tap<Stamped>>,
 }
 
 impl Half {
