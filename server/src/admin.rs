@@ -17,7 +17,7 @@ use touchstone_protocol::echo::messages::Broadcast;
 
 use crate::config::Secret;
 use crate::faults::StoreFault;
-use crate::server::Shared;
+use crate::shared::Shared;
 
 /// The longest a fault may be asked for: a forgotten one ends by itself.
 const FAULT_LASTS_MAX: Duration = Duration::from_secs(600);

@@ -18,7 +18,7 @@ use crate::connection::{Arrival, OpenRequest, converse};
 use crate::dialects::{DialectServer, echo};
 use crate::metrics;
 use crate::route::Route;
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::upgrade::HandOver;
 
 /// Advice to who was refused because the server is full or stops.

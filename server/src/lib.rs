@@ -18,9 +18,11 @@ mod query;
 mod rate;
 mod route;
 mod server;
+mod shared;
 mod slots;
 mod stop;
 mod upgrade;
+mod upkeep;
 
 pub use config::{Config, Deadlines, EchoConfig, HttpAccess, Limits, Rate, Secret};
 pub use server::{Server, StartError, Stopped};

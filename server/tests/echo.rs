@@ -293,3 +293,62 @@ async fn faults_need_the_key_and_the_permission() {
         "HTTP/1.1 401 Unauthorized"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn answers_and_broadcasts_from_several_threads_arrive_whole_once_and_in_order() {
+    const CLIENTS: usize = 20;
+    const MESSAGES: u64 = 300;
+    const BROADCASTS: usize = 60;
+    let server = start(config());
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..CLIENTS {
+        let mut client = Raw::connect(server.address, "/ws/chat/").await;
+        let burst = frame(1, b"burst").repeat(MESSAGES as usize / 3);
+        clients.spawn(async move {
+            for _ in 0..3 {
+                client.send(&burst).await;
+                tokio::task::yield_now().await;
+            }
+            client
+        });
+    }
+    for number in 0..BROADCASTS {
+        let body = format!(r#"{{"message":"{number} {}"}}"#, "x".repeat(500));
+        server.request("POST /chat/api/broadcast/", &body).await;
+    }
+    let mut clients = clients.join_all().await;
+    server.tell_to_stop();
+    for client in &mut clients {
+        let heard = client.until_end().await;
+        let texts: Vec<_> = heard
+            .iter()
+            .map(|frame| String::from_utf8_lossy(&frame.payload))
+            .collect();
+        let answers: Vec<_> = texts
+            .iter()
+            .filter(|text| text.starts_with(r#"{"count""#))
+            .collect();
+        let counted = |count: u64| format!(r#"{{"count":{count},"echo":"burst"}}"#);
+        assert!(
+            answers
+                .iter()
+                .map(|text| text.to_string())
+                .eq((1..=MESSAGES).map(counted))
+        );
+        let told: Vec<_> = texts
+            .iter()
+            .filter_map(|text| text.strip_prefix(r#"{"type":"broadcast","message":""#))
+            .collect();
+        assert_eq!(told.len(), BROADCASTS);
+        assert!(
+            told.iter()
+                .enumerate()
+                .all(|(number, text)| text.starts_with(&format!("{number} x")))
+        );
+        assert_eq!(
+            texts.len(),
+            MESSAGES as usize + BROADCASTS + 2,
+            "and a farewell and a close"
+        );
+    }
+}

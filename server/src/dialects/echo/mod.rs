@@ -86,9 +86,14 @@ impl<S: SessionStore, B: Bus> Echo<S, B> {
         self.bus.subscribe(TOPIC_BROADCAST).await
     }
 
-    /// Hands broadcasts on to the connections of this node, until `stop`.
+    /// Hands broadcasts on to the connections of this node. After `stop` those that lie ready, then it ends.
     pub(crate) async fn relay(&self, mut broadcasts: Subscription, hub: &Hub, stop: CancellationToken) {
-        while let Some(Some(first)) = stop.run_until_cancelled(broadcasts.next()).await {
+        loop {
+            let next = match stop.run_until_cancelled(broadcasts.next()).await {
+                Some(next) => next,
+                None => broadcasts.next_now(),
+            };
+            let Some(first) = next else { return };
             let mut frames = Vec::new();
             wire::encode_unmasked(&mut frames, wire::OpCode::Text, &first);
             let mut joined = 1;
