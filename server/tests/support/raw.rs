@@ -8,8 +8,9 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::within;
 
-/// Little room in the kernel, so that not reading shows soon.
-const RECEIVE_BUFFER_BYTES: u32 = 16 << 10;
+/// Little room in the kernel, so that not reading shows soon. Less than two segments of the loopback, and Linux would
+/// open the closed window by its probe timer only, seconds later.
+const RECEIVE_BUFFER_BYTES: u32 = 256 << 10;
 
 /// A frame as it came.
 #[derive(Debug, PartialEq, Eq)]
