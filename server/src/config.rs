@@ -57,7 +57,8 @@ impl Default for Config {
 pub struct Limits {
     /// WebSocket connections at a time; the next handshake is answered 503. Default: 100,000.
     pub connections: usize,
-    /// TCP connections that are not (yet) WebSockets; the next is answered 503. Default: 4,096.
+    /// TCP connections that are not (yet) WebSockets; the next is answered 503. Default: 16,384, so that a crowd that
+    /// comes back at once is not taken for an attack.
     pub http_connections: usize,
     /// Payload of one message, reassembled, in bytes (common/5a). Default: 65,536.
     pub message_bytes: usize,
@@ -76,7 +77,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 100_000,
-            http_connections: 4_096,
+            http_connections: 16_384,
             message_bytes: defaults::MESSAGE_BYTES_MAX,
             raw_echo_bytes: defaults::RAW_ECHO_BYTES_MAX,
             handshake_bytes: defaults::HANDSHAKE_BYTES_MAX,
@@ -89,7 +90,8 @@ impl Default for Limits {
 /// How long things may take.
 #[derive(Debug, Clone)]
 pub struct Deadlines {
-    /// For a request's headers to arrive, also on a connection kept alive. Default: 10 s.
+    /// For a request's headers to arrive, also on a connection kept alive; as long again for its body and its answer.
+    /// Default: 10 s.
     pub handshake: Duration,
     /// For a peer to take the close frame and end TCP on its side. Default: 5 s.
     pub close: Duration,

@@ -46,7 +46,7 @@ pub(crate) struct Terms {
 pub(crate) enum OwnAnswers {
     /// They count like everything else: a full queue closes it.
     Limited,
-    /// Nothing more is read from it until they have left.
+    /// Nothing more is read from it until they have left, however long that takes: for a route that test suites use.
     HeldBack,
 }
 
