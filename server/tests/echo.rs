@@ -255,43 +255,24 @@ async fn the_raw_echo_waits_for_a_slow_reader_instead_of_cutting_it() {
 }
 
 #[tokio::test]
-async fn faults_need_the_key_and_the_permission() {
-    let answer = |server: support::Running, head: &'static str| async move {
-        let answer = server.request(head, r#"{"store":"down","for":"1s"}"#).await;
-        answer.split("\r\n").next().unwrap_or_default().to_owned()
+async fn a_peer_that_never_takes_its_close_frame_is_dropped_at_the_deadline() {
+    let mut config = small_queue();
+    config.limits.connections = 1;
+    config.deadlines.close = Duration::from_millis(300);
+    let server = start(config);
+    let _never_read = Raw::connect(server.address, "/ws/chat/").await;
+    let broadcast = format!(r#"{{"message":"{}"}}"#, "x".repeat(60_000));
+    while server.metric("touchstone_slow_consumers_total").await == 0 {
+        server.request("POST /chat/api/broadcast/", &broadcast).await;
+    }
+    // Its place is free once its socket is gone.
+    let place = async {
+        while !Raw::handshake(server.address, "/ws/chat/")
+            .await
+            .starts_with("HTTP/1.1 101")
+        {}
     };
-    let allowed = || Config {
-        allow_faults: true,
-        ..config()
-    };
-    let forbidden = || Config {
-        allow_faults: false,
-        ..config()
-    };
-    let without_key = || Config {
-        admin_key: None,
-        ..config()
-    };
-    assert_eq!(
-        answer(start(allowed()), "POST /admin/faults").await,
-        "HTTP/1.1 200 OK"
-    );
-    assert_eq!(
-        answer(start(forbidden()), "POST /admin/faults").await,
-        "HTTP/1.1 404 Not Found"
-    );
-    assert_eq!(
-        answer(start(without_key()), "POST /admin/faults").await,
-        "HTTP/1.1 404 Not Found"
-    );
-    let other_key = Config {
-        admin_key: Some(touchstone_server::Secret::new("another")),
-        ..config()
-    };
-    assert_eq!(
-        answer(start(other_key), "POST /admin/faults").await,
-        "HTTP/1.1 401 Unauthorized"
-    );
+    within(place).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
