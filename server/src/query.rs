@@ -69,4 +69,19 @@ mod tests {
         }
         assert_eq!(Query::new(None).get("session"), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_a_client_encodes_is_what_is_read(value in "\\PC{1,20}") {
+            let encoded: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let raw = format!("a=1&session={encoded}");
+            proptest::prop_assert_eq!(Query::new(Some(&raw)).get("session"), Some(value));
+        }
+
+        #[test]
+        fn no_query_string_is_too_odd(raw in "[%+&=0-9a-fA-F\u{e9}]{0,40}") {
+            let query = Query::new(Some(&raw));
+            let _ = query.get("a");
+        }
+    }
 }

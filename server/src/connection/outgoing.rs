@@ -385,4 +385,37 @@ mod tests {
             assert_eq!(outgoing.phase(), Phase::Closing);
         }
     }
+
+    /// The payload lengths of frames one behind the other; `None` if the last is not whole.
+    fn payloads(mut bytes: &[u8]) -> Option<Vec<usize>> {
+        let mut payloads = Vec::new();
+        while bytes.len() >= 2 {
+            let frame = frame_bytes(bytes);
+            payloads.push(frame);
+            bytes = bytes.get(frame..)?;
+        }
+        bytes.is_empty().then_some(payloads)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_has_left_an_overflow_goes_on_with_whole_frames(
+            pieces in proptest::collection::vec(proptest::collection::vec(0_usize..300, 1..5), 1..5),
+            share in 0.0..1.0_f64,
+        ) {
+            let pieces: Vec<_> = pieces.iter().map(|payloads| Bytes::from(frames(payloads))).collect();
+            let written = (pieces[0].len() as f64 * share) as usize;
+            let mut outgoing = Outgoing::new();
+            outgoing.start_queue(pieces[0].clone(), written);
+            outgoing.queue.extend(pieces[1..].iter().cloned());
+            outgoing.overflow();
+            let left = outgoing.queue.make_contiguous().concat();
+            let read = [&pieces[0][..written], &left[outgoing.written..]].concat();
+            let close = wire::server_close(1008, REASON_SLOW_CONSUMER);
+            proptest::prop_assert!(payloads(&read).is_some(), "only whole frames");
+            proptest::prop_assert!(read.ends_with(&close));
+            let (_, end) = frames_end(&pieces[0], written);
+            proptest::prop_assert_eq!(read.len(), end + close.len(), "nothing but the half-written frame was kept");
+        }
+    }
 }
