@@ -118,24 +118,21 @@ fn read(source: &Arc<Source>) -> Result<Workload, Failure> {
 
 /// Puts the system under the plan's load, and shows how it goes.
 pub(crate) async fn drive(plan: Plan, sut: &Sut, stop: CancellationToken) -> Result<Summary, Failure> {
-    let path = sut.target().websocket_path(plan.dialect);
-    let endpoint = Endpoint {
-        name: sut.target().name.clone(),
-        urls: sut
-            .addresses()
-            .iter()
-            .map(|address| format!("ws://{address}{path}"))
-            .collect(),
-    };
+    let endpoint = Endpoint::of(sut, plan.dialect);
     let seconds = Duration::from_nanos(plan.end()).as_secs_f64().ceil();
     let (to_audience, news) = mpsc::channel(NEWS_MAX);
     let run = touchstone_loadgen::run(plan, endpoint, to_audience, stop);
     let (summary, ()) = tokio::join!(run, show(news, seconds as u64));
     summary.map_err(|error| match error {
         RunError::Unreachable { .. } => Failure::unreachable(error),
-        RunError::Url { .. } | RunError::TooFewDescriptors { .. } | RunError::Loop(_) => {
-            Failure::usage(error)
-        }
+        RunError::Stopped => Failure {
+            code: exit::INTERRUPTED,
+            message: error.to_string(),
+        },
+        RunError::Url { .. }
+        | RunError::TooFewDescriptors { .. }
+        | RunError::TooFewPorts { .. }
+        | RunError::Loop(_) => Failure::usage(error),
     })
 }
 
