@@ -29,6 +29,9 @@ impl Summary {
             .fact("duration", number::duration(self.duration))
             .fact("seed", self.plan.seed.to_string())
             .fact("version", env!("CARGO_PKG_VERSION"));
+        if let Some(commit) = &self.commit {
+            document = document.fact("commit", commit);
+        }
         document.tiles = self.tiles();
         document.sections = vec![
             self.thresholds_section(),

@@ -20,7 +20,7 @@ impl Summary {
     pub fn to_json(&self) -> Value {
         json!({
             "schema": SCHEMA,
-            "tool": {"version": env!("CARGO_PKG_VERSION"), "commit": option_env!("TOUCHSTONE_COMMIT")},
+            "tool": {"version": env!("CARGO_PKG_VERSION"), "commit": self.commit},
             "target": self.target,
             "started_at": rfc3339(self.started_at),
             "duration_ms": self.duration.as_secs_f64() * 1e3,

@@ -14,6 +14,8 @@ use crate::watch::Generator;
 /// Everything a run found out.
 #[derive(Debug, Clone)]
 pub struct Summary {
+    /// The commit this program was built from, set by whoever knows it.
+    pub commit: Option<String>,
     /// What was run.
     pub plan: Plan,
     /// Against what: a name or URLs without secrets.
@@ -212,6 +214,7 @@ impl Summary {
             .map(|f| f.answered)
             .sum();
         let mut summary = Self {
+            commit: None,
             target: occasion.target,
             started_at: occasion.started_at,
             duration: occasion.duration,
