@@ -85,6 +85,30 @@ struct Pending {
     timing: Timing,
 }
 
+/// Something charged to the server, until it proves otherwise.
+#[derive(Debug, Default)]
+struct Charge {
+    /// How many.
+    count: u64,
+    /// The part that an answer on this connection may still disprove.
+    disprovable: u64,
+}
+
+impl Charge {
+    fn add(&mut self, more: u64) {
+        self.count = self.count.saturating_add(more);
+        self.disprovable = self.disprovable.saturating_add(more);
+    }
+
+    /// Takes one back. `false` if there is none to take.
+    fn disprove(&mut self) -> bool {
+        let had = self.disprovable > 0;
+        self.disprovable -= u64::from(had);
+        self.count -= u64::from(had);
+        had
+    }
+}
+
 /// One sender's page of the ledger, over all connections of its session.
 #[derive(Debug, Default)]
 pub struct Sender {
@@ -100,9 +124,10 @@ pub struct Sender {
     counts: Ranges,
     /// Messages in flight when a connection ended that have not excused a number yet.
     excuses: u64,
-    lost: u64,
-    /// The part of `lost` that an answer on this connection may still disprove.
-    disprovable: u64,
+    /// Messages that were counted and not answered.
+    untold: Charge,
+    /// Numbers that no message of this sender explains.
+    unexplained: Charge,
     taken_back: u64,
     duplicated: u32,
     reordered: u32,
@@ -173,7 +198,7 @@ impl Sender {
     /// Notes that the connection ended, whoever ended it: what is in flight may or may not have been counted.
     pub fn ended(&mut self) {
         self.excuses += u64::from(self.sent - self.answered_high);
-        self.disprovable = 0;
+        self.nothing_is_disprovable();
         self.connection_first = self.sent + 1;
         self.answered_high = self.sent;
     }
@@ -231,7 +256,7 @@ impl Sender {
             let untold = count.saturating_sub(1);
             let of_skipped = untold.min(skipped);
             self.excuses = self.excuses.saturating_sub(untold - of_skipped);
-            self.lose(of_skipped);
+            self.untold.add(of_skipped);
             self.counts.insert(count);
             return;
         };
@@ -241,23 +266,30 @@ impl Sender {
             let of_skipped = untold.min(skipped);
             let excused = (untold - of_skipped).min(self.excuses);
             self.excuses -= excused;
-            self.lose(untold - excused);
-        } else if self.counts.contains(count) && again {
+            self.untold.add(of_skipped);
+            self.unexplained.add(untold - of_skipped - excused);
+        } else if again && self.counts.contains(count) {
             // The same answer once more.
-        } else if !self.counts.contains(count) && sequence < self.answered_high && self.disprovable > 0 {
-            self.disprovable -= 1;
-            self.lost -= 1;
-        } else {
+        } else if self.counts.contains(count) || sequence > self.answered_high || !self.disprove(again) {
             self.taken_back += self.counts.cut_from(count);
             self.excuses = 0;
-            self.disprovable = 0;
+            self.nothing_is_disprovable();
         }
         self.counts.insert(count);
     }
 
-    fn lose(&mut self, messages: u64) {
-        self.lost = self.lost.saturating_add(messages);
-        self.disprovable = self.disprovable.saturating_add(messages);
+    /// An answer that was skipped came after all: so the charge against it falls.
+    fn disprove(&mut self, again: bool) -> bool {
+        if again {
+            self.unexplained.disprove()
+        } else {
+            self.untold.disprove()
+        }
+    }
+
+    fn nothing_is_disprovable(&mut self) {
+        self.untold.disprovable = 0;
+        self.unexplained.disprovable = 0;
     }
 
     /// The sums as they stand.
@@ -266,7 +298,11 @@ impl Sender {
         let answered = self.received.count();
         let taken_back = self.taken_back.min(answered);
         let received = answered - taken_back;
-        let lost = self.lost.saturating_add(taken_back);
+        let lost = self
+            .untold
+            .count
+            .saturating_add(self.unexplained.count)
+            .saturating_add(taken_back);
         Totals {
             sent: u64::from(self.sent),
             expected: received.saturating_add(lost),
@@ -275,7 +311,7 @@ impl Sender {
             duplicated: u64::from(self.duplicated),
             reordered: u64::from(self.reordered),
             late: u64::from(self.late),
-            unconfirmed: (u64::from(self.sent) - answered).saturating_sub(self.lost),
+            unconfirmed: (u64::from(self.sent) - answered).saturating_sub(self.untold.count),
         }
     }
 

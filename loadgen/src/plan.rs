@@ -7,6 +7,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use touchstone_protocol::{Dialect, defaults};
+use touchstone_scenarios::duration::TIMINGS;
 
 use crate::schedule::{Nanos, Spacing, arrival, nanos};
 use crate::thresholds::{Threshold, ThresholdError};
@@ -100,6 +101,14 @@ pub enum PlanError {
     /// An unknown dialect.
     #[error("`dialect`: {0}")]
     Dialect(String),
+    /// A timing that no server has.
+    #[error("`timings.{name}` is no timing; there is: {known}")]
+    Timing {
+        /// As written.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
     /// A threshold that cannot be read.
     #[error(transparent)]
     Threshold(#[from] ThresholdError),
@@ -142,6 +151,16 @@ impl Plan {
             DEADLINE_MAX,
         )?;
         within("deadline", workload.deadline.0, DURATION_MIN, DEADLINE_MAX)?;
+        if let Some(name) = workload
+            .timings
+            .keys()
+            .find(|name| !TIMINGS.contains(&name.as_str()))
+        {
+            return Err(PlanError::Timing {
+                name: name.clone(),
+                known: TIMINGS.join(", "),
+            });
+        }
         let phases = lay_out(workload)?;
         Ok(Self {
             name: name.to_owned(),

@@ -226,6 +226,7 @@ fn place(tree: &Node, error: &PlanError) -> Span {
     let key = match error {
         PlanError::Range { key, .. } => key,
         PlanError::Dialect(_) => "dialect",
+        PlanError::Timing { .. } => "timings",
         PlanError::Threshold(_) => "thresholds",
         PlanError::Override { .. } => return Span::default(),
     };

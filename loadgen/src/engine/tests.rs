@@ -75,19 +75,7 @@ fn run_in(world: World, plan: Plan, script: impl Script + 'static) -> Ran {
         let server = Scripted::new(start, script);
         let (to_reader, mut from_loop) = mpsc::channel(10_000);
         let stop = CancellationToken::new();
-        let job = Job {
-            plan: Arc::new(plan),
-            nodes: Arc::new([Node {
-                host: "scripted".to_owned(),
-                path: "/ws/chat/".to_owned(),
-                headers: http::HeaderMap::new(),
-            }]),
-            tag: 7,
-            number: 0,
-            loops: 1,
-            start,
-            precision: Precision::Milliseconds,
-        };
+        let job = job(plan, start, 0, 1);
         let client = |session| EchoClient::new(session, Persistence::Count);
         let running = run_loop(job, server.clone(), client, to_reader, stop.clone());
         let happening = async {
@@ -119,6 +107,23 @@ fn run_in(world: World, plan: Plan, script: impl Script + 'static) -> Ran {
             took: start.elapsed(),
         }
     })
+}
+
+fn job(plan: Plan, start: Instant, number: u32, loops: u32) -> Job {
+    let node = Node {
+        host: "scripted".to_owned(),
+        path: "/ws/chat/".to_owned(),
+        headers: http::HeaderMap::new(),
+    };
+    Job {
+        plan: Arc::new(plan),
+        nodes: Arc::new([node]),
+        tag: 7,
+        number,
+        loops,
+        start,
+        precision: Precision::Milliseconds,
+    }
 }
 
 fn seconds(at: f64) -> Duration {

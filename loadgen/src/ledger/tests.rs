@@ -1,6 +1,7 @@
 //! Stories in one line each: `+` a connection opens, `-` it ends, `s` a message is sent, `3=7` an answer to message 3 with count 7.
 
 use super::*;
+use proptest::strategy::Strategy as _;
 
 const DEADLINE: Nanos = 5_000;
 
@@ -86,6 +87,11 @@ fn on_a_connection_that_stayed_up() {
         [2, 0, 1, 0, 0],
     );
     check(
+        "the latest answer twice, its second number below its first",
+        "+ s s 1=1 2=3 2=2",
+        [2, 0, 1, 0, 0],
+    );
+    check(
         "a number that nobody's message explains",
         "+ s s 1=1 2=3",
         [2, 1, 0, 0, 0],
@@ -115,7 +121,7 @@ fn after_a_resume() {
     check(
         "one more counted than was in flight",
         "+ s s 1=1 - + s 3=4",
-        [2, 1, 0, 0, 0],
+        [2, 1, 0, 0, 1],
     );
     check(
         "one in flight, and counted after the next one",
@@ -123,7 +129,12 @@ fn after_a_resume() {
         [3, 0, 0, 0, 1],
     );
     check(
-        "an excuse is good for one",
+        "an excuse is good for one number",
+        "+ s s 1=1 - + s 3=3 s 4=5",
+        [3, 1, 0, 0, 1],
+    );
+    check(
+        "and not for what was sent on this connection and skipped",
         "+ s s 1=1 - + s 3=3 s s 5=5",
         [3, 1, 0, 0, 1],
     );
@@ -230,5 +241,110 @@ fn what_is_unanswered_is_known_per_connection() {
     ];
     for (story, expected) in rows {
         assert_eq!(told(story).unanswered(), expected, "{story}");
+    }
+}
+
+/// What happens between a session and a server that counts in order and may swallow answers, and may not reorder them.
+#[derive(Debug, Clone, Copy)]
+enum Happens {
+    /// The session sends.
+    Send,
+    /// The server takes the next message and answers it.
+    Answer,
+    /// The server takes the next message, counts it and does not answer.
+    Swallow,
+    /// The session hears the next answer, so many times.
+    Hear(u8),
+    /// The connection ends. Of what was under way the server still counts so many; nobody hears of it.
+    Drop(u8),
+}
+
+/// The truth: what the server did and what the session can know of it.
+#[derive(Default)]
+struct Truth {
+    count: u64,
+    /// Sent on this connection and not taken yet.
+    under_way: VecDeque<u32>,
+    /// Answered and not heard yet.
+    answers: VecDeque<(u32, u64)>,
+    /// Swallowed on this connection, after the last message whose answer was heard.
+    swallowed: Vec<u32>,
+    lost: u64,
+    heard: u64,
+    repeated: u64,
+}
+
+impl Truth {
+    fn happens(&mut self, happens: Happens, sender: &mut Sender) {
+        match happens {
+            Happens::Send => {
+                self.under_way.push_back(sender.next_sequence());
+                sender.sent(Timing { intended: 0, sent: 0 }, DEADLINE);
+            }
+            Happens::Answer | Happens::Swallow => {
+                let Some(sequence) = self.under_way.pop_front() else {
+                    return;
+                };
+                self.count += 1;
+                match happens {
+                    Happens::Swallow => self.swallowed.push(sequence),
+                    _ => self.answers.push_back((sequence, self.count)),
+                }
+            }
+            Happens::Hear(times) => {
+                let Some((sequence, count)) = self.answers.pop_front() else {
+                    return;
+                };
+                for _ in 0..times {
+                    sender.answer(sequence, Some(count), 0, DEADLINE);
+                }
+                self.heard += 1;
+                self.repeated += u64::from(times - 1);
+                // Only an answer to a later message of the same connection shows that one was swallowed.
+                self.lost += self
+                    .swallowed
+                    .iter()
+                    .filter(|swallowed| **swallowed < sequence)
+                    .count() as u64;
+                self.swallowed.retain(|swallowed| *swallowed > sequence);
+            }
+            Happens::Drop(counted) => {
+                self.count += u64::from(counted).min(self.under_way.len() as u64);
+                self.under_way.clear();
+                self.answers.clear();
+                self.swallowed.clear();
+                sender.ended();
+                sender.opened();
+            }
+        }
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(2_000))]
+    #[test]
+    fn whatever_a_server_that_keeps_order_swallows_or_drops_lost_is_exact(
+        story in proptest::collection::vec(
+            proptest::prop_oneof![
+                5 => proptest::strategy::Just(Happens::Send),
+                4 => proptest::strategy::Just(Happens::Answer),
+                1 => proptest::strategy::Just(Happens::Swallow),
+                4 => (1_u8..3).prop_map(Happens::Hear),
+                1 => (0_u8..4).prop_map(Happens::Drop),
+            ],
+            0..80,
+        )
+    ) {
+        let (mut truth, mut sender) = (Truth::default(), Sender::default());
+        sender.opened();
+        for happens in story {
+            truth.happens(happens, &mut sender);
+        }
+        let totals = sender.totals();
+        proptest::prop_assert_eq!(totals.lost, truth.lost);
+        proptest::prop_assert_eq!(totals.received, truth.heard);
+        proptest::prop_assert_eq!(totals.duplicated, truth.repeated);
+        proptest::prop_assert_eq!(totals.reordered, 0);
+        proptest::prop_assert_eq!(totals.sent, totals.expected + totals.unconfirmed);
     }
 }

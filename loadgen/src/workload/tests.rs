@@ -84,6 +84,11 @@ fn a_mistake_in_a_file_is_shown_where_it_stands() {
             (4, 11),
             "`5 parsecs` is not a duration",
         ),
+        (
+            "sessions: 1\ntimings: {echo.heartbeat: 1s}",
+            (4, 10),
+            "`timings.echo.heartbeat` is no timing; there is: echo.heartbeat.interval, ",
+        ),
         ("sessions: many", (3, 11), "many"),
     ] {
         let diag = Workload::read(&source(&format!("{head}{text}\n"))).unwrap_err();

@@ -46,3 +46,49 @@ fn phases_and_seconds_are_told_in_order_and_the_seconds_add_up() {
     assert_eq!(told, "0...1..s.o");
     assert_eq!(sent, ran.report.totals.sent);
 }
+
+#[test]
+fn two_loops_share_the_sessions_and_a_storm_without_gap_or_overlap() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let (reports, server) = runtime.block_on(async {
+        let start = Instant::now();
+        let server = Scripted::new(start, |_: &Received| Verdict::Answer);
+        let (to_reader, _from_loops) = mpsc::channel(10_000);
+        let run = |number| {
+            let client = |session| EchoClient::new(session, Persistence::Count);
+            let job = job(storm(41, "25%", "30s"), start, number, 2);
+            run_loop(
+                job,
+                server.clone(),
+                client,
+                to_reader.clone(),
+                CancellationToken::new(),
+            )
+        };
+        let (even, odd) = tokio::join!(run(0), run(1));
+        ([even, odd], server)
+    });
+    let mut senders: Vec<_> = reports
+        .iter()
+        .flat_map(|report| &report.pages)
+        .map(|page| page.sender)
+        .collect();
+    senders.sort_unstable();
+    assert_eq!(senders, (0..41).collect::<Vec<_>>());
+    let dropped = reports.iter().map(|report| report.storm.dropped);
+    assert_eq!(dropped.sum::<u64>(), 10, "a quarter of all, not of each loop");
+    assert!(
+        reports
+            .iter()
+            .all(|report| report.storm.back == report.storm.dropped)
+    );
+    assert_eq!(server.opened().len(), 41);
+    assert_eq!(
+        reports.iter().map(|report| report.totals.received).sum::<u64>(),
+        server.received()
+    );
+}
