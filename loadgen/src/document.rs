@@ -464,31 +464,3 @@ fn actual(judged: &Judged) -> String {
         Some(value) => number::decimal(value),
     }
 }
-
-/// One line for a terminal or a log while the run lasts: what follows the phase's name.
-#[must_use]
-pub fn progress_notes(figures: &Figures) -> Vec<(Tone, String)> {
-    let mut notes = vec![
-        (
-            Tone::Neutral,
-            format!("{} sessions", number::count(u64::from(figures.connected))),
-        ),
-        (
-            Tone::Neutral,
-            format!("{} messages/s", number::count(figures.answered)),
-        ),
-    ];
-    if let Some(p99) = figures.answer_p99_ms {
-        notes.push((Tone::Neutral, format!("p99 {}", number::millis(p99))));
-    }
-    if figures.reconnects > 0 {
-        notes.push((
-            Tone::Neutral,
-            format!("{} back", number::count(u64::from(figures.reconnects))),
-        ));
-    }
-    if figures.errors > 0 {
-        notes.push((Tone::Bad, format!("{} errors", number::count(figures.errors))));
-    }
-    notes
-}

@@ -142,8 +142,10 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
         }
         self.settle().await;
         let sessions = self.judge(interrupted);
+        // The last second shows who was there, not that everybody has left.
+        let connected = self.shared.connected.get();
         self.farewell().await;
-        self.last_second().await;
+        self.last_second(connected).await;
         let Self { shared, .. } = self;
         let mut totals = Totals::default();
         let mut pages = Vec::with_capacity(shared.sessions.len());
@@ -392,16 +394,12 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
     fn end_seconds(&mut self) {
         while self.shared.now() >= self.next_second {
             self.next_second += SECOND;
-            self.tell_second();
+            self.tell_second(self.shared.connected.get());
         }
     }
 
-    fn tell_second(&mut self) {
-        let second = self
-            .shared
-            .recorder
-            .borrow_mut()
-            .next_second(self.shared.connected.get());
+    fn tell_second(&mut self, connected: u32) {
+        let second = self.shared.recorder.borrow_mut().next_second(connected);
         self.tell(LoopEvent::Second {
             number: self.shared.job.number,
             second,
@@ -422,8 +420,8 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
         self.untold.drain(..told);
     }
 
-    async fn last_second(&mut self) {
-        self.tell_second();
+    async fn last_second(&mut self, connected: u32) {
+        self.tell_second(connected);
         self.untold.push(LoopEvent::Over(self.shared.job.number));
         for event in self.untold.drain(..) {
             // Whoever does not listen any more wants no news.

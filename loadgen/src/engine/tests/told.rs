@@ -33,6 +33,10 @@ fn phases_and_seconds_are_told_in_order_and_the_seconds_add_up() {
         match event {
             LoopEvent::Second { number: 0, second } => {
                 assert_eq!(second.number, next);
+                assert!(
+                    second.connected >= 30,
+                    "{second:?}: the storm takes ten of forty, the end nobody"
+                );
                 next += 1;
                 sent += second.sent;
                 told.push('.');
