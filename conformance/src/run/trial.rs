@@ -385,7 +385,8 @@ impl<'a> Trial<'a> {
             .settle
             .as_ref()
             .map_or(Ok(SETTLE), |settle| self.duration(settle));
-        if !self.actors.is_empty() {
+        // What a case set off on a server of its own must not reach the next case there.
+        if !self.actors.is_empty() || scenario.alone {
             tokio::time::sleep(settle.unwrap_or(SETTLE)).await;
         }
         for index in 0..self.actors.len() {

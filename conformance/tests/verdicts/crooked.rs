@@ -1,5 +1,7 @@
 //! A tiny echo server that is right, or wrong in one way.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -71,13 +73,19 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(crook: Crook) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(0, crook).await
+    }
+
+    /// On a port that was chosen by who started this process.
+    pub(crate) async fn start_on(port: u16, crook: Crook) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
+            let asked = Arc::new(AtomicU32::new(0));
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, crook));
+                connections.spawn(serve(stream, crook, Arc::clone(&asked)));
             }
         });
         Self { port, _tasks: tasks }
@@ -88,7 +96,7 @@ impl Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, crook: Crook) {
+async fn serve(mut stream: TcpStream, crook: Crook, asked: Arc<AtomicU32>) {
     let Some(request) = read_request(&mut stream).await else {
         return;
     };
@@ -97,6 +105,9 @@ async fn serve(mut stream: TcpStream, crook: Crook) {
         Crook::HangsUp => return,
         Crook::Stalls => return std::future::pending().await,
         Crook::Refuses(status) => return refuse(stream, status).await,
+        _ if header(&request, "upgrade").is_none() && !request.contains("/ws/") => {
+            return answer(stream, &request, &asked).await;
+        }
         _ if crook != Crook::AcceptsAnything && (key.is_none() || header(&request, "upgrade").is_none()) => {
             return refuse(stream, 400).await;
         }
@@ -202,6 +213,23 @@ async fn say(socket: &mut WebSocketStream<TcpStream>, texts: &[&str]) -> Result<
         socket.send(Message::text(*text)).await.map_err(drop)?;
     }
     Ok(())
+}
+
+/// Three endpoints: one that is always the same, one that counts, and metrics.
+async fn answer(mut stream: TcpStream, request: &str, asked: &AtomicU32) {
+    let count = asked.fetch_add(u32::from(!request.contains("/metrics")), Ordering::Relaxed);
+    let body = match request.split(' ').nth(1) {
+        Some("/things") => r#"{"things":1}"#.to_owned(),
+        Some("/counting") => format!(r#"{{"asked":{count}}}"#),
+        Some("/metrics") => format!("requests_total {count}\n"),
+        _ => return refuse(stream, 404).await,
+    };
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nX-Kind: thing\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    // A client that has gone needs no answer.
+    let _gone = stream.write_all(format!("{head}{body}").as_bytes()).await;
 }
 
 async fn refuse(mut stream: TcpStream, status: u16) {

@@ -6,4 +6,6 @@ mod expectations;
 mod frames;
 mod handshakes;
 mod judge;
+mod outside;
+mod reports;
 mod runs;

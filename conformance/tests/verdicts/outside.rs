@@ -1,0 +1,253 @@
+//! HTTP, back doors, metrics, log and process of a server: each of these steps can fail too.
+//!
+//! The server is this test program, started anew with the one test that serves (see [`child`]).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use touchstone_conformance::results::CaseResult;
+use touchstone_conformance::run;
+use touchstone_protocol::Dialect;
+use touchstone_scenarios::rules::Rules;
+use touchstone_sut::{Sut, Target};
+
+use crate::crooked::{Crook, Server};
+use crate::judge::{check, options, scenario, summary};
+
+#[tokio::test]
+async fn an_answer_over_http_is_judged_by_status_header_and_body() {
+    let asking = |expect: &str| {
+        format!(
+            "title: it answers\nrule: echo/2a\nsteps:\n  - http: {{get: /things}}\n    expect: {expect}\n"
+        )
+    };
+    check(&[
+        ("status", Crook::Honest, &asking("{status: 200}"), "passed"),
+        ("body", Crook::Honest, &asking("{json: {things: 1}}"), "passed"),
+        (
+            "header",
+            Crook::Honest,
+            &asking("{status: 2xx, headers: {X-Kind: thing}}"),
+            "passed",
+        ),
+        (
+            "another status",
+            Crook::Honest,
+            &asking("{status: [201, 4xx]}"),
+            "failed message echo/2a",
+        ),
+        (
+            "another body",
+            Crook::Honest,
+            &asking("{status: 200, json: {things: 2}}"),
+            "failed message echo/2a",
+        ),
+        (
+            "another header",
+            Crook::Honest,
+            &asking("{status: 200, headers: {X-Kind: other}}"),
+            "failed message echo/2a",
+        ),
+        (
+            "a header too many",
+            Crook::Honest,
+            &asking("{status: 200, headers: {X-Kind: {$absent: true}}}"),
+            "failed message echo/2a",
+        ),
+        (
+            "the status is a may",
+            Crook::Honest,
+            &asking("{status: {$value: 201, $clause: echo/3a}, json: {things: 1}}"),
+            "informational message echo/3a",
+        ),
+        (
+            "no answer at all",
+            Crook::HangsUp,
+            &asking("{status: 200}"),
+            "could_not_run",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_becomes_right_in_time_is_awaited() {
+    let asking = |wanted: u32| {
+        format!(
+            "title: it comes to three\nrule: echo/2a\nsteps:\n  - http: {{get: /counting}}\n    \
+             expect: {{json: {{asked: {{$range: [{wanted}, null]}}}}}}\n    within: 300ms\n"
+        )
+    };
+    check(&[
+        ("after a while", Crook::Honest, &asking(3), "passed"),
+        (
+            "not in time",
+            Crook::Honest,
+            &asking(1000),
+            "failed message echo/2a",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn metrics_have_to_rise() {
+    let rising = |metric: &str, by: u32| {
+        format!(
+            "title: it counts\nrule: echo/2a\nrequires: [metrics]\nsteps:\n  - http: {{get: /things}}\n    expect: {{status: 200}}\n  \
+             - metrics: {{{metric}: {{at_least: {by}}}}}\n    within: 100ms\n"
+        )
+    };
+    check(&[
+        ("rises", Crook::Honest, &rising("requests_total", 1), "passed"),
+        (
+            "rises too little",
+            Crook::Honest,
+            &rising("requests_total", 1000),
+            "failed message echo/2a",
+        ),
+        (
+            "is not there",
+            Crook::Honest,
+            &rising("unheard_of_total", 1),
+            "failed message echo/2a",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_back_door_that_does_not_open_is_no_verdict() {
+    let server = Server::start(Crook::Honest).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("target.yaml");
+    let text = format!(
+        "urls: [\"{}\"]\ninject: {{echo: {{all: {{post: /nowhere}}}}}}\nfaults: {{store: {{post: /nowhere}}}}\n",
+        server.url()
+    );
+    std::fs::write(&path, text).unwrap();
+    for (key, step) in [
+        ("inject.echo.all", "inject: {to: all, type: broadcast, data: {}}"),
+        ("faults.store", "fault: {store: down, for: 1s}"),
+    ] {
+        let yaml = format!(
+            "title: it is told to\nrule: echo/2a\nrequires: [{key}]\nalone: true\nsteps:\n  - {step}\n  \
+             - connect: {{as: c}}\n"
+        );
+        let case = judge_target(Target::from_file(&path.to_string_lossy()).unwrap(), &yaml).await;
+        assert_eq!(summary(&case), "could_not_run", "{key}");
+        assert!(case.reason.as_ref().unwrap().contains("404"), "{:?}", case.reason);
+    }
+}
+
+async fn judge_child(behaviour: &str, yaml: &str) -> CaseResult {
+    let program = std::env::current_exe().unwrap();
+    let command = format!(
+        "env CHILD={behaviour} '{}' outside::child --exact --ignored --nocapture --test-threads=1",
+        program.display()
+    );
+    judge_target(Target::from_command(&command, &[Dialect::Echo]).unwrap(), yaml).await
+}
+
+async fn judge_target(target: Target, yaml: &str) -> CaseResult {
+    let sut = Arc::new(Sut::start(target).await.unwrap());
+    let (events, mut heard) = mpsc::channel(64);
+    let scenarios = [scenario("echo/x", yaml)];
+    let running = run(
+        sut,
+        &scenarios,
+        Rules::builtin(),
+        options(),
+        events,
+        CancellationToken::new(),
+    );
+    let (run, ()) = tokio::join!(running, async { while heard.recv().await.is_some() {} });
+    run.unwrap().cases.remove(0)
+}
+
+async fn check_child(cases: &[(&str, &str, &str)]) {
+    for (behaviour, yaml, expected) in cases {
+        let case = judge_child(behaviour, yaml).await;
+        assert_eq!(
+            summary(&case),
+            *expected,
+            "{behaviour}: {:#?} {:?}",
+            case.findings,
+            case.reason
+        );
+    }
+}
+
+const STOPPED: &str = "
+title: it stops when it is told to
+rule: echo/2a
+requires: [spawn]
+alone: true
+steps:
+  - stop: TERM
+  - stopped: {exit: 0}
+    within: 400ms
+  - start:
+  - connect: {as: c}
+";
+
+#[tokio::test]
+async fn a_process_has_to_end_as_it_should() {
+    check_child(&[
+        ("graceful", STOPPED, "passed"),
+        ("stubborn", STOPPED, "failed timing echo/2a"),
+        ("careless", STOPPED, "failed message echo/2a"),
+    ])
+    .await;
+}
+
+const LOGGED: &str = "
+title: it writes what it hears
+rule: echo/2a
+requires: [log]
+actors: {ann: {}}
+given: [{connect: ann}]
+steps:
+  - log: {event: heard, count: COUNT}
+    within: 300ms
+";
+
+#[tokio::test]
+async fn a_line_has_to_be_in_the_log() {
+    check_child(&[
+        ("graceful", &LOGGED.replace("COUNT", "1"), "passed"),
+        (
+            "graceful",
+            &LOGGED.replace("COUNT", "2"),
+            "failed message echo/2a",
+        ),
+    ])
+    .await;
+}
+
+/// The server of the tests above, when they start this program with `CHILD` set; by itself it does nothing.
+#[tokio::test]
+#[ignore = "the other tests start it as a process of its own"]
+async fn child() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(behaviour), Ok(port)) = (std::env::var("CHILD"), std::env::var("PORT")) else {
+        return;
+    };
+    let mut term = signal(SignalKind::terminate()).unwrap();
+    let _server = Server::start_on(port.parse().unwrap(), Crook::Honest).await;
+    let writing = async {
+        loop {
+            println!("\n{{\"event\":\"heard\",\"count\":1}}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        () = writing => {}
+        // Otherwise the signal is caught, and nothing follows from it.
+        _ = term.recv(), if behaviour != "stubborn" => {
+            assert_ne!(behaviour, "careless", "so the process does not end with 0");
+        }
+    }
+}
