@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use futures_util::{Sink, Stream};
 use http::{HeaderName, HeaderValue, Request};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -161,6 +161,8 @@ async fn drive(mut socket: Socket, mut commands: mpsc::Receiver<Command>, log: L
     drop((writing, commands));
     // The close handshake is over for the library; how TCP ends is still to be seen.
     read_to_the_end(socket.get_mut()).await;
+    // A server that waits for the end of our half gets it now; one that has gone does not mind.
+    let _gone = socket.get_mut().shutdown().await;
 }
 
 /// Reads and forgets, because the tap remembers.

@@ -77,6 +77,21 @@ impl Bench {
         )
     }
 
+    /// Texts that no report may show, with what it shows in their place.
+    pub(crate) fn secrets(&self) -> Vec<(String, String)> {
+        let secrets = self.sut.secrets().into_iter();
+        secrets
+            .map(|secret| (secret.to_owned(), "<secret>".to_owned()))
+            .collect()
+    }
+
+    /// A text as reports may show it.
+    pub(crate) fn without_secrets(&self, text: String) -> String {
+        self.secrets()
+            .into_iter()
+            .fold(text, |text, (secret, shown)| text.replace(&secret, &shown))
+    }
+
     /// A timing of the target, by the name a scenario uses.
     pub(crate) fn timing(&self, name: &str, dialect: Option<Dialect>) -> Option<Duration> {
         self.sut.target().timing(&full_name(name, dialect))

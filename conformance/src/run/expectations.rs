@@ -29,6 +29,8 @@ pub(super) struct Frame {
     pub(super) from: Option<Instant>,
     /// Not after.
     pub(super) to: Instant,
+    /// What `from` counts from.
+    since: Instant,
     /// As a report says it.
     pub(super) lasting: Duration,
     /// The step says so itself.
@@ -60,7 +62,6 @@ type Attempt = Result<Taken, Missed>;
 impl Trial<'_> {
     /// The window of a step. Patience stretches its far edge, never its near one.
     pub(super) fn frame(&mut self, step: &Step) -> Result<Frame, Halt> {
-        let base = self.mark;
         let (from, lasting) = match &step.within {
             None => (None, self.bench.options.expectation_deadline),
             Some(window) => {
@@ -70,11 +71,19 @@ impl Trial<'_> {
             }
         };
         let lasting = self.bench.stretched(lasting);
+        let explicit = step.within.is_some();
+        // Nobody asked how long the step before took, so it takes nothing from the suite's own deadline.
+        let base = if explicit {
+            self.mark
+        } else {
+            self.mark.max(Instant::now())
+        };
         Ok(Frame {
-            from: from.map(|from| base + from),
+            from: from.map(|from| self.earliest + from),
             to: base + lasting,
+            since: self.earliest,
             lasting,
-            explicit: step.within.is_some(),
+            explicit,
         })
     }
 
@@ -122,7 +131,7 @@ impl Trial<'_> {
 
     /// Before the near edge is too early, however right it is.
     fn report_early(&mut self, step: &Step, actor: &str, at: Instant, frame: Frame) -> Flow {
-        match too_early(at, frame, self.frame_base(frame)) {
+        match too_early(at, frame) {
             None => Ok(()),
             Some((expected, actual)) => {
                 let found = Comparison::mismatch(step.span, expected, actual);
@@ -139,10 +148,6 @@ impl Trial<'_> {
                 })
             }
         }
-    }
-
-    fn frame_base(&self, frame: Frame) -> Instant {
-        frame.to.checked_sub(frame.lasting).unwrap_or(self.mark)
     }
 
     async fn attempt_alternative(
@@ -410,6 +415,7 @@ impl Trial<'_> {
                 let frame = Frame {
                     from: None,
                     to: until,
+                    since: until,
                     lasting,
                     explicit: true,
                 };
@@ -605,11 +611,11 @@ impl Trial<'_> {
 }
 
 /// What to say of something that came before its near edge.
-fn too_early(at: Instant, frame: Frame, base: Instant) -> Option<(String, String)> {
+fn too_early(at: Instant, frame: Frame) -> Option<(String, String)> {
     let from = frame.from.filter(|from| at < *from)?;
     Some((
-        format!("not before {:?}", from.duration_since(base)),
-        format!("it came after {:?}", at.saturating_duration_since(base)),
+        format!("not before {:?}", from.duration_since(frame.since)),
+        format!("it came after {:?}", at.saturating_duration_since(frame.since)),
     ))
 }
 
@@ -669,14 +675,15 @@ mod tests {
         let frame = Frame {
             from: Some(base + second),
             to: base + 2 * second,
+            since: base,
             lasting: 2 * second,
             explicit: true,
         };
         for (millis, early) in [(0, true), (999, true), (1000, false), (1999, false)] {
             let at = base + Duration::from_millis(millis);
-            assert_eq!(too_early(at, frame, base).is_some(), early, "{millis} ms");
+            assert_eq!(too_early(at, frame).is_some(), early, "{millis} ms");
         }
         let open = Frame { from: None, ..frame };
-        assert_eq!(too_early(base, open, base), None);
+        assert_eq!(too_early(base, open), None);
     }
 }

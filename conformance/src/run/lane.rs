@@ -78,7 +78,7 @@ impl Lane {
             outcome.result.verdict = as_known_failing(outcome.result.verdict);
         }
         let verdict = outcome.result.verdict;
-        if options.fail_fast && verdict.fails_the_run() {
+        if options.fail_fast && options.fails(verdict) {
             self.halt.cancel();
         }
         // The runner reads until every lane has ended.

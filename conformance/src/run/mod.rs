@@ -56,6 +56,8 @@ pub struct Options {
     pub order: Option<usize>,
     /// Unique ids and drawn orders come from it.
     pub seed: u64,
+    /// What could not be tried makes the run fail.
+    pub no_skips: bool,
     /// Keep the transcript of every case, not only of those that found something.
     pub trace: bool,
     /// How long a step without `within:` waits.
@@ -79,6 +81,7 @@ impl Default for Options {
             patience: 1.0,
             order: None,
             seed: 0,
+            no_skips: false,
             trace: false,
             expectation_deadline: Duration::from_secs(2),
             case_deadline: Duration::from_secs(60),
@@ -88,6 +91,14 @@ impl Default for Options {
                 commit: None,
             },
         }
+    }
+}
+
+impl Options {
+    /// Whether a case with this verdict makes the run fail.
+    #[must_use]
+    pub fn fails(&self, verdict: CaseVerdict) -> bool {
+        verdict.fails_the_run() || (self.no_skips && verdict == CaseVerdict::Skipped)
     }
 }
 
@@ -273,7 +284,7 @@ impl Runner {
         let cases: Vec<CaseResult> = self.finished.into_values().map(Arc::unwrap_or_clone).collect();
         let verdict = if self.stop.is_cancelled() {
             Verdict::Interrupted
-        } else if cases.iter().any(|case| case.verdict.fails_the_run()) {
+        } else if cases.iter().any(|case| self.bench.options.fails(case.verdict)) {
             Verdict::Failed
         } else {
             Verdict::Passed

@@ -120,7 +120,7 @@ impl Trial<'_> {
             .inject(dialect, &to, &kind, &data)
             .await
             .map_err(|error| not_done(&error))?;
-        self.mark(at);
+        self.mark_span(at, Instant::now());
         Ok(())
     }
 

@@ -92,6 +92,8 @@ pub(crate) struct Trial<'a> {
     began: Instant,
     /// The end of the step before: what windows count from.
     pub(crate) mark: Instant,
+    /// Where that step took its time: from when on its effects could come. Near edges count from it.
+    pub(crate) earliest: Instant,
     notes: Vec<(Instant, String)>,
     /// The server was told to stop: that connections end is no surprise.
     pub(crate) stopped: bool,
@@ -117,6 +119,7 @@ impl<'a> Trial<'a> {
             step: 0,
             began: now,
             mark: now,
+            earliest: now,
             notes: Vec::new(),
             stopped: false,
             log_mark: bench.sut.log().mark(),
@@ -279,7 +282,13 @@ impl<'a> Trial<'a> {
 
     /// Moves the point from which windows count; it never goes back.
     pub(crate) fn mark(&mut self, at: Instant) {
-        self.mark = self.mark.max(at);
+        self.mark_span(at, at);
+    }
+
+    /// The same for a step that took its time, and whose effects may come while it does.
+    pub(crate) fn mark_span(&mut self, from: Instant, to: Instant) {
+        self.earliest = self.mark.max(from);
+        self.mark = self.mark.max(to);
     }
 
     /// A remark for the transcript.
@@ -332,6 +341,7 @@ impl<'a> Trial<'a> {
         alternative: Option<&str>,
     ) {
         let (level, sentence) = self.bench.clause(&clause, self.case);
+        let hide = |text: String| self.bench.without_secrets(text);
         let finding = Finding {
             clause,
             level,
@@ -341,8 +351,8 @@ impl<'a> Trial<'a> {
             actor: actor.map(str::to_owned),
             place: span.map(|span| self.place(span)),
             pointer: mismatch.pointer,
-            expected: mismatch.expected,
-            actual: mismatch.actual,
+            expected: hide(mismatch.expected),
+            actual: hide(mismatch.actual),
             alternative: alternative.map(str::to_owned),
         };
         self.findings.push(finding);
@@ -482,13 +492,7 @@ impl<'a> Trial<'a> {
         let mut set_aside = 0;
         let wanted =
             self.bench.options.trace || !self.findings.is_empty() || matches!(end, End::CouldNotRun(_));
-        let secrets = self
-            .bench
-            .sut
-            .secrets()
-            .into_iter()
-            .map(|secret| (secret.to_owned(), "<secret>".to_owned()));
-        let mut scribe = Scribe::new(self.began, secrets.collect());
+        let mut scribe = Scribe::new(self.began, self.bench.secrets());
         for actor in &self.actors {
             let aside = actor.set_aside(|message| self.is_set_aside(message));
             set_aside += aside.len();
