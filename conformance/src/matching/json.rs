@@ -1,10 +1,11 @@
 //! JSON against a matcher. Objects match as subsets unless `$exact`; every difference is reported with its place.
 
 use serde_json::Value;
+use touchstone_scenarios::duration::Duration;
 use touchstone_scenarios::rules::ClauseId;
 use touchstone_scenarios::scenario::{EpochUnit, JsonType, Matcher, MatcherKind};
 use touchstone_scenarios::source::{Span, Spanned};
-use touchstone_scenarios::template::{Template, anchored};
+use touchstone_scenarios::template::{Template, TemplateError, anchored};
 
 use crate::verdict::Check;
 
@@ -91,18 +92,6 @@ impl Place {
 }
 
 impl Walk<'_> {
-    fn resolve(&self, template: &Template, place: &Place, found: &mut Comparison) -> Option<Value> {
-        match template.resolve(self.environment.variable) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                let mut mismatch = place.miss(template.span, "a value to compare with", None);
-                mismatch.actual = error.to_string();
-                found.mismatches.push(mismatch);
-                None
-            }
-        }
-    }
-
     fn value(&self, matcher: &Matcher, actual: Option<&Value>, place: &Place, found: &mut Comparison) {
         let span = matcher.span;
         match &matcher.kind {
@@ -156,96 +145,115 @@ impl Walk<'_> {
     /// The matchers that want something to be there.
     fn present(&self, matcher: &Matcher, actual: &Value, place: &Place, found: &mut Comparison) {
         let span = matcher.span;
-        let mut miss = |expected: String| found.mismatches.push(place.miss(span, expected, Some(actual)));
-        match &matcher.kind {
-            MatcherKind::Value(template) => {
-                if let Some(expected) = self.resolve(template, place, found)
-                    && !same(&expected, actual)
-                {
-                    let expected = shortened(&expected.to_string());
-                    found.mismatches.push(place.miss(span, expected, Some(actual)));
-                }
-            }
+        let refusal = match &matcher.kind {
             MatcherKind::Object { fields, exact } => {
                 self.object(span, fields, actual, place, found);
                 if *exact {
                     refuse_others(span, fields, actual, place, found);
                 }
+                return;
             }
-            MatcherKind::Array(items) => self.array(span, items, actual, place, found),
-            MatcherKind::Type(kind) => {
-                if !is_type(*kind, actual) {
-                    miss(type_name(*kind).to_owned());
-                }
-            }
+            MatcherKind::Array(items) => return self.array(span, items, actual, place, found),
+            MatcherKind::Contains(inner) => return self.contains(span, inner, actual, place, found),
+            MatcherKind::Value(template) => self.value_refuses(template, actual),
+            MatcherKind::Type(kind) => refuse(is_type(*kind, actual), || type_name(*kind).to_owned()),
             MatcherKind::Regex(regex) => {
-                if !actual.as_str().is_some_and(|text| regex.is_match(text)) {
-                    miss(format!("a string like {}", quoted(regex.as_str())));
-                }
+                let fits = actual.as_str().is_some_and(|text| regex.is_match(text));
+                refuse(fits, || like(regex.as_str()))
             }
-            MatcherKind::RegexFrom(template) => {
-                if let Some(pattern) = self.resolve(template, place, found) {
-                    let pattern = super::text_of(pattern);
-                    // What no regex can be made of matches nothing: the report shows it.
-                    let fits = anchored(&pattern)
-                        .is_ok_and(|regex| actual.as_str().is_some_and(|text| regex.is_match(text)));
-                    if !fits {
-                        let expected = format!("a string like {}", quoted(&pattern));
-                        found.mismatches.push(place.miss(span, expected, Some(actual)));
-                    }
-                }
-            }
-            MatcherKind::Range { min, max } => {
-                self.range(span, (min.as_ref(), max.as_ref()), actual, place, found);
-            }
-            MatcherKind::Contains(inner) => {
-                let hit = actual.as_array().into_iter().flatten().find_map(|item| {
-                    let mut tried = Comparison::default();
-                    self.value(inner, Some(item), place, &mut tried);
-                    tried.mismatches.is_empty().then_some(tried)
-                });
-                match hit {
-                    Some(hit) => found.captures.extend(hit.captures),
-                    None => miss(format!("an array with {}", expectation(inner))),
-                }
-            }
-            MatcherKind::Length(template) => {
-                let length = match actual {
-                    Value::Array(items) => Some(items.len()),
-                    Value::String(text) => Some(text.chars().count()),
-                    _ => None,
-                };
-                if let Some(expected) = self.resolve(template, place, found)
-                    && length.is_none_or(|length| !same(&Value::from(length), &expected))
-                {
-                    let expected = format!("an array or string of length {expected}");
-                    found.mismatches.push(place.miss(span, expected, Some(actual)));
-                }
-            }
-            MatcherKind::Now { within, unit } => match within.evaluate(self.environment.timing) {
-                Ok(within) => {
-                    let seconds = epoch_seconds(actual, *unit);
-                    let distance =
-                        seconds.map_or(f64::INFINITY, |at| (at - self.environment.epoch_seconds).abs());
-                    if distance > within.as_secs_f64() {
-                        miss(format!(
-                            "a time in epoch {} within {within:?} of {:.3} s",
-                            match unit {
-                                EpochUnit::Seconds => "seconds",
-                                EpochUnit::Millis => "milliseconds",
-                            },
-                            self.environment.epoch_seconds
-                        ));
-                    }
-                }
-                Err(error) => miss(error.to_string()),
-            },
+            MatcherKind::RegexFrom(template) => self.regex_refuses(template, actual),
+            MatcherKind::Range { min, max } => self.range_refuses(min.as_ref(), max.as_ref(), actual),
+            MatcherKind::Length(template) => self.length_refuses(template, actual),
+            MatcherKind::Now { within, unit } => self.now_refuses(within, *unit, actual),
             MatcherKind::Any
             | MatcherKind::AnyOf(_)
             | MatcherKind::Optional(_)
             | MatcherKind::Absent
             | MatcherKind::Capture { .. }
-            | MatcherKind::Under { .. } => unreachable!("handled before presence is asked for"),
+            | MatcherKind::Under { .. } => return self.value(matcher, Some(actual), place, found),
+        };
+        match refusal {
+            Ok(None) => {}
+            Ok(Some(expected)) => found.mismatches.push(place.miss(span, expected, Some(actual))),
+            Err(error) => {
+                let mut mismatch = place.miss(span, "a value to compare with", None);
+                mismatch.actual = error.to_string();
+                found.mismatches.push(mismatch);
+            }
+        }
+    }
+
+    fn resolve(&self, template: &Template) -> Result<Value, TemplateError> {
+        template.resolve(self.environment.variable)
+    }
+
+    fn value_refuses(&self, template: &Template, actual: &Value) -> Refusal {
+        let expected = self.resolve(template)?;
+        refuse(same(&expected, actual), || shortened(&expected.to_string()))
+    }
+
+    fn regex_refuses(&self, template: &Template, actual: &Value) -> Refusal {
+        let pattern = super::text_of(self.resolve(template)?);
+        // What no regex can be made of matches nothing: the report shows it.
+        let regex = anchored(&pattern).ok();
+        let fits = regex.is_some_and(|regex| actual.as_str().is_some_and(|text| regex.is_match(text)));
+        refuse(fits, || like(&pattern))
+    }
+
+    fn range_refuses(&self, min: Option<&Template>, max: Option<&Template>, actual: &Value) -> Refusal {
+        let bound = |template: Option<&Template>| match template {
+            Some(template) => self.resolve(template).map(|value| value.as_f64()),
+            None => Ok(None),
+        };
+        let (min, max) = (bound(min)?, bound(max)?);
+        let within = actual
+            .as_f64()
+            .is_some_and(|number| min.is_none_or(|min| number >= min) && max.is_none_or(|max| number <= max));
+        let edge = |edge: Option<f64>| edge.map_or_else(|| "…".to_owned(), |edge| edge.to_string());
+        refuse(within, || {
+            format!("a number within [{}, {}]", edge(min), edge(max))
+        })
+    }
+
+    fn length_refuses(&self, template: &Template, actual: &Value) -> Refusal {
+        let length = match actual {
+            Value::Array(items) => Some(items.len()),
+            Value::String(text) => Some(text.chars().count()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
+        };
+        let expected = self.resolve(template)?;
+        let fits = length.is_some_and(|length| same(&Value::from(length), &expected));
+        refuse(fits, || format!("an array or string of length {expected}"))
+    }
+
+    fn now_refuses(&self, within: &Duration, unit: EpochUnit, actual: &Value) -> Refusal {
+        let within = match within.evaluate(self.environment.timing) {
+            Ok(within) => within,
+            Err(error) => return Ok(Some(error.to_string())),
+        };
+        let now = self.environment.epoch_seconds;
+        let distance = epoch_seconds(actual, unit).map_or(f64::INFINITY, |at| (at - now).abs());
+        let unit = match unit {
+            EpochUnit::Seconds => "seconds",
+            EpochUnit::Millis => "milliseconds",
+        };
+        refuse(distance <= within.as_secs_f64(), || {
+            format!("a time in epoch {unit} within {within:?} of {now:.3} s")
+        })
+    }
+
+    fn contains(&self, span: Span, inner: &Matcher, actual: &Value, place: &Place, found: &mut Comparison) {
+        let hit = actual.as_array().into_iter().flatten().find_map(|item| {
+            let mut tried = Comparison::default();
+            self.value(inner, Some(item), place, &mut tried);
+            tried.mismatches.is_empty().then_some(tried)
+        });
+        match hit {
+            Some(hit) => found.captures.extend(hit.captures),
+            None => {
+                let expected = format!("an array with {}", expectation(inner));
+                found.mismatches.push(place.miss(span, expected, Some(actual)));
+            }
         }
     }
 
@@ -298,31 +306,17 @@ impl Walk<'_> {
             .mismatches
             .push(place.miss(span, format!("one of {}", expected.join(", ")), actual));
     }
+}
 
-    fn range(
-        &self,
-        span: Span,
-        (min, max): (Option<&Template>, Option<&Template>),
-        actual: &Value,
-        place: &Place,
-        found: &mut Comparison,
-    ) {
-        let mut bound = |template: Option<&Template>| match template {
-            Some(template) => self.resolve(template, place, found).map(|value| value.as_f64()),
-            None => Some(None),
-        };
-        let (Some(min), Some(max)) = (bound(min), bound(max)) else {
-            return;
-        };
-        let within = actual
-            .as_f64()
-            .is_some_and(|number| min.is_none_or(|min| number >= min) && max.is_none_or(|max| number <= max));
-        if !within {
-            let edge = |edge: Option<f64>| edge.map_or_else(|| "…".to_owned(), |edge| edge.to_string());
-            let expected = format!("a number within [{}, {}]", edge(min), edge(max));
-            found.mismatches.push(place.miss(span, expected, Some(actual)));
-        }
-    }
+/// What would have been right, if this is not; an error where it cannot be told.
+type Refusal = Result<Option<String>, TemplateError>;
+
+fn refuse(fits: bool, expected: impl FnOnce() -> String) -> Refusal {
+    Ok((!fits).then(expected))
+}
+
+fn like(pattern: &str) -> String {
+    format!("a string like {}", quoted(pattern))
 }
 
 /// `$exact`: no field that is not named.
@@ -431,7 +425,6 @@ pub fn expectation(matcher: &Matcher) -> String {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use touchstone_scenarios::duration::Duration;
 
     use super::*;
 

@@ -20,15 +20,11 @@ use super::bench::Bench;
 use super::orders::Turns;
 use crate::clauses::clauses_of;
 use crate::coverage::Seen;
-use crate::frame_checks::check_frames;
 use crate::frames::{Content, Message};
-use crate::matching::{Comparison, Environment, Mismatch, compare, describe};
+use crate::matching::{Comparison, Environment, Mismatch, compare};
 use crate::select::Case;
 use crate::transcript::{Scribe, Transcript};
-use crate::verdict::{Check, Checks, Finding, Place, weight};
-
-/// How long duplicates and strays have a chance to arrive after the last step, unless the scenario says.
-const SETTLE: Duration = Duration::from_millis(100);
+use crate::verdict::{Checks, Finding, Place, weight};
 
 /// How a trial ended.
 #[derive(Debug)]
@@ -62,9 +58,6 @@ pub(crate) enum Halt {
 
 /// What a step comes to.
 pub(crate) type Flow = Result<(), Halt>;
-
-/// Something that nobody expected: the aspect, what would have been right, what was seen.
-type Surprise = (Check, &'static str, String);
 
 /// Whether steps prepare or are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -332,7 +325,7 @@ impl<'a> Trial<'a> {
         Ok(())
     }
 
-    fn add(
+    pub(super) fn add(
         &mut self,
         clause: ClauseId,
         actor: Option<&str>,
@@ -386,105 +379,6 @@ impl<'a> Trial<'a> {
             text,
             width,
         }
-    }
-
-    /// Gives duplicates and strays their chance, then finds fault with all that nobody expected.
-    async fn settle(&mut self) {
-        let scenario = self.scenario();
-        let settle = scenario
-            .settle
-            .as_ref()
-            .map_or(Ok(SETTLE), |settle| self.duration(settle));
-        // What a case set off on a server of its own must not reach the next case there.
-        if !self.actors.is_empty() || scenario.alone {
-            tokio::time::sleep(settle.unwrap_or(SETTLE)).await;
-        }
-        for index in 0..self.actors.len() {
-            self.checks.looked_at(Check::Extra);
-            let (strays, end) = self.left_over(index);
-            let actor = self.actors[index].name.clone();
-            let rule = self.case.rule().clone();
-            for (check, expected, actual) in strays.into_iter().chain(end) {
-                self.checks.failed(check);
-                let found = Comparison::mismatch(Span::default(), expected, actual);
-                for mismatch in found.mismatches {
-                    self.add(
-                        rule.clone(),
-                        Some(&actor),
-                        None,
-                        Mismatch { check, ..mismatch },
-                        None,
-                    );
-                }
-            }
-        }
-    }
-
-    fn left_over(&self, index: usize) -> (Vec<Surprise>, Option<Surprise>) {
-        let actor = &self.actors[index];
-        if actor.excused {
-            return (Vec::new(), None);
-        }
-        let record = actor.log.record();
-        let left = record
-            .received
-            .iter()
-            .skip(actor.next)
-            .filter(|message| !self.is_set_aside(message));
-        let strays = left.map(|message| (Check::Extra, "no further message", describe(&message.content)));
-        let surprising = record.is_upgraded()
-            && record.server_ended_at().is_some()
-            && !actor.end_expected
-            && !self.stopped
-            && record
-                .client_close()
-                .is_none_or(|(_, ours)| record.server_close().is_some_and(|(_, theirs)| theirs < ours));
-        let end = surprising.then(|| {
-            let close = record
-                .server_close()
-                .map(|(body, _)| crate::matching::describe_close(&body));
-            let actual = close.unwrap_or_else(|| "TCP ended without a close frame".to_owned());
-            (Check::Close, "a connection that stays open", actual)
-        });
-        (strays.collect(), end)
-    }
-
-    /// What every frame of the server owes, on every connection.
-    fn judge_frames(&mut self) {
-        for index in 0..self.actors.len() {
-            let actor = &self.actors[index];
-            let (name, violations) = (
-                actor.name.clone(),
-                check_frames(&actor.log.record(), actor.client),
-            );
-            for violation in violations {
-                self.checks.failed(violation.check);
-                let mut found = Comparison::mismatch(Span::default(), violation.expected, violation.actual);
-                for mismatch in found.mismatches.drain(..) {
-                    let mismatch = Mismatch {
-                        check: violation.check,
-                        ..mismatch
-                    };
-                    self.add(
-                        ClauseId(violation.clause.to_owned()),
-                        Some(&name),
-                        None,
-                        mismatch,
-                        None,
-                    );
-                }
-            }
-        }
-    }
-
-    fn judge_size(&self) -> End {
-        if self.actors.iter().any(|actor| actor.log.record().overflowed) {
-            let limit = crate::tap::LOG_BYTES_MAX >> 20;
-            return End::CouldNotRun(format!(
-                "more than {limit} MiB crossed one connection: that is a load test"
-            ));
-        }
-        End::Judged
     }
 
     async fn finish(mut self, end: End) -> TrialReport {

@@ -31,9 +31,9 @@ pub(crate) enum Crook {
     Swaps,
     /// Says something before it answers.
     Greets,
-    /// Says something a little after it has answered.
+    /// Says something after it has answered.
     Mumbles,
-    /// Answers after 250 ms.
+    /// Answers after 1.2 s.
     Slow,
     /// Closes with this code as soon as it hears something.
     Closes(u16),
@@ -43,6 +43,10 @@ pub(crate) enum Crook {
     Resets,
     /// Sends its close frame and leaves TCP open.
     Lingers,
+    /// Sends its close frame, awaits the other one and ends TCP: as it should be.
+    ClosesByHand,
+    /// Upgrades, and hears and says nothing ever after.
+    Deaf,
     /// Sends a message after its close frame.
     Babbles,
     /// Masks its frames.
@@ -132,7 +136,20 @@ async fn serve(mut stream: TcpStream, crook: Crook, asked: Arc<AtomicU32>) {
         Crook::PongsNothing => by_hand(stream, &[]).await,
         Crook::Babbles => by_hand(stream, &[0x88, 2, 3, 0xE8, 0x81, 2, b'h', b'i']).await,
         Crook::Lingers => by_hand(stream, &[0x88, 2, 3, 0xE8]).await,
+        Crook::ClosesByHand => close_by_hand(stream).await,
+        Crook::Deaf => std::future::pending().await,
         _ => speak(stream, crook).await,
+    }
+}
+
+/// Closes as soon as it hears something, and ends TCP when it hears the next thing, which is the answer.
+async fn close_by_hand(mut stream: TcpStream) {
+    let mut buffer = [0; 4096];
+    if let Ok(1..) = stream.read(&mut buffer).await
+        && stream.write_all(&[0x88, 2, 3, 0xE8]).await.is_ok()
+    {
+        // A client that ends TCP without an answer ends it here too.
+        let _answer = stream.read(&mut buffer).await;
     }
 }
 
@@ -176,13 +193,9 @@ async fn speak(stream: TcpStream, crook: Crook) {
                 }
                 Some(first) => say(&mut socket, &[&answer, &first]).await,
             },
-            Crook::Mumbles => {
-                let said = say(&mut socket, &[&answer]).await;
-                tokio::time::sleep(Duration::from_millis(30)).await;
-                said.and(say(&mut socket, &[r#"{"by":"the way"}"#]).await)
-            }
+            Crook::Mumbles => say(&mut socket, &[&answer, r#"{"by":"the way"}"#]).await,
             Crook::Slow => {
-                tokio::time::sleep(Duration::from_millis(250)).await;
+                tokio::time::sleep(Duration::from_millis(1200)).await;
                 say(&mut socket, &[&answer]).await
             }
             Crook::Closes(code) => {

@@ -21,7 +21,7 @@ given: [{connect: ann}]
 steps:
   - ann.send: hello
   - ann.ends: {}
-    within: 200ms
+    within: 1s
 ";
 
 const OURS: &str = "
@@ -139,4 +139,79 @@ async fn an_end_that_nobody_expected_fails() {
 async fn whoever_sends_to_a_closed_connection_is_told() {
     let yaml = format!("{ENDS}  - ann.send: again\n");
     check(&[("closed", Crook::Closes(1000), &yaml, "failed close echo/2a")]).await;
+}
+
+const RAW: &str = "
+title: a raw actor's protocol error is answered by a close, and TCP ends
+rule: echo/2a
+steps:
+  - connect: {as: c}
+  - c.raw: {op: 3, payload: x}
+  - c.closed: {code: 1000, clean: true}
+";
+
+const RESET: &str = "
+title: a connection that was reset is no surprise, and another one works
+rule: echo/2a
+actors: {ann: {}}
+given: [{connect: ann}]
+steps:
+  - ann.tcp: reset
+  - connect: ann
+  - ann.send: hello
+  - ann.expect: {count: 1}
+";
+
+const NOT_READING: &str = "
+title: what is not read does not arrive
+rule: echo/2a
+actors: {ann: {}}
+given: [{connect: ann}]
+steps:
+  - ann.tcp: stop_reading
+  - ann.send: hello
+  - nothing: {on: [ann], for: 100ms}
+  - ann.tcp: resume_reading
+  - ann.expect: {count: 1}
+";
+
+const HALF_CLOSED: &str = "
+title: TCP ends after our half has
+rule: echo/2a
+actors: {ann: {}}
+given: [{connect: ann}]
+steps:
+  - ann.tcp: half_close
+  - ann.closed: {code: none}
+";
+
+#[tokio::test]
+async fn a_raw_actor_completes_a_close_that_has_to_be_clean() {
+    check(&[
+        (
+            "left open",
+            Crook::Lingers,
+            RAW,
+            "failed clean echo/2a rfc6455/5.5.1-close",
+        ),
+        ("ended", Crook::ClosesByHand, RAW, "passed"),
+        ("nothing", Crook::PongsNothing, RAW, "failed close echo/2a"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_done_to_tcp_happens() {
+    check(&[
+        ("reset", Crook::Honest, RESET, "passed"),
+        ("not reading", Crook::Honest, NOT_READING, "passed"),
+        ("half closed", Crook::Honest, HALF_CLOSED, "passed"),
+        (
+            "half closed, and no end",
+            Crook::Deaf,
+            HALF_CLOSED,
+            "failed close echo/2a",
+        ),
+    ])
+    .await;
 }

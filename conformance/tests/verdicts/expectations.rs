@@ -58,25 +58,25 @@ steps:
 ";
 
 const WINDOW: &str = "
-title: the answer comes after 200 ms and before 350 ms
+title: the answer comes after 1 s and before 10 s
 rule: echo/2a
 actors: {ann: {}}
 given: [{connect: ann}]
 steps:
   - ann.send: hello
   - ann.expect: {echo: hello}
-    within: [200ms, 350ms]
+    within: [1s, 10s]
 ";
 
 const SOON: &str = "
-title: the answer comes soon
+title: the answer comes in time
 rule: echo/2a
 actors: {ann: {}}
 given: [{connect: ann}]
 steps:
   - ann.send: hello
   - ann.expect: {echo: hello}
-    within: 100ms
+    within: WINDOW
 ";
 
 const ALTERNATIVE: &str = "
@@ -102,7 +102,7 @@ async fn what_is_right_passes() {
         ("in any order", Crook::Honest, TWO_IN_ANY_ORDER, "passed"),
         ("any order, swapped", Crook::Swaps, TWO_IN_ANY_ORDER, "passed"),
         ("silence", Crook::Honest, SILENCE, "passed"),
-        ("soon", Crook::Honest, SOON, "passed"),
+        ("soon", Crook::Honest, &SOON.replace("WINDOW", "10s"), "passed"),
         ("in its window", Crook::Slow, WINDOW, "passed"),
         (
             "alternative not needed",
@@ -220,8 +220,18 @@ async fn what_is_ignored_is_set_aside_and_counted() {
 async fn time_is_judged_at_both_edges() {
     check(&[
         ("early", Crook::Honest, WINDOW, "failed timing echo/2a"),
-        ("late", Crook::Slow, SOON, "failed timing echo/2a"),
-        ("never", Crook::Mute, WINDOW, "failed timing echo/2a"),
+        (
+            "late",
+            Crook::Slow,
+            &SOON.replace("WINDOW", "500ms"),
+            "failed timing echo/2a",
+        ),
+        (
+            "never",
+            Crook::Mute,
+            &SOON.replace("WINDOW", "500ms"),
+            "failed timing echo/2a",
+        ),
     ])
     .await;
 }
@@ -256,4 +266,76 @@ async fn an_alternative_is_less_than_right() {
     .await;
     let case = crate::judge::judged(Crook::Mute, &must).await;
     assert_eq!(case.findings[0].alternative.as_deref(), Some("it says nothing"));
+}
+
+const KEEPING_ORDER: &str = "
+title: two messages come back, in the order in which they were sent
+rule: echo/2a
+actors: {ann: {}}
+given: [{connect: ann}]
+steps:
+  - ann.send: a
+  - ann.send: b
+  - expect: {on: [ann], of: {$any_order_preserving: {by: /kind, of: [{echo: a}, {echo: b}]}}}
+";
+
+const CAPTURED: &str = "
+title: the count goes on from where it was
+rule: echo/2a
+actors: {ann: {}}
+given: [{connect: ann}]
+steps:
+  - ann.send: a
+  - ann.expect: {count: {$capture: first, $type: integer}}
+  - ann.send: b
+  - ann.expect: {count: \"${first + 1}\"}
+";
+
+const LETTER_FOR_LETTER: &str = "
+title: not a letter otherwise
+rule: echo/2a
+actors: {ann: {}}
+given: [{connect: ann}]
+steps:
+  - ann.send: hello
+  - ann.expect: '{\"count\":1,\"echo\":\"hello\"}'
+";
+
+#[tokio::test]
+async fn each_senders_order_is_kept_where_the_rest_is_free() {
+    check(&[
+        ("kept", Crook::Honest, KEEPING_ORDER, "passed"),
+        ("not kept", Crook::Swaps, KEEPING_ORDER, "failed order echo/2a"),
+        ("missing", Crook::Mute, KEEPING_ORDER, "failed message echo/2a"),
+        (
+            "a stranger among them",
+            Crook::Greets,
+            KEEPING_ORDER,
+            "failed message echo/2a",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_captured_is_expected_again() {
+    check(&[
+        ("goes on", Crook::Honest, CAPTURED, "passed"),
+        ("jumps", Crook::CountsWrong, CAPTURED, "failed message echo/2a"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_text_is_compared_letter_for_letter() {
+    check(&[
+        ("the same", Crook::Honest, LETTER_FOR_LETTER, "passed"),
+        (
+            "in capitals",
+            Crook::Shouts,
+            LETTER_FOR_LETTER,
+            "failed message echo/2a",
+        ),
+    ])
+    .await;
 }

@@ -42,7 +42,7 @@ rule: echo/2a
 steps:
   - handshake: {}
     expect: {dropped: true}
-    within: 200ms
+    within: 1s
 ";
 
 const CLOSED_OR_REFUSED: &str = "
@@ -167,6 +167,47 @@ async fn a_refusal_in_place_of_a_close_code_is_an_alternative_everywhere() {
             "not listed",
             Crook::Refuses(503),
             LISTED,
+            "failed message echo/2a",
+        ),
+    ])
+    .await;
+}
+
+const MUST_BE_REFUSED: &str = "
+title: this one is refused
+rule: echo/2a
+actors: {ann: {query: {session: x}}}
+steps:
+  - ann.refused: {status: [403, 5xx]}
+";
+
+#[tokio::test]
+async fn who_must_be_refused_is_refused() {
+    check(&[
+        ("refused", Crook::Refuses(403), MUST_BE_REFUSED, "passed"),
+        ("refused by class", Crook::Refuses(503), MUST_BE_REFUSED, "passed"),
+        (
+            "refused otherwise",
+            Crook::Refuses(404),
+            MUST_BE_REFUSED,
+            "failed message echo/2a",
+        ),
+        (
+            "accepted",
+            Crook::Honest,
+            MUST_BE_REFUSED,
+            "failed message echo/2a",
+        ),
+        (
+            "dropped",
+            Crook::HangsUp,
+            MUST_BE_REFUSED,
+            "failed message echo/2a",
+        ),
+        (
+            "unanswered",
+            Crook::Stalls,
+            MUST_BE_REFUSED,
             "failed message echo/2a",
         ),
     ])

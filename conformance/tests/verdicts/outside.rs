@@ -77,7 +77,7 @@ async fn an_answer_that_becomes_right_in_time_is_awaited() {
     let asking = |wanted: u32| {
         format!(
             "title: it comes to three\nrule: echo/2a\nsteps:\n  - http: {{get: /counting}}\n    \
-             expect: {{json: {{asked: {{$range: [{wanted}, null]}}}}}}\n    within: 300ms\n"
+             expect: {{json: {{asked: {{$range: [{wanted}, null]}}}}}}\n    within: 2s\n"
         )
     };
     check(&[
@@ -97,7 +97,7 @@ async fn metrics_have_to_rise() {
     let rising = |metric: &str, by: u32| {
         format!(
             "title: it counts\nrule: echo/2a\nrequires: [metrics]\nsteps:\n  - http: {{get: /things}}\n    expect: {{status: 200}}\n  \
-             - metrics: {{{metric}: {{at_least: {by}}}}}\n    within: 100ms\n"
+             - metrics: {{{metric}: {{at_least: {by}}}}}\n    within: 1s\n"
         )
     };
     check(&[
@@ -168,8 +168,11 @@ async fn judge_target(target: Target, yaml: &str) -> CaseResult {
 }
 
 async fn check_child(cases: &[(&str, &str, &str)]) {
-    for (behaviour, yaml, expected) in cases {
-        let case = judge_child(behaviour, yaml).await;
+    let judging = cases
+        .iter()
+        .map(|(behaviour, yaml, _)| judge_child(behaviour, yaml));
+    let judged = futures_util::future::join_all(judging).await;
+    for ((behaviour, _, expected), case) in cases.iter().zip(judged) {
         assert_eq!(
             summary(&case),
             *expected,
@@ -188,7 +191,7 @@ alone: true
 steps:
   - stop: TERM
   - stopped: {exit: 0}
-    within: 400ms
+    within: 3s
   - start:
   - connect: {as: c}
 ";
@@ -211,7 +214,7 @@ actors: {ann: {}}
 given: [{connect: ann}]
 steps:
   - log: {event: heard, count: COUNT}
-    within: 300ms
+    within: 2s
 ";
 
 #[tokio::test]

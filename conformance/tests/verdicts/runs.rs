@@ -275,3 +275,29 @@ async fn a_server_that_is_gone_is_no_verdict_on_it() {
             .all(|case| case.verdict == CaseVerdict::CouldNotRun)
     );
 }
+
+#[tokio::test]
+async fn common_cases_are_named_by_their_dialect_and_own_protocols_need_none() {
+    let common = TABLE
+        .replace("rule: echo/2a", "rule: common/1a\ndialects: [echo]")
+        .replace("echo/3a", "common/1b");
+    let own = "
+title: a protocol of somebody's own
+dialect: none
+actors: {ann: {path: /ws/own}}
+steps:
+  - connect: ann
+  - ann.send: hello
+  - ann.expect: {echo: hello}
+";
+    let scenarios = [scenario("common/x", &common), scenario("mine/y", own)];
+    let server = Server::start(Crook::Shouts).await;
+    let run = run_against(&server, &scenarios, options()).await;
+    let expected = [
+        ("common/x@echo[lower]", CaseVerdict::NonStrict),
+        ("common/x@echo[upper]", CaseVerdict::Passed),
+        ("mine/y", CaseVerdict::Failed),
+    ];
+    assert_eq!(verdicts(&run), expected);
+    assert_eq!(run.cases[2].findings[0].sentence, "a protocol of somebody's own");
+}

@@ -1,0 +1,195 @@
+//! Steps about the end of a connection, and about pongs.
+
+use tokio::time::Instant;
+use touchstone_scenarios::scenario::{ActorName, Client, ClosedMatcher, Payload, Step};
+
+use super::expectations::{Frame, Taken, missed, timed_out};
+use super::trial::{Flow, Trial};
+use crate::client::close_message;
+use crate::frames::opcode;
+use crate::matching::{Comparison, compare_closed, describe_close, payload_bytes, shortened, waits_for_tcp};
+use crate::tap::{Direction, Record};
+use crate::verdict::Check;
+
+impl Trial<'_> {
+    /// `closed`: how the server must have ended the connection.
+    pub(super) async fn closed(&mut self, step: &Step, name: &ActorName, matcher: &ClosedMatcher) -> Flow {
+        self.checks.looked_at(Check::Close);
+        if matcher.clean.is_some() {
+            self.checks.looked_at(Check::Clean);
+        }
+        let frame = self.frame(step)?;
+        let index = self.actor(name)?;
+        if self.actors[index].excused {
+            return Ok(());
+        }
+        let Some(taken) = self.attempt_closed(index, matcher, frame).await else {
+            let expected = self.compare(|environment| {
+                let record = self.actors[index].log.record();
+                let compared = compare_closed(matcher, &record, self.actors[index].client, environment);
+                compared
+                    .mismatches
+                    .into_iter()
+                    .next()
+                    .map(|mismatch| mismatch.expected)
+            });
+            let expected = format!(
+                "{} within {:?}",
+                expected.unwrap_or("a close".to_owned()),
+                frame.lasting
+            );
+            let check = if frame.explicit {
+                Check::Timing
+            } else {
+                Check::Close
+            };
+            let attempt = Err(missed(matcher.span, &expected, &self.still_open(index), check));
+            return self.conclude(step, index, attempt, frame).await;
+        };
+        self.actors[index].end_expected = true;
+        self.mark(taken.at);
+        self.report_early(step, name, taken.at, frame)?;
+        if taken.found.mismatches.is_empty() {
+            self.capture(taken.found.captures);
+            return Ok(());
+        }
+        let why = self.closed_alternative(index, step, frame).await;
+        taken
+            .found
+            .mismatches
+            .into_iter()
+            .try_for_each(|mismatch| self.report(step, Some(name), mismatch, why.as_deref()))
+    }
+
+    async fn closed_alternative(&mut self, index: usize, step: &Step, frame: Frame) -> Option<String> {
+        for alternative in &step.alternatives {
+            if let Some(taken) = self.attempt_alternative(index, alternative, frame).await {
+                self.actors[index].next = taken.next;
+                return Some(alternative.why.clone());
+            }
+        }
+        None
+    }
+
+    fn still_open(&self, index: usize) -> String {
+        let record = self.actors[index].log.record();
+        match record.server_close() {
+            Some((body, _)) => format!("{}, then nothing: TCP is still open", describe_close(&body)),
+            None => "a connection that is still open".to_owned(),
+        }
+    }
+
+    /// Waits until it can be said how the connection ended; `None` if that cannot be said in time.
+    pub(super) async fn attempt_closed(
+        &mut self,
+        index: usize,
+        matcher: &ClosedMatcher,
+        frame: Frame,
+    ) -> Option<Taken> {
+        let log = self.actors[index].log.clone();
+        let whole = self.compare(|environment| waits_for_tcp(matcher, environment));
+        let closed_at = log.wait_for(frame.to, Record::server_ended_at).await?;
+        let at = if whole {
+            self.answer_close(index, frame.to).await;
+            let ended = |record: &Record| record.server_end.as_ref().map(|(_, at)| *at);
+            let ended_at = log.wait_for(frame.to, ended).await;
+            // A close frame that TCP does not follow is an outcome too, except where no close frame is wanted.
+            let has_close_frame = log.record().server_close().is_some();
+            ended_at.or(has_close_frame.then_some(closed_at))?
+        } else {
+            closed_at
+        };
+        let actor = &self.actors[index];
+        let found =
+            self.compare(|environment| compare_closed(matcher, &log.record(), actor.client, environment));
+        Some(Taken {
+            next: actor.next,
+            at,
+            found,
+        })
+    }
+
+    /// A clean close takes two: a raw actor answers nothing by itself, so the step that asks for it does.
+    async fn answer_close(&mut self, index: usize, deadline: Instant) {
+        let actor = &mut self.actors[index];
+        let answer = {
+            let record = actor.log.record();
+            let unanswered = record.client_close().is_none() && record.server_end.is_none();
+            record
+                .server_close()
+                .filter(|_| unanswered && actor.client == Client::Raw)
+        };
+        if let (Some((body, _)), Some(connection)) = (answer, &mut actor.connection) {
+            // A server that has ended TCP meanwhile needs no answer.
+            let _gone = connection.send(close_message(body.code, ""), deadline).await;
+        }
+    }
+
+    /// `ends`: a close frame or the end of TCP.
+    pub(super) async fn ends(&mut self, step: &Step, name: &ActorName) -> Flow {
+        self.checks.looked_at(Check::Close);
+        let frame = self.frame(step)?;
+        let index = self.actor(name)?;
+        if self.actors[index].excused {
+            return Ok(());
+        }
+        let log = self.actors[index].log.clone();
+        let next = self.actors[index].next;
+        let attempt = match log.wait_for(frame.to, Record::server_ended_at).await {
+            Some(at) if at <= frame.to => Ok(Taken {
+                next,
+                at,
+                found: Comparison::default(),
+            }),
+            Some(_) | None => {
+                let check = if frame.explicit {
+                    Check::Timing
+                } else {
+                    Check::Close
+                };
+                let expected = format!("the end of the connection within {:?}", frame.lasting);
+                Err(missed(step.span, &expected, &self.still_open(index), check))
+            }
+        };
+        self.actors[index].end_expected = true;
+        self.conclude(step, index, attempt, frame).await
+    }
+
+    /// `ponged`: a pong with these bytes that no step before has taken.
+    pub(super) async fn ponged(&mut self, step: &Step, name: &ActorName, payload: &Payload) -> Flow {
+        self.checks.looked_at(Check::Message);
+        let frame = self.frame(step)?;
+        let index = self.actor(name)?;
+        if self.actors[index].excused {
+            return Ok(());
+        }
+        let bytes = payload_bytes(payload, &|name| self.variable(name))
+            .map_err(|error| self.broken(step.span, &error))?;
+        let (log, skip) = (self.actors[index].log.clone(), self.actors[index].next_pong);
+        let pong = log.wait_for(frame.to, |record| {
+            let mut frames = record.frames.iter().enumerate().skip(skip);
+            let answers = |(_, (direction, frame)): &(usize, &(Direction, crate::frames::Frame))| {
+                *direction == Direction::Down && frame.header.opcode == opcode::PONG && frame.payload == bytes
+            };
+            frames
+                .find(answers)
+                .map(|(number, (_, frame))| (number, frame.at))
+        });
+        let next = self.actors[index].next;
+        let attempt = match pong.await {
+            Some((number, at)) if at <= frame.to => {
+                self.actors[index].next_pong = number + 1;
+                Ok(Taken {
+                    next,
+                    at,
+                    found: Comparison::default(),
+                })
+            }
+            Some(_) | None => {
+                let expected = format!("a pong with {}", shortened(&String::from_utf8_lossy(&bytes)));
+                Err(timed_out(step.span, &expected, frame))
+            }
+        };
+        self.conclude(step, index, attempt, frame).await
+    }
+}
