@@ -319,6 +319,20 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_give_the_same_frames_however_they_are_cut(
+            bytes in proptest::collection::vec(0_u8..=255, 0..400),
+            chunk in 1_usize..50,
+        ) {
+            let payloads = |frames: Vec<Frame>| -> Vec<_> {
+                frames.into_iter().map(|frame| (frame.header, frame.payload)).collect()
+            };
+            let whole = payloads(decode(&bytes, bytes.len().max(1)));
+            proptest::prop_assert_eq!(payloads(decode(&bytes, chunk)), whole);
+        }
+    }
+
     #[test]
     fn what_breaks_the_rfc_is_decoded_and_named() {
         let cases: [(&str, &[u8], bool); 5] = [

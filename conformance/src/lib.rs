@@ -1,4 +1,17 @@
 //! select -> run -> verdict: replays scenarios against a server and says, clause by clause, what holds.
+//!
+//! | step | where |
+//! |---|---|
+//! | which cases there are, and which are wanted | [`select`] |
+//! | connections: a well-behaved client and raw actors, on a tap that keeps every byte | [`client`], [`tap`] |
+//! | what crossed the wire, read by a decoder that shares nothing with the server's | [`frames`], [`frame_checks`] |
+//! | whether it is what the scenario expects | [`matching`] |
+//! | the steps themselves, many cases at a time | [`run`](run()) |
+//! | what follows from what was found | [`verdict`] |
+//! | plain results, and JSON, document, suites and text made of them | [`results`], [`json`], [`coverage`] |
+//! | what a clause or a case is about | [`explain`] |
+//!
+//! A failed expectation is data. An error means that nothing could be run.
 
 pub mod clauses;
 pub mod client;
