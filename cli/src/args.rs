@@ -241,7 +241,7 @@ pub(crate) struct ConformRunArgs {
     #[arg(long)]
     pub(crate) no_skips: bool,
     /// Cases at once
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) jobs: u16,
     /// End at the first case that fails
     #[arg(long)]

@@ -11,7 +11,6 @@ use touchstone_conformance::select::{KnownFailing, Pattern};
 use touchstone_conformance::verdict::{CaseVerdict, Strictness};
 use touchstone_conformance::{Event, Options};
 use touchstone_report::{Document, Tone, Verdict, markdown, tap};
-use touchstone_scenarios::diag::Diag;
 use touchstone_scenarios::glob::Glob;
 use touchstone_scenarios::rules::Rules;
 use touchstone_scenarios::scenario::Scenario;
@@ -23,7 +22,7 @@ use crate::exit::{self, Failure, Outcome};
 use crate::outputs::{self, ConformFormat, ConformReport};
 use crate::progress::Progress;
 use crate::summary::Detail;
-use crate::{interrupt, summary, target, terminal, tool};
+use crate::{interrupt, summary, target, tool};
 
 /// Events that may wait to be shown.
 const EVENTS_MAX: usize = 256;
@@ -170,20 +169,13 @@ pub(crate) fn scenarios(folder: Option<&Path>) -> Result<Vec<Arc<Scenario>>, Fai
         Some(folder) => load_dir(folder),
     };
     match (diags.is_empty(), scenarios.is_empty()) {
-        (false, _) => Err(Failure::usage(drawn(&diags))),
+        (false, _) => Err(Failure::mistakes(&diags)),
         (true, true) => Err(Failure::usage(format!(
             "no scenario in {}: a scenario is a file that ends in .yaml",
             folder.unwrap_or(Path::new(".")).display()
         ))),
         (true, false) => Ok(scenarios.into_iter().map(Arc::new).collect()),
     }
-}
-
-/// Every diagnostic as it is shown; the caller puts `error: ` before the first.
-fn drawn(diags: &[Diag]) -> String {
-    let drawn: Vec<_> = diags.iter().map(|diag| diag.render(terminal::paint())).collect();
-    let text = drawn.join("\n\n");
-    text.strip_prefix("error: ").map_or(text.clone(), str::to_owned)
 }
 
 /// Replays the scenarios, and shows how it goes.
@@ -325,11 +317,13 @@ fn validate(paths: &[PathBuf]) -> Outcome {
         diags.extend(wrong);
     }
     if !diags.is_empty() {
-        let (count, noun) = (diags.len(), if diags.len() == 1 { "mistake" } else { "mistakes" });
-        return Err(Failure::usage(format!(
-            "{}\n\n{count} {noun}; {files} scenarios are right",
-            drawn(&diags)
-        )));
+        let mut failure = Failure::mistakes(&diags);
+        let noun = if diags.len() == 1 { "mistake" } else { "mistakes" };
+        failure.shown.push_str(&format!(
+            "\n\n{} {noun}; {files} scenarios are right",
+            diags.len()
+        ));
+        return Err(failure);
     }
     if files == 0 {
         return Err(Failure::usage(

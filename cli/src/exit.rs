@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+use touchstone_scenarios::diag::Diag;
+
+use crate::terminal;
+
 /// It ran and all that was judged holds.
 pub(crate) const OK: u8 = 0;
 /// It ran and something that was judged does not hold.
@@ -17,31 +21,43 @@ pub(crate) const INTERRUPTED: u8 = 130;
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) code: u8,
-    pub(crate) message: String,
+    /// As it is shown, on stderr.
+    pub(crate) shown: String,
 }
 
 impl Failure {
     /// The command line, a file or this machine is in the way.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "an error is handed over where it ends"
-    )]
-    pub(crate) fn usage(message: impl ToString) -> Self {
-        Self {
-            code: USAGE,
-            message: message.to_string(),
-        }
+    pub(crate) fn usage(error: impl ToString) -> Self {
+        Self::new(USAGE, error)
     }
 
     /// The system under test is not to be had.
+    pub(crate) fn unreachable(error: impl ToString) -> Self {
+        Self::new(UNREACHABLE, error)
+    }
+
+    /// It was stopped from outside before there was anything to report.
+    pub(crate) fn interrupted(error: impl ToString) -> Self {
+        Self::new(INTERRUPTED, error)
+    }
+
+    /// Files have mistakes: each is drawn with its place.
+    pub(crate) fn mistakes(diags: &[Diag]) -> Self {
+        let drawn: Vec<_> = diags.iter().map(|diag| diag.render(terminal::paint())).collect();
+        Self {
+            code: USAGE,
+            shown: drawn.join("\n\n"),
+        }
+    }
+
     #[expect(
         clippy::needless_pass_by_value,
         reason = "an error is handed over where it ends"
     )]
-    pub(crate) fn unreachable(message: impl ToString) -> Self {
+    fn new(code: u8, error: impl ToString) -> Self {
         Self {
-            code: UNREACHABLE,
-            message: message.to_string(),
+            code,
+            shown: format!("error: {}", error.to_string()),
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use touchstone_loadgen::{Endpoint, Plan, Progress as News, RunError, Summary, Workload};
 use touchstone_report::{Document, Tone, Verdict, markdown, number};
 use touchstone_scenarios::source::Source;
-use touchstone_scenarios::{builtin_workloads, read_source, yaml};
+use touchstone_scenarios::{builtin_workloads, read_source};
 use touchstone_sut::{Sut, Target};
 
 use crate::args::{LoadCommand, LoadRunArgs};
@@ -17,7 +17,7 @@ use crate::exit::{self, Failure, Outcome};
 use crate::outputs::{self, LoadFormat, LoadReport};
 use crate::progress::Progress;
 use crate::summary::Detail;
-use crate::{descriptors, interrupt, summary, target, terminal};
+use crate::{descriptors, interrupt, summary, target};
 
 /// News that may wait to be shown: a run never waits for its audience.
 const NEWS_MAX: usize = 256;
@@ -92,7 +92,7 @@ pub(crate) fn ready_made(name: &str) -> Result<Workload, Failure> {
 fn plan(args: &LoadRunArgs) -> Result<(Workload, Plan), Failure> {
     let path = Path::new(&args.workload);
     let mut workload = if path.exists() {
-        read(&read_source(path).map_err(|diag| Failure::usage(diag.render(terminal::paint())))?)?
+        read(&read_source(path).map_err(|diag| Failure::mistakes(&[diag]))?)?
     } else {
         ready_made(&args.workload)?
     };
@@ -113,7 +113,7 @@ fn plan(args: &LoadRunArgs) -> Result<(Workload, Plan), Failure> {
 }
 
 fn read(source: &Arc<Source>) -> Result<Workload, Failure> {
-    yaml::from_str(source).map_err(|diag| Failure::usage(diag.render(terminal::paint())))
+    Workload::read(source).map_err(|diag| Failure::mistakes(&[diag]))
 }
 
 /// Puts the system under the plan's load, and shows how it goes.
@@ -125,10 +125,7 @@ pub(crate) async fn drive(plan: Plan, sut: &Sut, stop: CancellationToken) -> Res
     let (summary, ()) = tokio::join!(run, show(news, seconds as u64));
     summary.map_err(|error| match error {
         RunError::Unreachable { .. } => Failure::unreachable(error),
-        RunError::Stopped => Failure {
-            code: exit::INTERRUPTED,
-            message: error.to_string(),
-        },
+        RunError::Stopped => Failure::interrupted(error),
         RunError::Url { .. }
         | RunError::TooFewDescriptors { .. }
         | RunError::TooFewPorts { .. }

@@ -39,8 +39,8 @@ pub(crate) fn tool() -> Tool {
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(code) => exit::code(code),
-        Err(Failure { code, message }) => {
-            eprintln!("error: {message}");
+        Err(Failure { code, shown }) => {
+            eprintln!("{shown}");
             exit::code(code)
         }
     }

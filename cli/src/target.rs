@@ -7,7 +7,6 @@ use touchstone_sut::{BuiltIn, StartError, Sut, Target, TargetError};
 
 use crate::args::TargetArgs;
 use crate::exit::Failure;
-use crate::terminal;
 
 /// The timings a target file can name, each with the flag of `serve` that sets it.
 const FLAGS: &[(&str, &str)] = &[
@@ -37,7 +36,7 @@ impl TargetArgs {
             (None, None, None) => return built_in(),
         };
         target.map_err(|error| match error {
-            TargetError::Invalid(diag) => Failure::usage(diag.render(terminal::paint())),
+            TargetError::Invalid(diag) => Failure::mistakes(&[*diag]),
             other => Failure::usage(other),
         })
     }
