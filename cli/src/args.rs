@@ -18,6 +18,9 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// Cases at once: most of a case is waiting, for a heartbeat or for a frame that must not come.
+pub(crate) const JOBS: u16 = 24;
+
 const EXAMPLES: &str = "\
 Examples:
   touchstone check                                          is everything right here, and how fast?
@@ -241,7 +244,7 @@ pub(crate) struct ConformRunArgs {
     #[arg(long)]
     pub(crate) no_skips: bool,
     /// Cases at once
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", default_value_t = JOBS, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) jobs: u16,
     /// End at the first case that fails
     #[arg(long)]

@@ -12,7 +12,7 @@ use touchstone_report::Document;
 use touchstone_report::cases::Suites;
 use touchstone_scenarios::duration::FixedDuration;
 
-use crate::args::CheckArgs;
+use crate::args::{CheckArgs, JOBS};
 use crate::exit::{Failure, Outcome};
 use crate::summary::Detail;
 use crate::{conform, descriptors, interrupt, load, outputs, summary, target, tool};
@@ -85,6 +85,7 @@ async fn check(
     let options = Options {
         strictness: conform::strictness(true),
         seed,
+        jobs: usize::from(JOBS),
         tool: tool(),
         ..Options::default()
     };

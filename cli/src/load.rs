@@ -17,7 +17,7 @@ use crate::exit::{self, Failure, Outcome};
 use crate::outputs::{self, LoadFormat, LoadReport};
 use crate::progress::Progress;
 use crate::summary::Detail;
-use crate::{descriptors, interrupt, summary, target};
+use crate::{descriptors, interrupt, summary, target, tool};
 
 /// News that may wait to be shown: a run never waits for its audience.
 const NEWS_MAX: usize = 256;
@@ -123,6 +123,10 @@ pub(crate) async fn drive(plan: Plan, sut: &Sut, stop: CancellationToken) -> Res
     let (to_audience, news) = mpsc::channel(NEWS_MAX);
     let run = touchstone_loadgen::run(plan, endpoint, to_audience, stop);
     let (summary, ()) = tokio::join!(run, show(news, seconds as u64));
+    let summary = summary.map(|summary| Summary {
+        commit: tool().commit,
+        ..summary
+    });
     summary.map_err(|error| match error {
         RunError::Unreachable { .. } => Failure::unreachable(error),
         RunError::Stopped => Failure::interrupted(error),

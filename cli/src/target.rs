@@ -26,6 +26,9 @@ const SUITE_TIMINGS: &[(&str, Duration)] = &[
     ("server.handshake.deadline", Duration::from_secs(2)),
 ];
 
+/// Its limits then: a rate that no case but the one about it comes near.
+const SUITE_LIMITS: &[(&str, &str, u64)] = &[("rate", "--rate", 400)];
+
 impl TargetArgs {
     /// The target that was asked for, or else `built_in`.
     pub(crate) fn or(&self, built_in: impl FnOnce() -> Result<Target, Failure>) -> Result<Target, Failure> {
@@ -49,15 +52,19 @@ impl TargetArgs {
 
 /// The built-in server as the suite wants it: with short timings, faults on request and a log of messages.
 pub(crate) fn for_suite() -> Result<Target, Failure> {
-    built_in(SUITE_TIMINGS, &["--allow-faults", "--log-messages"])
+    built_in(SUITE_TIMINGS, SUITE_LIMITS, &["--allow-faults", "--log-messages"])
 }
 
 /// The built-in server as in production, but for the timings that a workload asks for.
 pub(crate) fn for_load(timings: &[(&str, Duration)]) -> Result<Target, Failure> {
-    built_in(timings, &[])
+    built_in(timings, &[], &[])
 }
 
-fn built_in(timings: &[(&str, Duration)], switches: &[&str]) -> Result<Target, Failure> {
+fn built_in(
+    timings: &[(&str, Duration)],
+    limits: &[(&str, &str, u64)],
+    switches: &[&str],
+) -> Result<Target, Failure> {
     let executable = std::env::current_exe().map_err(|error| {
         Failure::usage(format!(
             "this program cannot find itself to start a server: {error}"
@@ -74,7 +81,11 @@ fn built_in(timings: &[(&str, Duration)], switches: &[&str]) -> Result<Target, F
         })?;
         flags.extend([(*flag).to_owned(), format!("{}us", value.as_micros())]);
     }
-    Ok(Target::built_in(BuiltIn { executable, flags }, timings))
+    for (_, flag, value) in limits {
+        flags.extend([(*flag).to_owned(), value.to_string()]);
+    }
+    let limits: Vec<_> = limits.iter().map(|(name, _, value)| (*name, *value)).collect();
+    Ok(Target::built_in(BuiltIn { executable, flags }, timings, &limits))
 }
 
 /// Starts it, or finds that it runs.

@@ -101,9 +101,9 @@ pub enum TargetError {
 }
 
 impl Target {
-    /// The built-in server with the timings the suite runs it at. `flags` go to `serve`.
+    /// The built-in server, set by the flags of `built_in` to these timings and limits; the others have their defaults.
     #[must_use]
-    pub fn built_in(built_in: BuiltIn, timings: &[(&str, Duration)]) -> Self {
+    pub fn built_in(built_in: BuiltIn, timings: &[(&str, Duration)], limits: &[(&str, u64)]) -> Self {
         let broadcast = FileCall {
             post: Some("/chat/api/broadcast/".into()),
             json: serde_json::json!("${data}"),
@@ -123,6 +123,9 @@ impl Target {
             ("handshake_bytes".into(), defaults::HANDSHAKE_BYTES_MAX as u64),
             ("session_id_chars".into(), echo::SESSION_ID_CHARS_MAX as u64),
         ]);
+        target
+            .limits
+            .extend(limits.iter().map(|(name, value)| ((*name).to_owned(), *value)));
         target.inject = BTreeMap::from([("echo".into(), BTreeMap::from([("all".into(), broadcast)]))]);
         target.faults = BTreeMap::from([
             (
