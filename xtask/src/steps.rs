@@ -19,7 +19,8 @@ pub(crate) fn test(no_install: bool) -> Result<()> {
     cargo(&["check", "--package", "touchstone-conformance"])?;
     // The tests of the command line start the program itself.
     cargo(&["build", "--package", "touchstone"])?;
-    cargo(&["test", "--workspace"])?;
+    cargo(&["test", "--workspace", "--doc"])?;
+    cargo(&["test", "--workspace", "--all-targets"])?;
     run(Command::new(env!("CARGO"))
         .env("RUSTDOCFLAGS", "-D warnings")
         .args(["doc", "--workspace", "--no-deps"]))?;
