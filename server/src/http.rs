@@ -14,7 +14,7 @@ use touchstone_wire::handshake::check_upgrade;
 
 use crate::admin;
 use crate::config::HttpAccess;
-use crate::connection::{Arrival, OpenRequest, converse};
+use crate::connection::{Expected, OpenRequest, converse};
 use crate::dialects::{DialectServer, echo};
 use crate::metrics;
 use crate::route::Route;
@@ -137,9 +137,6 @@ fn admit<D: DialectServer>(
     if !origin_allowed(headers, shared.config.origins.as_deref()) {
         return Err((StatusCode::FORBIDDEN, "this origin may not connect\n").into_response());
     }
-    if shared.stopping.has_begun() {
-        return Err(come_back_later("the server is stopping\n"));
-    }
     let slot = shared
         .slots
         .take()
@@ -150,17 +147,14 @@ fn admit<D: DialectServer>(
     let open = OpenRequest {
         query: request.uri().query().map(str::to_owned),
     };
+    let expected = Expected::new(&route.hub, &route.terms, open, slot);
+    // Looked at after the seat is taken: a stop either finds the connection in its seat or is seen here.
+    if shared.stopping.has_begun() {
+        return Err(come_back_later("the server is stopping\n"));
+    }
     let tracker = shared.conversations.clone();
     hand_over.leave(Box::new(move |socket, leftover| {
-        tracker.spawn(converse(
-            route,
-            Box::new(Arrival {
-                socket,
-                leftover,
-                request: open,
-                slot,
-            }),
-        ));
+        tracker.spawn(converse(route, Box::new(expected.arrive(socket, leftover))));
     }));
     Ok(accept.response().map(|()| Body::empty()))
 }
@@ -232,5 +226,83 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
         not_ready("echo: the session store is unavailable\n")
     } else {
         "ready\n".into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use bytes::Bytes;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+    use touchstone_wire as wire;
+
+    /// A handshake that nothing is wrong with, and the place for its ticket.
+    fn handshake() -> (Request, HandOver) {
+        let request = Request::builder()
+            .uri("/ws/chat/")
+            .header("Host", "h")
+            .header("Connection", "Upgrade")
+            .header("Upgrade", "websocket")
+            .header("Sec-WebSocket-Version", "13")
+            .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+        let mut request = request.body(Body::empty()).unwrap();
+        let hand_over = HandOver::default();
+        request.extensions_mut().insert(hand_over.clone());
+        (request, hand_over)
+    }
+
+    fn shared() -> Arc<Shared> {
+        Arc::new(Shared::new(Config::default(), fastrand::Rng::with_seed(7)))
+    }
+
+    async fn sockets() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(client, listener.accept());
+        (client.unwrap(), accepted.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn who_can_have_read_its_101_is_told_what_everybody_is_told_from_then_on() {
+        let shared = shared();
+        let (request, hand_over) = handshake();
+        let granted = admit(&shared, Arc::clone(&shared.echo), &request).unwrap();
+        assert_eq!(granted.status(), StatusCode::SWITCHING_PROTOCOLS);
+        let told = [wire::server_text("one"), wire::server_text("two")];
+        assert_eq!(shared.echo.hub.broadcast(&told[0]).await, 1);
+        let (mut client, socket) = sockets().await;
+        hand_over.take().unwrap()(socket, Bytes::new());
+        assert_eq!(shared.echo.hub.broadcast(&told[1]).await, 1);
+        let expected = told.concat();
+        let mut heard = vec![0; expected.len()];
+        client.read_exact(&mut heard).await.unwrap();
+        assert_eq!(heard, expected, "each once, in order");
+    }
+
+    #[tokio::test]
+    async fn a_handshake_that_comes_to_nothing_leaves_nothing_behind() {
+        let shared = shared();
+        let (request, hand_over) = handshake();
+        assert!(admit(&shared, Arc::clone(&shared.echo), &request).is_ok());
+        drop(hand_over.take());
+        assert_eq!(
+            shared.echo.hub.broadcast(&wire::server_text("to nobody")).await,
+            0
+        );
+        assert_eq!(shared.slots.left(), shared.config.limits.connections);
+    }
+
+    #[tokio::test]
+    async fn while_the_server_stops_a_handshake_is_answered_503() {
+        let shared = shared();
+        shared.stopping.begin();
+        let (request, hand_over) = handshake();
+        let refused = admit(&shared, Arc::clone(&shared.echo), &request).unwrap_err();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(refused.headers()[header::RETRY_AFTER], "5");
+        assert!(hand_over.take().is_none());
+        assert_eq!(shared.slots.left(), shared.config.limits.connections);
     }
 }

@@ -60,7 +60,6 @@ impl Shared {
                 rate,
                 close_deadline: config.deadlines.close,
                 own_answers,
-                stopping: Arc::clone(&stopping),
                 metrics: Arc::clone(&metrics),
             })
         };

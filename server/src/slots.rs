@@ -20,6 +20,12 @@ impl Slots {
         })
     }
 
+    /// How many there are left.
+    #[cfg(test)]
+    pub(crate) fn left(&self) -> usize {
+        self.left.load(Ordering::Acquire)
+    }
+
     /// A slot, if there is one left.
     pub(crate) fn take(self: &Arc<Self>) -> Option<Slot> {
         let one_less = |left: usize| left.checked_sub(1);

@@ -45,7 +45,8 @@ impl HandOver {
         *self.lock() = Some(ticket);
     }
 
-    fn take(&self) -> Option<Ticket> {
+    /// The ticket, if one was left.
+    pub(crate) fn take(&self) -> Option<Ticket> {
         self.lock().take()
     }
 

@@ -20,9 +20,9 @@ use touchstone_protocol::close::CloseCode;
 use touchstone_wire as wire;
 
 use crate::config::Rate;
+use crate::hub::{Hub, Seat};
 use crate::metrics::Metrics;
 use crate::slots::Slot;
-use crate::stop::Stopping;
 use outgoing::Outgoing;
 pub(crate) use outgoing::{Phase, QueueLimits, Sent};
 pub(crate) use reading::converse;
@@ -37,7 +37,6 @@ pub(crate) struct Terms {
     pub(crate) close_deadline: Duration,
     /// What happens when a peer does not read what it caused itself.
     pub(crate) own_answers: OwnAnswers,
-    pub(crate) stopping: Arc<Stopping>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -80,9 +79,10 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    fn new(socket: TcpStream, terms: Arc<Terms>) -> Self {
+    /// Before its socket is there: what is sent waits in the queue.
+    fn expected(terms: Arc<Terms>) -> Self {
         Self {
-            transport: Transport::new(socket),
+            transport: Transport::expected(),
             terms,
             stop_advice: AtomicU8::new(GO_ON),
             outgoing: Mutex::new(Outgoing::new()),
@@ -174,15 +174,44 @@ impl Mailbox {
     }
 }
 
+/// A connection whose handshake is about to be granted. It has its seat already: a client who has read the 101 misses
+/// nothing that everybody is told from then on (echo/9b), and a stop finds it. Dropped, it has never been.
+#[derive(Debug)]
+pub(crate) struct Expected {
+    connection: Arc<Connection>,
+    seat: Seat,
+    request: OpenRequest,
+    slot: Slot,
+}
+
+impl Expected {
+    /// Takes a seat in `hub`. `slot` is given back when TCP has ended.
+    pub(crate) fn new(hub: &Arc<Hub>, terms: &Arc<Terms>, request: OpenRequest, slot: Slot) -> Self {
+        let connection = Arc::new(Connection::expected(Arc::clone(terms)));
+        let seat = hub.seat(&connection);
+        Self {
+            connection,
+            seat,
+            request,
+            slot,
+        }
+    }
+
+    /// The 101 has left: here is the socket, and what came behind the handshake in the same reads.
+    pub(crate) fn arrive(self, socket: TcpStream, leftover: Bytes) -> Arrival {
+        self.connection.transport.arrive(socket);
+        Arrival {
+            expected: self,
+            leftover,
+        }
+    }
+}
+
 /// A connection as the handshake hands it over.
 #[derive(Debug)]
 pub(crate) struct Arrival {
-    pub(crate) socket: TcpStream,
-    /// What came behind the handshake in the same reads.
-    pub(crate) leftover: Bytes,
-    pub(crate) request: OpenRequest,
-    /// Given back when TCP has ended.
-    pub(crate) slot: Slot,
+    expected: Expected,
+    leftover: Bytes,
 }
 
 /// What a dialect is told of a new connection.

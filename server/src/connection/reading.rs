@@ -11,7 +11,7 @@ use touchstone_protocol::close::{CloseCode, REASON_RATE_LIMIT, reason_going_away
 use touchstone_wire as wire;
 
 use super::buffers::ReadBuffer;
-use super::{Arrival, Close, Connection, Mailbox, OwnAnswers, Phase, Terms, closing};
+use super::{Arrival, Close, Connection, Expected, Mailbox, OwnAnswers, Phase, Terms, closing};
 use crate::dialects::{DialectServer, Heard};
 use crate::hub::Seat;
 use crate::rate::Bucket;
@@ -64,18 +64,13 @@ pub(crate) async fn converse<D: DialectServer>(route: Arc<Route<D>>, arrival: Bo
 
 /// Opens the dialect's session and hears what came together with the handshake. `None` if that was the end already.
 async fn begin<D: DialectServer>(route: Arc<Route<D>>, arrival: Box<Arrival>) -> Option<Conversation<D>> {
-    let Arrival {
-        socket,
-        leftover,
+    let Arrival { expected, leftover } = *arrival;
+    let Expected {
+        connection,
+        seat,
         request,
         slot,
-    } = *arrival;
-    let connection = Arc::new(Connection::new(socket, Arc::clone(&route.terms)));
-    let seat = route.hub.seat(&connection);
-    // Looked at after the seat is taken: a stop either finds the connection in its seat or is seen here.
-    if route.terms.stopping.has_begun() {
-        connection.stop(route.terms.stopping.advice());
-    }
+    } = expected;
     let mailbox = Mailbox(connection);
     let opening = isolated(&mailbox.0, route.dialect.open(request, &mailbox)).await;
     match opening.unwrap_or_else(|panic| Err(panic.into())) {
