@@ -76,6 +76,12 @@ impl Outgoing {
         }
     }
 
+    /// What waits to be written, each piece by itself.
+    #[cfg(test)]
+    pub(super) fn pieces_queued(&self) -> Vec<Vec<u8>> {
+        self.queue.iter().map(|piece| piece.to_vec()).collect()
+    }
+
     pub(super) fn phase(&self) -> Phase {
         self.phase
     }

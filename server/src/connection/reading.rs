@@ -273,3 +273,52 @@ async fn isolated<F: Future>(connection: &Connection, piece: F) -> Result<F::Out
 fn poll_isolated<F: Future>(piece: Pin<&mut F>, cx: &mut Context<'_>) -> Result<Poll<F::Output>, Panicked> {
     catch_unwind(AssertUnwindSafe(|| piece.poll(cx))).map_err(|_| Panicked)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::connection::OpenRequest;
+    use crate::dialects::raw_echo::RawEcho;
+    use crate::shared::Shared;
+
+    /// A conversation on the raw echo, before its socket is there: what it would write stays in its queue.
+    fn waiting(shared: &Shared) -> Conversation<RawEcho> {
+        let route = Arc::clone(shared.raw_echo.as_ref().expect("it was asked for"));
+        let slot = shared.slots.take().expect("nobody else is here");
+        let expected = Expected::new(&route.hub, &route.terms, OpenRequest { query: None }, slot);
+        Conversation {
+            receiver: wire::Receiver::new(wire::Role::Server, route.terms.rules),
+            mailbox: Mailbox(expected.connection),
+            bucket: None,
+            session: (),
+            seat: expected.seat,
+            slot: expected.slot,
+            route,
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_to_what_came_in_one_read_leave_in_one_piece() {
+        let shared = Shared::new(
+            Config {
+                raw_echo: Some("/raw".to_owned()),
+                ..Config::default()
+            },
+            fastrand::Rng::with_seed(7),
+        );
+        let mut conversation = waiting(&shared);
+        let mut arrived = Vec::new();
+        let mut answers = Vec::new();
+        for (asked, answered) in [
+            (wire::OpCode::Text, wire::OpCode::Text),
+            (wire::OpCode::Ping, wire::OpCode::Pong),
+            (wire::OpCode::Binary, wire::OpCode::Binary),
+        ] {
+            wire::encode_masked(&mut arrived, asked, b"abc", [1, 2, 3, 4]);
+            wire::encode_unmasked(&mut answers, answered, b"abc");
+        }
+        conversation.hear_all(&mut arrived).await.unwrap();
+        assert_eq!(conversation.mailbox.0.outgoing().pieces_queued(), [answers]);
+    }
+}
