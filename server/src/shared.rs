@@ -1,6 +1,7 @@
 //! What the server's parts share, put together from the configuration. This is where store and bus are chosen.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 use touchstone_storage::{EmbeddedSessions, LocalBus};
@@ -21,6 +22,9 @@ use crate::stop::Stopping;
 
 /// What the raw echo may hold back for one peer beside the longest message: the answers to what one read brings.
 const RAW_ECHO_QUEUE_BYTES: usize = 1 << 20;
+
+/// How long a peer of the raw echo may take nothing of what waits for it: longer than a suite pauses between two reads.
+const RAW_ECHO_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The store and the bus of this build.
 pub(crate) type EchoServer = Echo<Faulty<EmbeddedSessions>, LocalBus>;
@@ -88,12 +92,15 @@ impl Shared {
             bytes: raw_bytes + RAW_ECHO_QUEUE_BYTES,
             frames: usize::MAX,
         };
+        let own_answers = OwnAnswers::HeldBack {
+            patience: RAW_ECHO_PATIENCE,
+        };
         let raw_echo = config.raw_echo.as_ref().map(|_| {
             Arc::new(Route {
                 dialect: Arc::new(RawEcho),
                 hub: Hub::new(),
                 heartbeats: None,
-                terms: terms(raw_bytes, None, raw_queue, OwnAnswers::HeldBack),
+                terms: terms(raw_bytes, None, raw_queue, own_answers),
             })
         });
         let slots = Slots::new(limits.connections);

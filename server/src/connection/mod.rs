@@ -45,8 +45,9 @@ pub(crate) struct Terms {
 pub(crate) enum OwnAnswers {
     /// They count like everything else: a full queue closes it.
     Limited,
-    /// Nothing more is read from it until they have left, however long that takes: for a route that test suites use.
-    HeldBack,
+    /// Nothing more is read from it until they have left: for a route that test suites use. A peer that takes not one
+    /// byte of them for so long is closed like a slow consumer.
+    HeldBack { patience: Duration },
 }
 
 /// A close code with its reason.
@@ -125,6 +126,17 @@ impl Connection {
 
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.outgoing().poll_flush(&self.transport, cx)
+    }
+
+    /// Bytes that wait for the peer.
+    fn waiting_bytes(&self) -> usize {
+        self.outgoing().queued_bytes()
+    }
+
+    /// Closes 1008 a peer that does not take what waits for it.
+    fn give_up(&self) {
+        let cut = self.outgoing().give_up();
+        self.note(cut);
     }
 
     fn phase(&self) -> Phase {

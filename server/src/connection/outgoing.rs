@@ -86,6 +86,19 @@ impl Outgoing {
         self.phase
     }
 
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.queued_bytes
+    }
+
+    /// Does what a full queue does, whatever is in it.
+    pub(super) fn give_up(&mut self) -> Sent {
+        if self.phase == Phase::Open {
+            self.overflow()
+        } else {
+            Sent::Refused
+        }
+    }
+
     pub(super) fn wake(&self) {
         if let Some(task) = &self.task {
             task.wake_by_ref();

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::time::Instant;
 use touchstone_protocol::close::{CloseCode, REASON_RATE_LIMIT, reason_going_away};
@@ -109,12 +110,31 @@ impl<D: DialectServer> Conversation<D> {
     /// Reads and hands on until something ends it.
     async fn read(&mut self) -> End {
         loop {
-            match poll_fn(|cx| self.poll_news(cx)).await {
+            let news = match self.route.terms.own_answers {
+                OwnAnswers::HeldBack { patience } if self.mailbox.0.waiting_bytes() > 0 => {
+                    Box::pin(self.news_while_it_takes(patience)).await
+                }
+                OwnAnswers::HeldBack { .. } | OwnAnswers::Limited => poll_fn(|cx| self.poll_news(cx)).await,
+            };
+            match news {
                 News::Readable => {}
                 News::End(end) => return end,
             }
             if let Err(end) = Box::pin(self.turn()).await {
                 return end;
+            }
+        }
+    }
+
+    /// The next news of a peer who has yet to take its answers. Taking not one byte for `patience` ends it.
+    async fn news_while_it_takes(&self, patience: Duration) -> News {
+        let connection = &self.mailbox.0;
+        loop {
+            let waiting = connection.waiting_bytes();
+            match tokio::time::timeout(patience, poll_fn(|cx| self.poll_news(cx))).await {
+                Ok(news) => return news,
+                Err(_) if waiting > 0 && connection.waiting_bytes() == waiting => connection.give_up(),
+                Err(_) => {}
             }
         }
     }
@@ -130,7 +150,7 @@ impl<D: DialectServer> Conversation<D> {
         if let Some(advice) = connection.stop_advice() {
             return Poll::Ready(News::End(End::Stopping(advice)));
         }
-        if connection.terms.own_answers == OwnAnswers::HeldBack {
+        if let OwnAnswers::HeldBack { .. } = connection.terms.own_answers {
             ready!(flushed);
         }
         match ready!(connection.transport.poll_read_ready(cx)) {
@@ -281,6 +301,16 @@ mod tests {
     use crate::connection::OpenRequest;
     use crate::dialects::raw_echo::RawEcho;
     use crate::shared::Shared;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpSocket};
+
+    fn shared() -> Shared {
+        let config = Config {
+            raw_echo: Some("/raw".to_owned()),
+            ..Config::default()
+        };
+        Shared::new(config, fastrand::Rng::with_seed(7))
+    }
 
     /// A conversation on the raw echo, before its socket is there: what it would write stays in its queue.
     fn waiting(shared: &Shared) -> Conversation<RawEcho> {
@@ -300,13 +330,7 @@ mod tests {
 
     #[tokio::test]
     async fn answers_to_what_came_in_one_read_leave_in_one_piece() {
-        let shared = Shared::new(
-            Config {
-                raw_echo: Some("/raw".to_owned()),
-                ..Config::default()
-            },
-            fastrand::Rng::with_seed(7),
-        );
+        let shared = shared();
         let mut conversation = waiting(&shared);
         let mut arrived = Vec::new();
         let mut answers = Vec::new();
@@ -320,5 +344,33 @@ mod tests {
         }
         conversation.hear_all(&mut arrived).await.unwrap();
         assert_eq!(conversation.mailbox.0.outgoing().pieces_queued(), [answers]);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_takes_none_of_its_answers_is_given_up_and_one_that_takes_some_is_not() {
+        const PATIENCE: Duration = Duration::from_millis(300);
+        let shared = shared();
+        let conversation = waiting(&shared);
+        let connection = &conversation.mailbox.0;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpSocket::new_v4().unwrap();
+        // Little room in the kernel: what is read makes room for what waits.
+        client.set_recv_buffer_size(256 << 10).unwrap();
+        let client = client.connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(client, listener.accept());
+        let mut client = client.unwrap();
+        connection.transport.arrive(accepted.unwrap().0);
+        let mut message = vec![b'x'; 16 << 20];
+        conversation.mailbox.binary(&message);
+        let mut waiting = std::pin::pin!(conversation.news_while_it_takes(PATIENCE));
+        for _ in 0..3 {
+            let given_up = tokio::time::timeout(PATIENCE.mul_f64(0.6), &mut waiting).await;
+            assert!(given_up.is_err(), "it has taken some");
+            client.read_exact(&mut message[..2 << 20]).await.unwrap();
+        }
+        assert_eq!(connection.phase(), Phase::Open);
+        let given_up = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+        assert!(matches!(given_up, Ok(News::End(End::ClosingAlready))));
+        assert_eq!(shared.metrics.slow_consumers.get(), 1);
     }
 }
