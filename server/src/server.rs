@@ -255,3 +255,35 @@ fn check(config: &Config) -> Result<(), StartError> {
         why,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use touchstone_storage::SessionStore;
+
+    #[tokio::test]
+    async fn a_stop_stores_the_last_state_of_each_session() {
+        let config = Config {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            ..Config::default()
+        };
+        let server = Server::bind(config).unwrap();
+        let shared = Arc::clone(&server.shared);
+        let url = format!("ws://{}/ws/chat/?session=silent", server.addresses()[0]);
+        let stop = CancellationToken::new();
+        let stay = async {
+            let client = tokio_tungstenite::connect_async(url).await.unwrap();
+            while shared.metrics.active_connections.get() == 0 {
+                tokio::task::yield_now().await;
+            }
+            stop.cancel();
+            client
+        };
+        // A session whose connection said nothing is written by its end alone.
+        let (stopped, _client) = tokio::join!(server.run(stop.clone()), stay);
+        assert_eq!(stopped.sessions_unsaved, 0);
+        let store = shared.echo.dialect.sessions.store();
+        let kept = store.load("silent").await.unwrap().map(|session| session.count);
+        assert_eq!(kept, Some(0));
+    }
+}

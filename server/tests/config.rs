@@ -118,10 +118,11 @@ async fn the_admin_api_can_have_a_listener_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_request_that_never_comes_to_its_end_is_dropped() {
+async fn a_request_that_never_comes_to_its_end_is_dropped_and_holds_up_nobody() {
     let mut config = config();
     config.deadlines.handshake = Duration::from_millis(100);
     let server = start(config);
+    let mut unfinished_requests = Vec::new();
     for (unfinished, answered) in [
         ("GET /ws/chat/ HTTP/1.1\r\nHost: h\r\n", ""),
         ("", ""),
@@ -132,6 +133,11 @@ async fn a_request_that_never_comes_to_its_end_is_dropped() {
     ] {
         let mut stream = server.tcp().await;
         stream.write_all(unfinished.as_bytes()).await.unwrap();
+        unfinished_requests.push((stream, answered));
+    }
+    let mut prompt = server.connect("/ws/chat/").await;
+    prompt.echo("not held up", 1).await;
+    for (mut stream, answered) in unfinished_requests {
         let mut answer = String::new();
         within(stream.read_to_string(&mut answer))
             .await
@@ -139,8 +145,7 @@ async fn a_request_that_never_comes_to_its_end_is_dropped() {
         assert_eq!(answer.get(..answered.len()), Some(answered), "{answer}");
         assert_eq!(answer.is_empty(), answered.is_empty(), "{answer}");
     }
-    let mut prompt = server.connect("/ws/chat/").await;
-    prompt.echo("not held up", 1).await;
+    prompt.echo("still here", 2).await;
 }
 
 #[tokio::test]

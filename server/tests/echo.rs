@@ -169,6 +169,21 @@ async fn a_peer_that_never_ends_tcp_does_not_hold_up_the_stop() {
 }
 
 #[tokio::test]
+async fn while_the_server_stops_nobody_new_gets_in() {
+    let server = start(config());
+    let mut deaf = Raw::connect(server.address, "/ws/chat/").await;
+    let held_open = deaf.keep_open();
+    server.tell_to_stop();
+    // The farewell has been said, and the close deadline keeps the server waiting for the end of TCP.
+    let heard = deaf.until_end().await;
+    assert_eq!(heard.len(), 2);
+    let refused = tokio::net::TcpStream::connect(server.address).await;
+    assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+    drop(held_open);
+    assert_eq!(server.stop().await.connections_left, 0);
+}
+
+#[tokio::test]
 async fn over_the_limit_of_connections_the_handshake_is_refused_until_one_leaves() {
     let server = start(Config {
         limits: Limits {
