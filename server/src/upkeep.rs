@@ -83,7 +83,15 @@ impl Upkeep {
                 .await
                 .is_some()
             {
-                swept.store().inner().sweep();
+                let store = swept.store().inner();
+                store.sweep();
+                let sessions = store.take_crowded_out();
+                if sessions > 0 {
+                    tracing::warn!(
+                        sessions,
+                        "the embedded store was full: those that would run out first left it"
+                    );
+                }
             }
         });
     }

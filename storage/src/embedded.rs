@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -12,6 +13,13 @@ use crate::session::{Absent, Entry, Session, SessionStore, Settlement, StoreErro
 /// Sessions are spread over this many locks, so that cores rarely wait for each other.
 const SHARDS: usize = 64;
 
+/// What a session costs beside its id and its entries: its place in a map that is between half and all full, and the
+/// count of references in front of its id.
+const SESSION_BYTES: usize = 2 * (size_of::<Kept>() + size_of::<Arc<str>>());
+
+/// One in so many sessions of a shard leaves when there is no room.
+const CROWDED_OUT_SHARE: usize = 8;
+
 /// What the embedded store holds at most.
 #[derive(Debug, Clone, Copy)]
 pub struct EmbeddedLimits {
@@ -19,14 +27,19 @@ pub struct EmbeddedLimits {
     pub entries_per_session_max: usize,
     /// Bytes of text in the entries of one session; the oldest go first. The newest entry is always kept.
     pub entry_bytes_per_session_max: usize,
+    /// Bytes of all sessions together, about. While they are used up, a session that is written crowds out others: those
+    /// that would run out first. It is as if these had been removed.
+    pub bytes_max: usize,
 }
 
 impl Default for EmbeddedLimits {
-    /// 10,000 entries and 16 MiB: more than a chat of a day, and one session alone cannot eat the machine.
+    /// 10,000 entries and 16 MiB: more than a chat of a day, and one session alone cannot eat the machine. 1 GiB in all:
+    /// ids cost nothing to make up, so neither can any number of them.
     fn default() -> Self {
         Self {
             entries_per_session_max: 10_000,
             entry_bytes_per_session_max: 16 << 20,
+            bytes_max: 1 << 30,
         }
     }
 }
@@ -38,6 +51,9 @@ pub struct EmbeddedSessions {
     limits: EmbeddedLimits,
     hasher: RandomState,
     shards: Box<[Mutex<Shard>]>,
+    /// What the sessions of all shards cost.
+    bytes: AtomicUsize,
+    crowded_out: AtomicUsize,
 }
 
 type Shard = HashMap<Arc<str>, Kept>;
@@ -60,6 +76,8 @@ impl EmbeddedSessions {
             limits,
             hasher: RandomState::new(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            bytes: AtomicUsize::new(0),
+            crowded_out: AtomicUsize::new(0),
         }
     }
 
@@ -68,7 +86,13 @@ impl EmbeddedSessions {
         let now = Instant::now();
         for shard in &self.shards {
             let mut sessions = lock(shard);
-            sessions.retain(|_, kept| kept.runs_out > now);
+            sessions.retain(|id, kept| {
+                let alive = kept.runs_out > now;
+                if !alive {
+                    self.bytes.fetch_sub(kept.bytes(id), Ordering::Relaxed);
+                }
+                alive
+            });
             if sessions.capacity() > 4 * sessions.len().max(16) {
                 sessions.shrink_to_fit();
             }
@@ -81,6 +105,12 @@ impl EmbeddedSessions {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
     }
 
+    /// Sessions crowded out since this was last asked.
+    #[must_use]
+    pub fn take_crowded_out(&self) -> usize {
+        self.crowded_out.swap(0, Ordering::Relaxed)
+    }
+
     fn shard(&self, id: &str) -> MutexGuard<'_, Shard> {
         lock(&self.shards[self.hasher.hash_one(id) as usize % SHARDS])
     }
@@ -89,17 +119,52 @@ impl EmbeddedSessions {
     fn write<T>(&self, id: &str, at: Timestamp, write: impl FnOnce(&mut Kept) -> T) -> T {
         let now = Instant::now();
         let mut shard = self.shard(id);
-        let kept = match shard.get_mut(id) {
-            Some(kept) if kept.runs_out > now => kept,
-            Some(run_out) => {
-                *run_out = Kept::new(at, now);
-                run_out
+        let (kept, bytes_before) = match shard.get_mut(id) {
+            Some(kept) => {
+                let bytes = kept.bytes(id);
+                if kept.runs_out <= now {
+                    *kept = Kept::new(at, now);
+                }
+                (kept, bytes)
             }
-            None => shard.entry(Arc::from(id)).or_insert_with(|| Kept::new(at, now)),
+            None => (
+                shard.entry(Arc::from(id)).or_insert_with(|| Kept::new(at, now)),
+                0,
+            ),
         };
         kept.runs_out = now + self.ttl;
         kept.last_activity = kept.last_activity.max(at);
-        write(kept)
+        let written = write(kept);
+        let bytes = kept.bytes(id);
+        // Nearly every write that keeps no entry leaves them alone, and so the counter that all shards share.
+        if bytes != bytes_before {
+            self.bytes.fetch_add(bytes, Ordering::Relaxed);
+            let total = self.bytes.fetch_sub(bytes_before, Ordering::Relaxed) - bytes_before;
+            if total > self.limits.bytes_max {
+                self.crowd_out(&mut shard, id);
+            }
+        }
+        written
+    }
+
+    /// Drops an eighth of the shard, those that would run out first, but never `newest`: so that the search for them is
+    /// paid for by the writes that follow. What this leaves over the limit is the next shard's turn.
+    fn crowd_out(&self, shard: &mut Shard, newest: &str) {
+        let mut others: Vec<_> = shard
+            .iter()
+            .filter(|(id, _)| &***id != newest)
+            .map(|(id, kept)| (kept.runs_out, Arc::clone(id)))
+            .collect();
+        let leaving = others.len().div_ceil(CROWDED_OUT_SHARE);
+        if leaving < others.len() {
+            others.select_nth_unstable(leaving);
+        }
+        for (_, id) in &others[..leaving] {
+            if let Some(kept) = shard.remove(id) {
+                self.bytes.fetch_sub(kept.bytes(id), Ordering::Relaxed);
+                self.crowded_out.fetch_add(1, Ordering::Relaxed);
+            }
+        }
     }
 
     fn alive<T>(&self, id: &str, read: impl FnOnce(&Kept, Instant) -> T) -> Option<T> {
@@ -121,6 +186,11 @@ impl Kept {
             entries: VecDeque::new(),
             entry_bytes: 0,
         }
+    }
+
+    /// What the session costs, about.
+    fn bytes(&self, id: &str) -> usize {
+        SESSION_BYTES + id.len() + self.entry_bytes + self.entries.len() * size_of::<Entry>()
     }
 
     fn keep(&mut self, entry: Entry, limits: &EmbeddedLimits) {
@@ -193,7 +263,11 @@ impl SessionStore for EmbeddedSessions {
 
     async fn remove(&self, id: &str) -> Result<bool, StoreError> {
         let now = Instant::now();
-        Ok(self.shard(id).remove(id).is_some_and(|kept| kept.runs_out > now))
+        let removed = self.shard(id).remove(id);
+        if let Some(kept) = &removed {
+            self.bytes.fetch_sub(kept.bytes(id), Ordering::Relaxed);
+        }
+        Ok(removed.is_some_and(|kept| kept.runs_out > now))
     }
 }
 
@@ -231,6 +305,7 @@ mod tests {
         let limits = EmbeddedLimits {
             entries_per_session_max: 2,
             entry_bytes_per_session_max: 8,
+            ..EmbeddedLimits::default()
         };
         let store = EmbeddedSessions::new(Duration::from_secs(10), limits);
         for entry in ["a", "b", "c"] {
@@ -249,5 +324,56 @@ mod tests {
             store.load("s").await.unwrap().map(|session| session.count),
             Some(4)
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn any_number_of_sessions_takes_no_more_than_the_limit_and_the_oldest_leave() {
+        const BYTES_MAX: usize = 1 << 20;
+        let limits = EmbeddedLimits {
+            bytes_max: BYTES_MAX,
+            ..EmbeddedLimits::default()
+        };
+        let store = EmbeddedSessions::new(Duration::from_secs(10_000), limits);
+        let entry = "x".repeat(200);
+        for number in 0..10_000 {
+            store
+                .advance(&number.to_string(), Some(&entry), AT)
+                .await
+                .unwrap();
+            tokio::time::advance(Duration::from_millis(1)).await;
+            assert!(store.bytes.load(Ordering::Relaxed) <= BYTES_MAX + 1_024);
+        }
+        let held = store.held();
+        assert!(held > 1_000, "{held} are held");
+        assert_eq!(store.take_crowded_out(), 10_000 - held);
+        assert_eq!(store.take_crowded_out(), 0);
+        for (number, kept) in [(0, false), (9_000, true), (9_999, true)] {
+            let session = store.load(&number.to_string()).await.unwrap();
+            assert_eq!(session.is_some(), kept, "{number}");
+        }
+        tokio::time::advance(Duration::from_secs(20_000)).await;
+        store.sweep();
+        assert_eq!(store.bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_sessions_cost_is_counted_whatever_becomes_of_them() {
+        let store = EmbeddedSessions::new(Duration::from_secs(10), EmbeddedLimits::default());
+        let settlement = Settlement {
+            count_min: 5,
+            at: AT,
+            entries: &["one".into(), "two".into()],
+            absent: Absent::Create,
+        };
+        store.advance("removed", Some("entry"), AT).await.unwrap();
+        store.settle("settled", settlement).await.unwrap();
+        store.remove("removed").await.unwrap();
+        store.remove("unknown").await.unwrap();
+        tokio::time::advance(Duration::from_secs(11)).await;
+        store.advance("settled", Some("begun anew"), AT).await.unwrap();
+        let expected = SESSION_BYTES + "settled".len() + "begun anew".len() + size_of::<Entry>();
+        assert_eq!(store.bytes.load(Ordering::Relaxed), expected);
+        store.remove("settled").await.unwrap();
+        assert_eq!(store.bytes.load(Ordering::Relaxed), 0);
     }
 }
