@@ -189,7 +189,10 @@ impl<S: SessionStore> Sessions<S> {
         if memory.connections == 0 {
             self.metrics.sessions_tracked.dec();
         }
-        if !written {
+        if written {
+            drop(memory);
+            self.forget_at_once(&tracked.id);
+        } else {
             self.remember(tracked, memory, None, at);
         }
     }
@@ -382,14 +385,24 @@ impl<S: SessionStore> Sessions<S> {
             .collect()
     }
 
+    /// Forgets a session that was left and is saved, if too many are remembered: ids cost nothing to make up, and
+    /// [`keep_up`](Self::keep_up) comes by too rarely for a flood of them.
+    fn forget_at_once(&self, id: &str) {
+        let mut remembered = lock(&self.remembered);
+        // Looked up again: somebody else may have taken the session up meanwhile.
+        let is_idle = |tracked: &Arc<Tracked>| tracked.memory().is_idle();
+        if remembered.len() > REMEMBERED_MAX && remembered.get(id).is_some_and(is_idle) {
+            remembered.remove(id);
+        }
+    }
+
     fn forget(&self) {
         let now = Instant::now();
         let mut remembered = lock(&self.remembered);
         let mut spare = remembered.len().saturating_sub(REMEMBERED_MAX);
         remembered.retain(|_, tracked| {
             let memory = tracked.memory();
-            let idle = memory.connections == 0 && memory.unsaved.is_none();
-            let forget = idle && (spare > 0 || now - memory.last_used >= self.ttl);
+            let forget = memory.is_idle() && (spare > 0 || now - memory.last_used >= self.ttl);
             spare -= usize::from(forget && spare > 0);
             !forget
         });
@@ -445,6 +458,11 @@ impl Memory {
             unsaved: None,
             last_used: Instant::now(),
         }
+    }
+
+    /// Whether nobody is connected and the store has everything.
+    fn is_idle(&self) -> bool {
+        self.connections == 0 && self.unsaved.is_none()
     }
 
     /// Takes over what the store says at the start of a connection.
@@ -654,5 +672,19 @@ mod tests {
         tokio::time::sleep(TTL * 2).await;
         assert_eq!(lock(&node.sessions.remembered).len(), 0);
         node.tasks.shutdown().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_session_ids_is_not_remembered() {
+        let node = node();
+        let open = node.sessions.open("open").await;
+        node.say(&open, "x").await;
+        for number in 0..REMEMBERED_MAX + 100 {
+            let session = node.sessions.open(&format!("s{number}")).await;
+            node.sessions.close(&session, AT).await;
+        }
+        assert_eq!(lock(&node.sessions.remembered).len(), REMEMBERED_MAX);
+        assert_eq!(node.say(&open, "x").await, 2);
+        assert_eq!(node.sessions.open("open").await.count(), 2);
     }
 }
