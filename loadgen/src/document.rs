@@ -3,9 +3,9 @@
 use touchstone_report::cases::{Case, Outcome, Suite, Suites};
 use touchstone_report::document::Verdict;
 use touchstone_report::number::{self, MISSING};
+use touchstone_report::timestamp::rfc3339;
 use touchstone_report::{Axis, Cell, Column, Document, Plot, Section, Table, Tile, Tone};
 
-use crate::json::rfc3339;
 use crate::record::{Distribution, LATE_SEND, Latency};
 use crate::summary::{Figures, Judged, Summary};
 use crate::thresholds::Threshold;

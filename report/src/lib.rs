@@ -8,6 +8,7 @@
 //! | text for a terminal | [`terminal::render`] |
 //! | JUnit XML, TAP 14 | [`junit::render`], [`tap::render`] |
 //! | `12.4 ms`, `99.98 %`, `2,000` | [`number`] |
+//! | `2024-01-01T12:00:00.000Z` | [`timestamp`] |
 //! | a line of progress | [`progress::Progress::line`] |
 //!
 //! Every renderer is a pure function; printing and writing files is left to the caller.
@@ -29,6 +30,7 @@ mod sparkline;
 pub mod tap;
 pub mod terminal;
 mod text;
+pub mod timestamp;
 
 pub use document::{
     Axis, Bar, Block, Cell, Column, Document, Part, Plot, Scale, Section, Series, Table, Tile, Tone, Verdict,
