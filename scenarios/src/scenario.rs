@@ -143,12 +143,10 @@ pub type ActorName = Spanned<String>;
 /// The verbs. `ann.send: …` is [`Action::Send`] with actor `ann`.
 #[derive(Debug, Clone)]
 pub enum Action {
-    /// `connect: ann` or `[ann, bob]`, one after the other; succeeds when each is upgraded (and greeted, if asked).
+    /// `connect: ann` or `[ann, bob]`, one after the other; succeeds when each is upgraded.
     Connect {
         /// In this order.
         actors: Vec<ActorName>,
-        /// Also await the dialect's greeting, judged field by field under the clauses it names.
-        greeted: bool,
     },
     /// `connect: {as: c, path: …}`: an actor made on the spot, as tables need it.
     ConnectAs {
@@ -553,9 +551,13 @@ pub struct RawHandshake {
     pub stop_after_bytes: Option<usize>,
 }
 
+/// How often one frame can be sent by a step: more is a load test.
+pub const FRAME_TIMES_MAX: u64 = 100_000;
+
 /// A frame as the file writes it; every field can be wrong on purpose. Kept as a template, because a table's cells
 /// fill it in: `{op: text|binary|cont|close|ping|pong|0..15, fin: true, rsv: 0..7, mask: true, length: declared,
-/// length_form: minimal|16|64, payload: …, hex: …, code: 1000, reason: …}` or `{bytes: hex}` for bytes that are no frame.
+/// length_form: minimal|16|64, payload: …, hex: …, code: 1000, reason: …}` or `{bytes: hex}` for bytes that are no
+/// frame; with `times: N` the same one is sent so often, at most [`FRAME_TIMES_MAX`] times.
 #[derive(Debug, Clone)]
 pub struct RawFrame(pub Template);
 

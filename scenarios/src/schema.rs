@@ -7,6 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::read::keys;
+use crate::scenario::FRAME_TIMES_MAX;
 
 /// The schema of a scenario file, draft 7 (which the YAML language server reads).
 #[must_use]
@@ -270,7 +271,6 @@ fn companion(key: &str) -> Value {
             "alternative",
             "Other outcomes that are known, worse and understandable.",
         ),
-        "greeted" => json!({ "type": "boolean", "description": "Also await the dialect's greeting." }),
         "each" => list_of("step", "Run for each row of the table."),
         _ => global_verb("expect"),
     }
@@ -384,6 +384,8 @@ fn frame_key(key: &str) -> Value {
         "code" => json!({ "description": "Of a close frame.", "anyOf": [{ "type": "integer" }, variable()] }),
         "reason" => text("Of a close frame; only with a code."),
         "bytes" => text("Hex, for bytes that are no frame."),
+        "times" => json!({ "description": "The same frame, so often.", "anyOf": [
+            { "type": "integer", "minimum": 1, "maximum": FRAME_TIMES_MAX }, variable()] }),
         _ => text("The payload as hex."),
     }
 }

@@ -1,12 +1,13 @@
 //! Frames as a scenario writes them, legal or not, as bytes.
 
 use serde_json::{Map, Value};
-use touchstone_scenarios::scenario::RawFrame;
+use touchstone_scenarios::read::FRAME_KEYS;
+use touchstone_scenarios::scenario::{FRAME_TIMES_MAX, RawFrame};
 use touchstone_scenarios::template::TemplateError;
 use touchstone_wire::raw::{LengthForm, Mask, RawFrame as WireFrame};
 
 use crate::frames::opcode;
-use crate::matching::{PayloadError, from_hex, written_bytes};
+use crate::matching::{PAYLOAD_BYTES_MAX, PayloadError, from_hex, written_bytes};
 
 /// The key of the RFC's own example (5.7): a frame that is masked looks the same in every run.
 const MASK: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
@@ -28,6 +29,16 @@ pub enum FrameError {
         /// What it holds.
         value: String,
     },
+    /// So often, it is too much for one step.
+    #[error(
+        "a frame of {bytes} bytes cannot be written {times} times: at most {PAYLOAD_BYTES_MAX} bytes together"
+    )]
+    TooMuch {
+        /// Of one.
+        bytes: usize,
+        /// How many.
+        times: usize,
+    },
 }
 
 /// The bytes of these frames, one after the other.
@@ -41,11 +52,33 @@ pub fn frame_bytes(
     let mut out = Vec::new();
     for frame in frames {
         match frame.0.resolve(variable)? {
-            Value::Array(frames) => frames.iter().try_for_each(|frame| encode(frame, &mut out))?,
-            frame => encode(&frame, &mut out)?,
+            Value::Array(frames) => frames.iter().try_for_each(|frame| write(frame, &mut out))?,
+            frame => write(&frame, &mut out)?,
         }
     }
     Ok(out)
+}
+
+/// Writes a frame as often as it says.
+fn write(frame: &Value, out: &mut Vec<u8>) -> Result<(), FrameError> {
+    let start = out.len();
+    encode(frame, out)?;
+    let Some(value) = frame.get("times") else {
+        return Ok(());
+    };
+    let times = value
+        .as_u64()
+        .filter(|times| (1..=FRAME_TIMES_MAX).contains(times));
+    let times = times
+        .and_then(|times| usize::try_from(times).ok())
+        .ok_or_else(|| field("times", value))?;
+    let one = out.split_off(start);
+    let bytes = one.len();
+    if bytes.checked_mul(times).is_none_or(|all| all > PAYLOAD_BYTES_MAX) {
+        return Err(FrameError::TooMuch { bytes, times });
+    }
+    out.extend(one.repeat(times));
+    Ok(())
 }
 
 fn encode(frame: &Value, out: &mut Vec<u8>) -> Result<(), FrameError> {
@@ -54,6 +87,13 @@ fn encode(frame: &Value, out: &mut Vec<u8>) -> Result<(), FrameError> {
         value: frame.to_string(),
     };
     let fields = frame.as_object().ok_or_else(wrong)?;
+    // The reader has seen to it, except in what a variable holds.
+    if let Some((key, value)) = fields.iter().find(|(key, _)| !FRAME_KEYS.contains(&key.as_str())) {
+        return Err(FrameError::Field {
+            field: "an unknown key",
+            value: format!("`{key}: {value}`"),
+        });
+    }
     if let Some(bytes) = fields.get("bytes") {
         let text = bytes.as_str().ok_or_else(wrong)?;
         out.extend(from_hex(text).ok_or_else(wrong)?);
@@ -61,12 +101,12 @@ fn encode(frame: &Value, out: &mut Vec<u8>) -> Result<(), FrameError> {
     }
     let op = match fields.get("op") {
         Some(Value::String(name)) => opcode_named(name).ok_or_else(wrong)?,
-        Some(number) => small(number, "op")?,
+        Some(number) => small(number, "op", 15)?,
         None => return Err(wrong()),
     };
     WireFrame {
         fin: flag(fields, "fin")?,
-        rsv: fields.get("rsv").map_or(Ok(0), |rsv| small(rsv, "rsv"))?,
+        rsv: fields.get("rsv").map_or(Ok(0), |rsv| small(rsv, "rsv", 7))?,
         op,
         mask: if flag(fields, "mask")? {
             Mask::Key(MASK)
@@ -103,10 +143,10 @@ fn opcode_named(name: &str) -> Option<u8> {
     })
 }
 
-fn small(value: &Value, name: &'static str) -> Result<u8, FrameError> {
+fn small(value: &Value, name: &'static str, max: u8) -> Result<u8, FrameError> {
     let number = value.as_u64().and_then(|number| u8::try_from(number).ok());
     number
-        .filter(|number| *number < 16)
+        .filter(|number| *number <= max)
         .ok_or_else(|| field(name, value))
 }
 
@@ -215,9 +255,31 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_is_sent_as_often_as_it_says() {
+        let pings = frames(json!({"op": "ping", "payload": "x", "times": 3}));
+        assert_eq!(pings.len(), 3);
+        assert!(pings.iter().all(|ping| ping.payload == b"x"));
+        assert_eq!(bytes(json!({"bytes": "ff", "times": 2})).unwrap(), [0xFF, 0xFF]);
+        let large =
+            json!({"op": "text", "mask": false, "payload": {"repeat": "x", "times": 60_000}, "times": 1000});
+        assert_eq!(
+            bytes(large),
+            Err(FrameError::TooMuch {
+                bytes: 60_004,
+                times: 1000
+            })
+        );
+    }
+
+    #[test]
     fn what_means_nothing_is_refused() {
         for frame in [
             json!({}),
+            json!({"op": "text", "finn": false}),
+            json!({"op": "text", "rsv": 8}),
+            json!({"op": "text", "times": 0}),
+            json!({"op": "text", "times": 100_001}),
+            json!({"op": "text", "times": "often"}),
             json!("text"),
             json!({"op": "shout"}),
             json!({"op": 16}),

@@ -15,7 +15,7 @@ impl Trial<'_> {
     pub(super) async fn run_step(&mut self, step: &Step, following: &[Step]) -> Flow {
         self.enter(step);
         match &step.action {
-            Action::Connect { actors, greeted: _ } => self.connect(step, actors, following).await,
+            Action::Connect { actors } => self.connect(step, actors, following).await,
             Action::ConnectAs { actor, connection } => {
                 self.connect_as(step, actor, connection, following).await
             }

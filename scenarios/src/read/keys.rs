@@ -52,7 +52,7 @@ pub(crate) const VERBS: &[&str] = &[
 /// What holds for any step.
 pub(crate) const MODIFIERS: &[&str] = &["clause", "within", "alternatives"];
 /// Keys beside a verb.
-pub(crate) const COMPANIONS: &[&str] = &["clause", "within", "alternatives", "greeted", "expect", "each"];
+pub(crate) const COMPANIONS: &[&str] = &["clause", "within", "alternatives", "expect", "each"];
 /// Verbs that wait for something, and so may say until when.
 pub(crate) const WAITING: &[&str] = &[
     "connect",
@@ -66,8 +66,22 @@ pub(crate) const WAITING: &[&str] = &[
     "log",
     "metrics",
     "stopped",
-    "start",
 ];
+/// Those of them that are told when their thing happened, and so may also say from when on.
+pub(crate) const WITH_NEAR_EDGE: &[&str] = &["handshake", "refused", "expect", "closed", "ends", "ponged"];
+/// Verbs that judge nothing, and so are under no clause.
+pub(crate) const UNJUDGED: &[&str] = &[
+    "tcp",
+    "inject",
+    "fault",
+    "stop",
+    "start",
+    "pause",
+    "interleave",
+    "table",
+];
+/// Verbs that open a connection: nothing but another answer can take the place of theirs.
+pub(crate) const OPENING: &[&str] = &["connect", "handshake", "refused"];
 /// Verbs whose outcome may be another one.
 pub(crate) const WITH_ALTERNATIVES: &[&str] = &[
     "connect",
@@ -128,6 +142,7 @@ pub(crate) const FRAME: &[&str] = &[
     "code",
     "reason",
     "bytes",
+    "times",
 ];
 /// Frames in pieces.
 pub(crate) const RAW: &[&str] = &["frames", "chop"];

@@ -38,6 +38,9 @@ pub(crate) type Read<T> = Result<T, Diag>;
 /// `uid` and `uid.<anything>` are unique ids, `limits.<name>` the target's limits.
 pub const BUILTIN_VARIABLES: &[&str] = &["uid", "dialect", "limits"];
 
+/// The keys of a frame. In a variable only the runner sees them.
+pub const FRAME_KEYS: &[&str] = keys::FRAME;
+
 /// Reads a scenario file. `id` is its folder and file name without ending; the folder says which dialects it is for.
 ///
 /// # Errors
@@ -85,6 +88,8 @@ pub(crate) struct Reader<'a> {
     interleaved: bool,
     /// Variables that a step uses whole, and as what: a table's cells are checked for it.
     uses: RefCell<Vec<(String, Use)>>,
+    /// Variables that something uses.
+    used: RefCell<BTreeSet<String>>,
 }
 
 /// As what a step uses a variable.
@@ -125,7 +130,8 @@ impl<'a> Reader<'a> {
             captured: Vec::new(),
             lane: None,
             interleaved: false,
-            uses: RefCell::new(Vec::new()),
+            uses: RefCell::default(),
+            used: RefCell::default(),
         }
     }
 
@@ -328,7 +334,11 @@ impl<'a> Reader<'a> {
     }
 
     fn dialects(&self, node: &Node) -> Read<Vec<Dialect>> {
-        self.list(node)?.iter().map(|item| self.dialect(item)).collect()
+        let items = self.list(node)?;
+        if items.is_empty() {
+            return Err(self.wrong("empty", node, "on no dialect, the scenario is never run"));
+        }
+        items.iter().map(|item| self.dialect(item)).collect()
     }
 
     fn dialect(&self, node: &Node) -> Read<Dialect> {

@@ -3,7 +3,7 @@
 use crate::read::step::Parts;
 use crate::read::{Fields, Read, Reader, keys};
 use crate::rules::ClauseId;
-use crate::scenario::{Action, Alternative, Expected, MessageMatcher, Outcome, Window};
+use crate::scenario::{Action, Alternative, Duration, Expected, MessageMatcher, Outcome, Window};
 use crate::source::Spanned;
 use crate::yaml::{Kind, Node};
 
@@ -57,9 +57,25 @@ impl Reader<'_> {
         let on = body.require(self, "on")?;
         let actors = self.several(on)?;
         let lasting = body.require(self, "for")?;
-        let lasting = self.duration(lasting)?;
+        let lasting = self.silence(lasting)?;
         body.finish(self)?;
         Ok((Action::Nothing { actors, lasting }, modifiers))
+    }
+
+    /// How long it is silent. Silence of no length is always there.
+    pub(super) fn silence(&mut self, node: &Node) -> Read<Duration> {
+        let lasting = self.duration(node)?;
+        let fixed = lasting.timings().next().is_none();
+        if fixed && lasting.evaluate(&|_| None).is_ok_and(|lasting| lasting.is_zero()) {
+            return Err(self
+                .wrong(
+                    "matches-anything",
+                    node,
+                    "this could never fail: nobody is silent for less than that",
+                )
+                .help("write for example `nothing: 300ms`"));
+        }
+        Ok(lasting)
     }
 
     /// A verb whose value holds nothing but what holds for any step: `ends: {within: 1s}`.
@@ -103,7 +119,7 @@ impl Reader<'_> {
             let allowed = match key {
                 "within" => keys::WAITING.contains(&verb),
                 "alternatives" => keys::WITH_ALTERNATIVES.contains(&verb),
-                _ => true,
+                _ => !keys::UNJUDGED.contains(&verb),
             };
             if !allowed {
                 return Err(self
@@ -116,11 +132,49 @@ impl Reader<'_> {
             }
             match key {
                 "clause" => modifiers.clause = Some(self.clause_id(node)?),
-                "within" => modifiers.within = Some(self.window(node)?),
-                _ => modifiers.alternatives = self.alternatives(node)?,
+                "within" => {
+                    let window = self.window(node)?;
+                    if window.from.is_some() && !keys::WITH_NEAR_EDGE.contains(&verb) {
+                        return Err(self
+                            .wrong(
+                                "unknown-value",
+                                node,
+                                format!("when `{verb}` came about is not known well enough for a near edge"),
+                            )
+                            .help("write its far edge alone, as `within: 500ms`"));
+                    }
+                    modifiers.within = Some(window);
+                }
+                _ => modifiers.alternatives = self.alternatives_of(verb, node)?,
             }
         }
         Ok(modifiers)
+    }
+
+    /// Alternatives that can come about: a handshake is answered otherwise, what comes after it is not refused.
+    fn alternatives_of(&mut self, verb: &str, node: &Node) -> Read<Vec<Alternative>> {
+        let alternatives = self.alternatives(node)?;
+        let opening = keys::OPENING.contains(&verb);
+        let strange = alternatives
+            .iter()
+            .find(|other| matches!(other.outcome, Outcome::Refused(_)) != opening);
+        match strange {
+            None => Ok(alternatives),
+            Some(strange) => {
+                let (message, help) = if opening {
+                    (
+                        "instead of an answer there is only another one",
+                        "write `refused: [401]` here, and what comes after it beside the step that awaits that",
+                    )
+                } else {
+                    (
+                        "only a handshake can be refused",
+                        "put it beside the step that connects",
+                    )
+                };
+                Err(self.at("bad-alternative", strange.span, message).help(help))
+            }
+        }
     }
 
     pub(super) fn alternatives(&mut self, node: &Node) -> Read<Vec<Alternative>> {

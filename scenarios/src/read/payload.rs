@@ -1,7 +1,7 @@
 //! What is sent: payloads and frames.
 
 use crate::read::{Fields, Read, Reader, Use, keys};
-use crate::scenario::{Payload, RawFrame, Template};
+use crate::scenario::{FRAME_TIMES_MAX, Payload, RawFrame, Template};
 use crate::yaml::{Kind, Node};
 
 /// What a raw step sends.
@@ -95,6 +95,9 @@ impl Reader<'_> {
     /// One frame, a list of them, or a variable that holds either.
     pub(super) fn frames(&self, node: &Node) -> Read<Vec<RawFrame>> {
         match &node.kind {
+            Kind::List(items) if items.is_empty() => Err(self
+                .wrong("empty", node, "no frame is sent")
+                .help("take the step out, or write a frame")),
             Kind::List(items) => items.iter().map(|item| self.frame(item)).collect(),
             _ => Ok(vec![self.frame(node)?]),
         }
@@ -137,6 +140,7 @@ impl Reader<'_> {
                 }
                 "length" if literal => drop(self.count::<u64>(value)?),
                 "code" if literal => drop(self.count::<u16>(value)?),
+                "times" if literal => self.check_times(value)?,
                 name if keys::FRAME.contains(&name) => {}
                 name => {
                     return Err(self
@@ -158,7 +162,27 @@ impl Reader<'_> {
         if has("payload") && has("hex") {
             return Err(self.wrong("two-payloads", node, "a frame has `payload` or `hex`, not both"));
         }
+        let beside = |name: &str| name != "bytes" && name != "times";
+        if let (true, Some((key, _))) = (has("bytes"), entries.iter().find(|(key, _)| beside(&key.value))) {
+            return Err(self
+                .at(
+                    "two-payloads",
+                    key.span,
+                    format!("`{}` has no meaning beside `bytes`", key.value),
+                )
+                .help("`bytes` are written as they stand: no frame is made of them"));
+        }
         Ok(())
+    }
+
+    fn check_times(&self, node: &Node) -> Read<()> {
+        match self.count::<u64>(node)? {
+            0 => Err(self.wrong("wrong-type", node, "a frame that is sent no times is not sent")),
+            times if times > FRAME_TIMES_MAX => Err(self
+                .wrong("wrong-type", node, format!("{times} times the same frame"))
+                .help(format!("at most {FRAME_TIMES_MAX}: more is a load test"))),
+            _ => Ok(()),
+        }
     }
 
     fn check_opcode(&self, node: &Node) -> Read<()> {

@@ -193,7 +193,7 @@ impl Reader<'_> {
             },
             "nothing" => Action::Nothing {
                 actors: vec![actor],
-                lasting: self.duration(value)?,
+                lasting: self.silence(value)?,
             },
             "close" => self.close(actor, value)?,
             "tcp" => Action::Tcp {
@@ -265,10 +265,17 @@ impl Reader<'_> {
             "http" => {
                 let request = self.http(value)?;
                 let answer = parts.beside.require(self, "expect")?;
-                Action::Http {
-                    request,
-                    response: self.response(answer)?,
+                let response = self.response(answer)?;
+                if response.upgraded.is_some() || response.dropped {
+                    return Err(self
+                        .wrong(
+                            "unknown-value",
+                            answer,
+                            "`upgraded` and `dropped` are said of a handshake",
+                        )
+                        .help("a WebSocket handshake by hand is the step `handshake: {target: /path}`"));
                 }
+                Action::Http { request, response }
             }
             "inject" => self.inject(value)?,
             "fault" => Action::Fault(self.fault(value)?),
@@ -355,17 +362,6 @@ impl Reader<'_> {
             }
             self.connect(actor);
         }
-        let greeted = parts
-            .beside
-            .take("greeted")
-            .map(|(_, node)| self.boolean(node))
-            .transpose()?;
-        Ok((
-            Action::Connect {
-                actors,
-                greeted: greeted.unwrap_or_default(),
-            },
-            modifiers,
-        ))
+        Ok((Action::Connect { actors }, modifiers))
     }
 }

@@ -59,8 +59,11 @@ impl Reader<'_> {
             let mut fields = Fields::of(self, node, "a metric")?;
             let least = fields.require(self, "at_least")?;
             let at_least = match &least.kind {
-                Kind::Number(number) => number.as_f64().unwrap_or_default(),
-                _ => return Err(self.expected(least, "a number")),
+                Kind::Number(number) => number.as_f64().filter(|least| *least >= 0.0),
+                _ => None,
+            };
+            let Some(at_least) = at_least else {
+                return Err(self.expected(least, "a number of 0 or more"));
             };
             let mut names = vec![name.clone()];
             if let Some((_, others)) = fields.take("or") {

@@ -67,6 +67,10 @@ impl Reader<'_> {
                 self.check_column(row_nodes, column, used_as);
             }
         }
+        if self.diags.is_empty() {
+            let filled_in = |column: &&Spanned<String>| column.value != "name" && column.value != "clause";
+            self.check_used(columns.iter().filter(filled_in), "column");
+        }
         Ok(Table { columns, rows, each })
     }
 

@@ -14,6 +14,7 @@ const LIMITS: &[&str] = &[
     "handshake_bytes",
     "session_id_chars",
     "queue_bytes",
+    "rate",
 ];
 
 impl<'a> Reader<'a> {
@@ -256,6 +257,8 @@ impl<'a> Reader<'a> {
             }
         })?;
         for reference in references {
+            let first = reference.name.split('.').next().unwrap_or_default();
+            self.used.borrow_mut().insert(first.to_owned());
             if !self.is_defined(reference.name) {
                 return Err(self.undefined(node, reference.name));
             }

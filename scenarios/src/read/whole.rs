@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::diag::Diag;
 use crate::read::Reader;
 use crate::scenario::{Action, Fault, Scenario, Scope, Step};
+use crate::source::Spanned;
 
 /// What comes after it says by which dialect, and to whom.
 const INJECT: &str = "inject.";
@@ -29,6 +30,7 @@ impl Reader<'_> {
         flatten(&scenario.given, &mut steps);
         flatten(&scenario.steps, &mut steps);
         self.check_actors(scenario, &steps);
+        self.check_used(scenario.variables.iter().map(|(name, _)| name), "variable");
         for step in steps {
             let Some(need) = need_of(&step.action) else {
                 continue;
@@ -64,6 +66,25 @@ impl Reader<'_> {
         diag.help(format!(
             "add `requires: [{example}]`: where it is missing the case is skipped, naming it"
         ))
+    }
+
+    /// What nothing uses is a slip of the pen: the value that was meant to be tried is not.
+    pub(super) fn check_used<'n>(&mut self, names: impl Iterator<Item = &'n Spanned<String>>, what: &str) {
+        for name in names {
+            if !self.used.borrow().contains(&name.value) {
+                let diag = self
+                    .at(
+                        "unused-variable",
+                        name.span,
+                        format!("nothing uses the {what} `{}`", name.value),
+                    )
+                    .help(format!(
+                        "take it out, or write \"${{{}}}\" where it belongs",
+                        name.value
+                    ));
+                self.diags.push(diag);
+            }
+        }
     }
 
     fn check_actors(&mut self, scenario: &Scenario, steps: &[&Step]) {
