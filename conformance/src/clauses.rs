@@ -88,6 +88,7 @@ fn in_message(message: &MessageMatcher, found: &mut Vec<ClauseId>) {
 }
 
 fn in_closed(matcher: &ClosedMatcher, found: &mut Vec<ClauseId>) {
+    found.extend(matcher.code_clause.iter().map(|clause| clause.value.clone()));
     found.extend(matcher.clean_clause.iter().map(|clause| clause.value.clone()));
     if let Some(reason) = &matcher.reason {
         in_matcher(reason, found);

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use touchstone_report::cases::{Case, Outcome, Suite, Suites};
+use touchstone_report::timestamp::rfc3339;
 use touchstone_report::{Bar, Block, Cell, Column, Document, Section, Table, Tile, Tone, number};
 use touchstone_scenarios::rules::ClauseId;
 
 use crate::coverage::ClauseCoverage;
-use crate::json::rfc3339;
 use crate::results::{CaseResult, Run};
 use crate::tap::Direction;
 use crate::verdict::CaseVerdict;
@@ -172,7 +172,7 @@ impl Run {
             .iter()
             .filter(|case| !matches!(case.verdict, CaseVerdict::Passed | CaseVerdict::Skipped))
             .collect();
-        worst_first.sort_by_key(|case| std::cmp::Reverse((case.verdict.fails_the_run(), case.verdict)));
+        worst_first.sort_by_key(worst_first_key);
         for case in worst_first {
             let summary = format!(
                 "`{}` {}: {}",
@@ -314,9 +314,12 @@ impl Run {
             Column::text("checks"),
             Column::number("time"),
         ]);
-        for case in &self.cases {
+        let mut worst_first: Vec<_> = self.cases.iter().collect();
+        worst_first.sort_by_key(worst_first_key);
+        for case in worst_first {
             table.push([
-                Cell::plain(&case.id),
+                // As its failure is headed, so that the row leads there.
+                Cell::plain(format!("`{}`", case.id)),
                 Cell::plain(&case.rule.0),
                 Cell::plain(case.level.name()),
                 Cell::new(case.verdict.name().replace('_', " "), tone(case.verdict)),
@@ -326,6 +329,11 @@ impl Run {
         }
         Section::new("Cases").with(Block::Table(table))
     }
+}
+
+/// What makes the run fail comes first; what is alike keeps its order.
+fn worst_first_key(case: &&CaseResult) -> std::cmp::Reverse<(bool, CaseVerdict)> {
+    std::cmp::Reverse((case.verdict.fails_the_run(), case.verdict))
 }
 
 /// A clause that something missing keeps from being checked is no hole.

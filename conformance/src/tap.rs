@@ -218,6 +218,10 @@ impl Record {
             let upgraded = response.status == 101;
             self.response = Some(response);
             self.response_at = Some(at);
+            if self.up.head.starts_with(b"HEAD ") {
+                // Whatever length it announces: it is that of a body which nobody sends.
+                self.response_complete = true;
+            }
             if !upgraded {
                 // From here on the buffer holds the body.
                 self.down.head = rest;
@@ -504,6 +508,19 @@ mod tests {
         assert!(tap.read(&mut buffer).await.unwrap() > 0);
         assert!(log.record().response_complete);
         assert_eq!(log.record().response.as_ref().unwrap().body, b"no");
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_head_is_whole_without_the_body_it_announces() {
+        let (mut tap, mut server, log, _) = tap();
+        tap.write_all(b"HEAD / HTTP/1.1\r\n\r\n").await.unwrap();
+        server
+            .write_all(b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 9\r\n\r\n")
+            .await
+            .unwrap();
+        let mut buffer = [0; 256];
+        assert!(tap.read(&mut buffer).await.unwrap() > 0);
+        assert!(log.record().response_complete);
     }
 
     #[tokio::test(start_paused = true)]

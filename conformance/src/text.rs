@@ -21,8 +21,9 @@ impl CaseResult {
         for finding in &self.findings {
             out.push_str(&finding.text());
         }
-        if self.verdict != CaseVerdict::Skipped {
-            line(&mut out, format_args!("  checks: {}", self.checks_text()));
+        let checks = self.checks_text();
+        if self.verdict != CaseVerdict::Skipped && !checks.is_empty() {
+            line(&mut out, format_args!("  checks: {checks}"));
         }
         if let Some(transcript) = &self.transcript
             && !transcript.lines.is_empty()

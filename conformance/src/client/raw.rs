@@ -1,5 +1,6 @@
 //! An actor that writes any bytes and answers nothing by itself: no pong, no close.
 
+use std::net::Shutdown;
 use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt, WriteHalf};
@@ -63,13 +64,21 @@ pub(super) async fn open(
 ) -> Result<Connection, OpenError> {
     let gate = Gate::default();
     let (tap, control) = dial(address, &log, &gate, deadline).await?;
+    let our_half = control.try_clone().map_err(|error| OpenError::Unreachable {
+        address: address.authority.clone(),
+        error,
+    })?;
     let (mut reader, stream) = tokio::io::split(tap);
     let stop = CancellationToken::new();
     let (done, finished) = oneshot::channel();
     let read_stop = stop.clone();
     tasks.spawn(async move {
-        read_stop.run_until_cancelled(read_to_the_end(&mut reader)).await;
-        drop(reader);
+        let reading = read_stop.run_until_cancelled(read_to_the_end(&mut reader));
+        if reading.await.is_some() {
+            // A server that waits for the end of our half gets it now; one that has gone does not mind.
+            let _gone = our_half.shutdown(Shutdown::Write);
+        }
+        drop((reader, our_half));
         // Nobody listens any more if the connection was dropped without a farewell.
         let _gone = done.send(());
     });

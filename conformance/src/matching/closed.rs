@@ -27,9 +27,11 @@ pub fn compare_closed(
             actual,
             span: matcher.span,
             clause: match check {
-                Check::Clean => matcher.clean_clause.as_ref().map(|clause| clause.value.clone()),
-                _ => None,
-            },
+                Check::Clean => matcher.clean_clause.as_ref(),
+                Check::Close => matcher.code_clause.as_ref(),
+                Check::Message | Check::Order | Check::Timing | Check::Extra => None,
+            }
+            .map(|clause| clause.value.clone()),
             check,
         });
     };

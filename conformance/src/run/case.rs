@@ -39,6 +39,13 @@ async fn run_trials(bench: &Bench, case: &Case) -> Outcome {
     let orders = orders(&case.scenario);
     let mut result = blank(bench, case, CaseVerdict::Passed);
     let mut seen = Seen::default();
+    if let Some(only) = bench.options.order
+        && orders.len() > 1
+        && !(1..=orders.len()).contains(&only)
+    {
+        let why = format!("there is no order {only}: the case has {}", orders.len());
+        return could_not_run(bench, case, why);
+    }
     for (index, turns) in orders.iter().enumerate() {
         let number = index + 1;
         if bench

@@ -231,9 +231,13 @@ impl Trial<'_> {
             let answer = answer(&record, accept.as_deref());
             let found =
                 self.compare(|environment| compare_response(response, answer, step.span, environment));
-            (found, record.response_at)
+            let dropped_at = record.server_end.as_ref().map(|(_, at)| *at);
+            (found, record.response_at.or(dropped_at))
         };
-        self.mark(at.unwrap_or(self.mark));
+        if let Some(at) = at {
+            self.mark(at);
+            self.report_early(step, name, at, frame)?;
+        }
         let recognised = found.is_recognised();
         let why = if recognised {
             None

@@ -19,14 +19,12 @@ type Surprise = (Check, &'static str, String);
 impl Trial<'_> {
     /// Gives duplicates and strays their chance, then finds fault with all that nobody expected.
     pub(super) async fn settle(&mut self) {
-        let scenario = self.scenario();
-        let settle = scenario
-            .settle
-            .as_ref()
-            .map_or(Ok(SETTLE), |settle| self.duration(settle));
-        // What a case set off on a server of its own must not reach the next case there.
-        if !self.actors.is_empty() || scenario.alone {
+        if !self.actors.is_empty() {
+            let settle = self.scenario().settle.as_ref();
+            let settle = settle.map_or(Ok(SETTLE), |settle| self.duration(settle));
             tokio::time::sleep(settle.unwrap_or(SETTLE)).await;
+        } else {
+            self.quieten().await;
         }
         for index in 0..self.actors.len() {
             self.checks.looked_at(Check::Extra);
@@ -46,6 +44,14 @@ impl Trial<'_> {
                     );
                 }
             }
+        }
+    }
+
+    /// What a case set off on a server of its own, a broadcast say, must not reach the next case there, even if this
+    /// one ended early.
+    pub(super) async fn quieten(&self) {
+        if self.scenario().alone {
+            tokio::time::sleep(SETTLE).await;
         }
     }
 

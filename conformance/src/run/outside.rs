@@ -175,7 +175,7 @@ impl Trial<'_> {
             .await
             .map_err(|error| not_done(&error))?;
         self.mark(Instant::now());
-        let expected = format!("the server to exit {exit} within {:?}", frame.lasting);
+        let expected = format!("the server to exit {exit} within {}", frame.limit());
         let found = match status {
             None => {
                 let mut found = Comparison::mismatch(step.span, expected, "it still runs");

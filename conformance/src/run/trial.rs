@@ -125,6 +125,8 @@ impl<'a> Trial<'a> {
         let flow = self.run_steps().await;
         if flow.is_ok() {
             self.settle().await;
+        } else {
+            self.quieten().await;
         }
         let end = match flow {
             Err(Halt::CouldNotRun(why)) => End::CouldNotRun(why),

@@ -215,3 +215,15 @@ async fn what_is_done_to_tcp_happens() {
     ])
     .await;
 }
+
+#[tokio::test]
+async fn a_wrong_code_belongs_to_its_own_clause() {
+    let under = CLOSED.replace("code: 1001", "code: {$value: 1001, $clause: echo/3a}");
+    check(&[(
+        "another code",
+        Crook::Closes(1000),
+        &under.replace("reason: so there, ", ""),
+        "informational close echo/3a",
+    )])
+    .await;
+}

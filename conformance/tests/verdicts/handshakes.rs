@@ -108,6 +108,12 @@ async fn a_wrong_answer_fails() {
         ),
         ("answered", Crook::Honest, DROPPED, "failed message echo/2a"),
         ("neither", Crook::Stalls, DROPPED, "failed message echo/2a"),
+        (
+            "dropped before its time",
+            Crook::HangsUp,
+            &DROPPED.replace("within: 1s", "within: [900ms, 5s]"),
+            "failed timing echo/2a",
+        ),
     ])
     .await;
 }

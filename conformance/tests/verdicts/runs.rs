@@ -176,6 +176,30 @@ async fn an_interleaving_is_run_in_every_order_and_a_failing_one_is_named() {
         (2, 3, "ann bob ann")
     );
     assert_eq!(run.cases[0].rerun, "touchstone conform run 'echo/x' --order 2");
+    assert!(
+        run.cases[0]
+            .failure_text()
+            .lines()
+            .next()
+            .unwrap()
+            .contains("order 2/3 (ann bob ann)"),
+        "the failure says which order it was"
+    );
+
+    let none = Options {
+        order: Some(4),
+        ..options()
+    };
+    let run = run_against(&server, &scenarios, none).await;
+    assert_eq!(
+        run.cases[0].verdict,
+        CaseVerdict::CouldNotRun,
+        "an order that is not there passes nothing"
+    );
+    assert!(
+        !run.cases[0].failure_text().contains("checks:"),
+        "nothing was looked at"
+    );
 }
 
 #[tokio::test]
