@@ -1,8 +1,8 @@
 //! A server that we started, and that never outlives us.
 //!
 //! The built-in one ends with the pipe on its stdin and gets its secret and admin key through it, never on its
-//! command line. A foreign one runs in a process group of its own that is ended on every exit, on Linux also by the
-//! parent-death signal, and gets its secrets by environment.
+//! command line. A foreign one is ended with its whole process group, on Linux also by the parent-death signal, and
+//! gets its secrets by environment. Neither is in our own group: Ctrl-C is for us to answer, not for the server.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -114,7 +114,7 @@ pub(crate) struct Process {
     child: Child,
     /// Held open: the built-in server ends when it closes.
     _stdin: Option<ChildStdin>,
-    /// Set for a foreign server.
+    /// Of a foreign server, until the server itself is known to have ended and the rest was ended with it.
     group: Option<i32>,
     /// Collects what it writes; ends with the pipes, joined by `Drop` of the set.
     _collectors: JoinSet<()>,
@@ -133,6 +133,8 @@ impl Process {
             source,
         };
         let mut command = prepare(launch);
+        // Forked by the main thread or a worker of the runtime: the parent-death signal counts the end of the thread
+        // that forked, and those live as long as the program does its work.
         let mut child = command.spawn().map_err(not_started)?;
         let group = matches!(launch.tie, Tie::Group)
             .then(|| child.id().and_then(|id| i32::try_from(id).ok()))
@@ -195,7 +197,11 @@ impl Process {
     /// # Errors
     /// The system cannot tell.
     pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
-        self.child.try_wait()
+        let status = self.child.try_wait()?;
+        if status.is_some() {
+            self.end_group();
+        }
+        Ok(status)
     }
 
     /// Awaits its end; `None` if it still runs after `within`.
@@ -204,21 +210,32 @@ impl Process {
     /// The system cannot tell.
     pub(crate) async fn wait(&mut self, within: Duration) -> io::Result<Option<ExitStatus>> {
         match timeout(within, self.child.wait()).await {
-            Ok(status) => status.map(Some),
+            Ok(status) => {
+                let status = status?;
+                self.end_group();
+                Ok(Some(status))
+            }
             Err(_) => Ok(None),
+        }
+    }
+
+    /// Ends what a foreign server has left behind, now: later the system may have given the group's number away.
+    fn end_group(&mut self) {
+        if let Some(group) = self.group.take() {
+            send_signal(-group, Signal::Kill);
         }
     }
 
     /// Sends it a signal; a foreign server's whole group gets it. A server that has ended already is no error.
     pub(crate) fn signal(&self, signal: Signal) {
         if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
-            send_signal(if self.group.is_some() { -pid } else { pid }, signal);
+            send_signal(self.group.map_or(pid, |group| -group), signal);
         }
     }
 
-    /// Asks it to stop, and ends it if it has not within `deadline`.
-    pub(crate) async fn stop(mut self, deadline: Duration) {
-        self.signal(Signal::Term);
+    /// Asks it to stop by this signal, and ends it if it has not within `deadline`.
+    pub(crate) async fn stop(mut self, signal: Signal, deadline: Duration) {
+        self.signal(signal);
         // Whether it obeyed in time or the system cannot tell: dropping ends it in both cases.
         let _ = self.wait(deadline).await;
     }
@@ -256,12 +273,8 @@ const LAST_WORDS: usize = 8;
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(group) = self.group {
-            send_signal(-group, Signal::Kill);
-        } else {
-            // It may have ended already.
-            let _ = self.child.start_kill();
-        }
+        // The process itself is ended by its own drop (`kill_on_drop`).
+        self.end_group();
     }
 }
 
@@ -273,27 +286,49 @@ fn prepare(launch: &Launch) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     match launch.tie {
-        Tie::Pipe { .. } => command.stdin(Stdio::piped()),
-        Tie::Group => command.stdin(Stdio::null()),
-    };
-    #[cfg(unix)]
-    if matches!(launch.tie, Tie::Group) {
-        command.process_group(0);
-    }
-    #[cfg(target_os = "linux")]
-    if matches!(launch.tie, Tie::Group) {
-        // SAFETY: the closure only makes the one async-signal-safe system call between fork and exec.
-        unsafe {
-            command.pre_exec(|| {
-                if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == -1 {
-                    return Err(io::Error::last_os_error());
+        Tie::Pipe { .. } => {
+            command.stdin(Stdio::piped());
+            // How it is set is for its flags alone: what a person's environment sets would be judged as if the server
+            // were wrong.
+            for (name, _) in std::env::vars_os() {
+                if name.to_string_lossy().starts_with(OUR_VARIABLES) || name == SESSION_TTL_VARIABLE {
+                    command.env_remove(name);
                 }
-                Ok(())
-            });
+            }
+        }
+        Tie::Group => {
+            command.stdin(Stdio::null());
+            #[cfg(target_os = "linux")]
+            die_with_parent(&mut command);
         }
     }
+    #[cfg(unix)]
+    command.process_group(0);
     command.kill_on_drop(true);
     command
+}
+
+/// What the built-in server's own environment variables begin with.
+const OUR_VARIABLES: &str = "TOUCHSTONE_";
+/// The one that the document of `echo` names.
+const SESSION_TTL_VARIABLE: &str = "REDIS_SESSION_TTL";
+
+#[cfg(target_os = "linux")]
+fn die_with_parent(command: &mut Command) {
+    let parent = std::process::id();
+    // SAFETY: the closure makes system calls that are async-signal-safe, and nothing else, between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == -1 {
+                return Err(io::Error::last_os_error());
+            }
+            // A parent that ended before the line above sends no signal any more.
+            if u32::try_from(libc::getppid()) != Ok(parent) {
+                return Err(io::Error::from_raw_os_error(libc::ESRCH));
+            }
+            Ok(())
+        });
+    }
 }
 
 #[cfg(unix)]
@@ -352,6 +387,16 @@ mod tests {
         {
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_server_leaves_behind_ends_with_it() {
+        let log = Arc::new(Log::default());
+        let (mut process, _) = Process::start(&group("sleep 600 & echo $!"), &log).await.unwrap();
+        process.wait(Duration::from_secs(10)).await.unwrap().unwrap();
+        // The grandchild has the pipe open: only its end ends the collectors.
+        while process._collectors.join_next().await.is_some() {}
+        assert!(process.group.is_none(), "its number may be another's by now");
     }
 
     #[tokio::test]

@@ -319,8 +319,12 @@ impl Sut {
 
     /// Lets the server that we started stop gracefully, and ends it if it does not.
     pub async fn shut_down(self) {
+        let (signal, deadline) = match self.target.origin {
+            Origin::Spawned { stop, deadline, .. } => (stop, deadline),
+            Origin::BuiltIn(_) | Origin::Running { .. } => (Signal::Term, SPAWN_DEADLINE),
+        };
         if let Some(process) = self.process.into_inner() {
-            process.stop(SPAWN_DEADLINE).await;
+            process.stop(signal, deadline).await;
         }
     }
 }
@@ -493,4 +497,36 @@ fn random_key() -> Result<String, StartError> {
     getrandom::fill(&mut bytes)
         .map_err(|error| StartError::Target(format!("no randomness for a secret: {error}")))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_is_asked_to_stop_as_its_target_says() {
+        // The address is the test's own: what is started says by its log that it is ready, and by a file what it was sent.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let told = folder.path().join("told");
+        let script = format!(
+            "trap 'echo TERM >{0}; exit' TERM; trap 'echo INT >{0}; exit' INT; echo up; while :; do sleep 0.01; done",
+            told.display()
+        );
+        for (stop, name) in [(Signal::Term, "TERM\n"), (Signal::Int, "INT\n")] {
+            let mut target = Target::from_command("sh", &[]).unwrap();
+            target.origin = Origin::Spawned {
+                command: vec!["sh".into(), "-c".into(), script.clone()],
+                env: [].into(),
+                addresses: vec![listener.local_addr().unwrap().to_string()],
+                ready: Ready::Tcp,
+                stop,
+                deadline: Duration::from_secs(10),
+            };
+            let sut = Sut::start(target).await.unwrap();
+            sut.log().written_after(Log::default().mark()).await;
+            sut.shut_down().await;
+            assert_eq!(std::fs::read_to_string(&told).unwrap(), name);
+        }
+    }
 }

@@ -157,11 +157,16 @@ impl Target {
     /// place of `${port}`, and is ready when it accepts TCP.
     ///
     /// # Errors
-    /// The command cannot be split, or is empty.
+    /// The command cannot be split, is empty, or needs a shell.
     pub fn from_command(command: &str, dialects: &[Dialect]) -> Result<Self, TargetError> {
         let words = shlex::split(command)
             .filter(|words| !words.is_empty())
             .ok_or_else(|| TargetError::Value(format!("`{command}` is no command: check its quotes")))?;
+        if let Some(word) = for_a_shell(&words) {
+            return Err(TargetError::Value(format!(
+                "`{word}` is for a shell, and there is none; write sh -c '…', with an `exec` before the server"
+            )));
+        }
         let origin = Origin::Spawned {
             command: words,
             env: BTreeMap::new(),
@@ -188,7 +193,10 @@ impl Target {
         });
         let file: TargetFile =
             yaml::from_str(&source).map_err(|diag| TargetError::Invalid(Box::new(diag)))?;
-        Self::from_parsed(path, file)
+        Self::from_parsed(path, file).map_err(|error| match error {
+            TargetError::Value(why) => TargetError::Value(format!("{path}: {why}")),
+            other => other,
+        })
     }
 
     fn from_parsed(name: &str, file: TargetFile) -> Result<Self, TargetError> {
@@ -332,6 +340,18 @@ impl Target {
     }
 }
 
+/// The first word that only a shell understands: `PORT=1` before a program, or what joins programs.
+fn for_a_shell(words: &[String]) -> Option<&str> {
+    const JOINTS: &[&str] = &["|", "||", "&", "&&", ";", "<", ">", ">>", "2>&1"];
+    let assigns = |word: &&String| {
+        word.split_once('=')
+            .is_some_and(|(name, _)| !name.contains(['/', '.']))
+    };
+    let first = words.first().filter(assigns);
+    let word = first.or_else(|| words.iter().find(|word| JOINTS.contains(&word.as_str())));
+    word.map(String::as_str)
+}
+
 fn or_all(dialects: Vec<Dialect>) -> Vec<Dialect> {
     if dialects.is_empty() {
         Dialect::ALL.to_vec()
@@ -436,6 +456,25 @@ mod tests {
         for (url, why) in rows {
             let error = address_of(url).unwrap_err().to_string();
             assert!(error.contains(url) && error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_needs_a_shell_is_refused_with_what_to_write() {
+        for (command, word) in [
+            ("PORT=80 node server.js", "`PORT=80`"),
+            ("node server.js | tee log", "`|`"),
+            ("make && ./server", "`&&`"),
+        ] {
+            let error = Target::from_command(command, &[]).unwrap_err().to_string();
+            assert!(error.contains(word) && error.contains("sh -c"), "{error}");
+        }
+        for command in [
+            "sh -c 'make && exec ./server'",
+            "./a=b",
+            "node server.js --port=80",
+        ] {
+            assert!(Target::from_command(command, &[]).is_ok(), "{command}");
         }
     }
 
