@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{BoolishValueParser, RangedU64ValueParser};
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use touchstone_protocol::Dialect;
 use touchstone_scenarios::duration;
@@ -12,7 +14,7 @@ use crate::outputs::{ConformReport, LoadReport};
 
 /// A production WebSocket server, a load generator, and a conformance suite that can fail.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, disable_help_subcommand = true, after_help = EXAMPLES)]
+#[command(version, disable_help_subcommand = true, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -23,14 +25,45 @@ pub(crate) const JOBS: u16 = 24;
 
 const EXAMPLES: &str = "\
 Examples:
-  touchstone check                                          is everything right here, and how fast?
-  touchstone conform run --url ws://127.0.0.1:8080          is that server right?
-  touchstone conform run --spawn 'node server.js' 'echo/*'  the same, started and stopped by the suite
-  touchstone load run smoke --url ws://127.0.0.1:8080       how does it behave under load?
-  touchstone serve --listen 127.0.0.1:8080                  the built-in server
+  is everything right here, and how fast?
+      touchstone check
+  is that server right?
+      touchstone conform run --url ws://127.0.0.1:8080
+  the same, with a server that the suite starts and stops
+      touchstone conform run --spawn 'node server.js' 'echo/*'
+  how does it behave under load?
+      touchstone load run smoke --url ws://127.0.0.1:8080
+  the built-in server
+      touchstone serve --listen 127.0.0.1:8080
 
-Exit codes: 0 ok; 1 it ran and something failed; 2 the command line, a file or this machine is in the way;
-3 the target could not be reached; 130 interrupted.";
+Exit codes:
+  0    ok
+  1    it ran and something failed
+  2    the command line, a file or this machine is in the way
+  3    the target could not be reached
+  130  interrupted";
+
+/// The command line that the program was started with. Ends the program with help or a mistake, as `clap` does.
+pub(crate) fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| naming_the_variable(error).exit())
+}
+
+/// `clap` names the flag of a wrong value. Where nobody typed that flag, the environment variable is what to look for.
+fn naming_the_variable(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidValue) else {
+        return error;
+    };
+    let variable = std::env::vars_os()
+        .filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()))
+        .find(|(name, value)| {
+            name.starts_with("TOUCHSTONE_") && (value == wrong || value.split(',').any(|part| part == wrong))
+        });
+    if let Some((name, value)) = variable {
+        let tip = format!("the environment has {name}={value}");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
+}
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -50,7 +83,7 @@ pub(crate) enum Command {
     },
     /// Print a completion script for a shell
     #[command(
-        after_help = "Example:\n  touchstone completions bash > ~/.local/share/bash-completion/completions/touchstone"
+        after_help = "Example:\n  touchstone completions bash \\\n    > ~/.local/share/bash-completion/completions/touchstone"
     )]
     Completions {
         /// Which shell
@@ -60,8 +93,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  touchstone check --quick --out /tmp/report\n\n\
-Leaves index.html, report.json and junit.xml. Exit code 0 only if no case failed or could not run, and no \
-confirmed message was lost.")]
+Leaves index.html, report.json and junit.xml. Exit code 0 only if no case failed\n\
+or could not run, and no confirmed message was lost.")]
 pub(crate) struct CheckArgs {
     /// A tenth of the sessions, for 3 s
     #[arg(long)]
@@ -83,7 +116,9 @@ pub(crate) struct CheckArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  touchstone serve\n  touchstone serve --listen 127.0.0.1:9001 --raw-echo /raw\n\n\
-Every option is also an environment variable: TOUCHSTONE_ECHO_SESSION_TTL=10m. SIGTERM and SIGINT stop it gracefully."
+Every option is also an environment variable: TOUCHSTONE_ECHO_SESSION_TTL=10m.\n\
+TOUCHSTONE_LOG says how much is logged: debug, or touchstone_server=debug.\n\
+SIGTERM and SIGINT stop it gracefully."
 )]
 pub(crate) struct ServeArgs {
     /// Where it listens; port 0 takes a free one. May be given several times
@@ -95,6 +130,9 @@ pub(crate) struct ServeArgs {
         value_delimiter = ','
     )]
     pub(crate) listen: Vec<SocketAddr>,
+    /// Where metrics, health and the admin interface are, instead of beside the dialects
+    #[arg(long, value_name = "ADDR", env = "TOUCHSTONE_ADMIN_LISTEN")]
+    pub(crate) admin_listen: Option<SocketAddr>,
     /// Which dialects are served
     #[arg(long, value_name = "LIST", env = "TOUCHSTONE_DIALECTS", value_delimiter = ',', default_values_t = Dialect::ALL.iter().copied())]
     pub(crate) dialects: Vec<Dialect>,
@@ -102,13 +140,21 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE", env = "TOUCHSTONE_ADMIN_KEY_FILE")]
     pub(crate) admin_key_file: Option<PathBuf>,
     /// Let the admin interface make the store or a handler fail, for conformance runs. Never in production
-    #[arg(long, env = "TOUCHSTONE_ALLOW_FAULTS")]
+    #[arg(long, env = "TOUCHSTONE_ALLOW_FAULTS", value_parser = BoolishValueParser::new())]
     pub(crate) allow_faults: bool,
+    /// An origin that may connect: https://HOST. May be given several times [default: any]
+    #[arg(
+        long = "origin",
+        value_name = "ORIGIN",
+        env = "TOUCHSTONE_ORIGIN",
+        value_delimiter = ','
+    )]
+    pub(crate) origins: Vec<String>,
     /// Add a route that is no dialect: text and binary come back verbatim, up to 16 MiB
     #[arg(long, value_name = "PATH", env = "TOUCHSTONE_RAW_ECHO")]
     pub(crate) raw_echo: Option<String>,
     /// Log every message that is received, without its content
-    #[arg(long, env = "TOUCHSTONE_LOG_MESSAGES")]
+    #[arg(long, env = "TOUCHSTONE_LOG_MESSAGES", value_parser = BoolishValueParser::new())]
     pub(crate) log_messages: bool,
     /// How the log looks; it goes to stderr
     #[arg(
@@ -123,6 +169,7 @@ pub(crate) struct ServeArgs {
         long,
         value_name = "N",
         env = "TOUCHSTONE_MESSAGE_BYTES",
+        value_parser = at_least_one(),
         help_heading = "Limits"
     )]
     pub(crate) message_bytes: Option<usize>,
@@ -131,6 +178,7 @@ pub(crate) struct ServeArgs {
         long,
         value_name = "N",
         env = "TOUCHSTONE_CONNECTIONS",
+        value_parser = at_least_one(),
         help_heading = "Limits"
     )]
     pub(crate) connections: Option<usize>,
@@ -139,11 +187,12 @@ pub(crate) struct ServeArgs {
         long,
         value_name = "N",
         env = "TOUCHSTONE_QUEUE_BYTES",
+        value_parser = at_least_one(),
         help_heading = "Limits"
     )]
     pub(crate) queue_bytes: Option<usize>,
     /// Messages a second that a connection may send; more closes it 4429 [default: no limit]
-    #[arg(long, value_name = "N", env = "TOUCHSTONE_RATE", help_heading = "Limits")]
+    #[arg(long, value_name = "N", env = "TOUCHSTONE_RATE", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
     pub(crate) rate: Option<u32>,
     /// How long a graceful stop may take
     #[arg(long, value_name = "TIME", env = "TOUCHSTONE_SERVER_GRACE", value_parser = time, help_heading = "Timings")]
@@ -183,7 +232,8 @@ pub(crate) struct TargetArgs {
     /// A server that runs: ws://HOST:PORT
     #[arg(long, value_name = "URL", conflicts_with = "spawn")]
     pub(crate) url: Option<String>,
-    /// A command that starts the server: it gets PORT, and is ready when it accepts TCP
+    /// A command that starts the server, without a shell. It gets its port as PORT and in place of `${port}`, and is
+    /// ready when it accepts TCP
     #[arg(long, value_name = "CMD")]
     pub(crate) spawn: Option<String>,
     /// Which dialects it speaks, with --url or --spawn
@@ -196,7 +246,7 @@ pub(crate) enum ConformCommand {
     /// Replay scenarios and judge them
     #[command(after_help = "Examples:
   touchstone conform run
-  touchstone conform run --url ws://127.0.0.1:8080 'echo/*' --report junit=junit.xml
+  touchstone conform run --url ws://127.0.0.1:8080 --report junit=junit.xml
   touchstone conform run --url ws://127.0.0.1:9000 --scenarios my-scenarios
   touchstone conform run 'rfc6455/**' --report json=- | jq .summary
 
@@ -285,7 +335,7 @@ pub(crate) enum LoadCommand {
     #[command(after_help = "Examples:
   touchstone load run smoke
   touchstone load run steady.yaml --url ws://127.0.0.1:8080 --set sessions=500
-  touchstone load run smoke --threshold 'answer.p99 < 50ms' --threshold 'delivery.lost == 0'")]
+  touchstone load run smoke --threshold 'answer.p99 < 50ms'")]
     Run(Box<LoadRunArgs>),
     /// List the ready-made workloads
     List,
@@ -317,6 +367,10 @@ pub(crate) struct LoadRunArgs {
 
 fn time(text: &str) -> Result<Duration, String> {
     duration::fixed(text).ok_or_else(|| "write a time with its unit, for example 250ms, 1.5s or 2m".into())
+}
+
+fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 fn patience(text: &str) -> Result<f64, String> {

@@ -13,9 +13,9 @@ use touchstone_report::cases::Suites;
 use touchstone_scenarios::duration::FixedDuration;
 
 use crate::args::{CheckArgs, JOBS};
-use crate::exit::{Failure, Outcome};
+use crate::exit::{self, Failure, Outcome};
 use crate::summary::Detail;
-use crate::{conform, descriptors, interrupt, load, outputs, summary, target, tool};
+use crate::{conform, descriptors, interrupt, load, outputs, print, summary, target, tool};
 
 /// The workload that is driven at the server, `scenarios/load/check.yaml`.
 const WORKLOAD: &str = "check";
@@ -44,17 +44,14 @@ pub(crate) async fn run(args: CheckArgs) -> Outcome {
     let plan = Plan::new(WORKLOAD, &workload).map_err(Failure::usage)?;
     descriptors::raise_limit();
     let done = interrupt::or_interrupted(async |stop| check(seed, &workload, plan, stop).await);
-    let Some(checked) = done.await else {
-        return interrupt::at_once();
-    };
-    let checked = checked?;
+    let checked = done.await?;
 
     let document = checked.document();
     write(&args.out, &checked, &document, began.elapsed())?;
-    conform::print_failures(&checked.run);
-    load::print_failures(checked.load.as_ref());
-    summary::print(&document, Detail::Glance);
-    println!("Report: {}", args.out.join("index.html").display());
+    conform::print_failures(&checked.run)?;
+    load::print_failures(checked.load.as_ref())?;
+    summary::print(&document, Detail::Glance)?;
+    print::line(&format!("Report: {}", args.out.join("index.html").display()))?;
     Ok(summary::exit_code(document.verdict))
 }
 
@@ -81,7 +78,7 @@ async fn check(
     plan: Plan,
     stop: CancellationToken,
 ) -> Result<Checked, Failure> {
-    let sut = Arc::new(target::start(target::for_suite()?).await?);
+    let sut = Arc::new(target::start(target::for_suite()?, &stop).await?);
     let options = Options {
         strictness: conform::strictness(true),
         seed,
@@ -96,13 +93,22 @@ async fn check(
         return Ok(Checked { run, load: None });
     }
     // A server of its own, set as in production: a log line a message is for the suite, not for a measurement.
-    let sut = target::start(load::built_in(workload)?).await?;
-    let load = load::drive(plan, &sut, stop).await;
+    match measure(workload, plan, stop).await {
+        Ok(summary) => Ok(Checked {
+            run,
+            load: Some(summary),
+        }),
+        // Too early for a measurement, but what the suite found is worth its report.
+        Err(failure) if failure.code == exit::INTERRUPTED => Ok(Checked { run, load: None }),
+        Err(failure) => Err(failure),
+    }
+}
+
+async fn measure(workload: &Workload, plan: Plan, stop: CancellationToken) -> Result<Summary, Failure> {
+    let sut = target::start(load::built_in(workload)?, &stop).await?;
+    let summary = load::drive(plan, &sut, stop).await;
     sut.shut_down().await;
-    Ok(Checked {
-        run,
-        load: Some(load?),
-    })
+    summary
 }
 
 impl Checked {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use touchstone_conformance::explain::{Listed, explain, list};
-use touchstone_conformance::results::Run;
+use touchstone_conformance::results::{CaseResult, Run};
 use touchstone_conformance::select::{KnownFailing, Pattern};
 use touchstone_conformance::verdict::{CaseVerdict, Strictness};
 use touchstone_conformance::{Event, Options};
@@ -22,7 +22,7 @@ use crate::exit::{self, Failure, Outcome};
 use crate::outputs::{self, ConformFormat, ConformReport};
 use crate::progress::Progress;
 use crate::summary::Detail;
-use crate::{interrupt, summary, target, tool};
+use crate::{interrupt, print, summary, target, tool};
 
 /// Events that may wait to be shown.
 const EVENTS_MAX: usize = 256;
@@ -35,7 +35,7 @@ pub(crate) async fn run(command: ConformCommand) -> Outcome {
         ConformCommand::Explain { id, scenarios } => {
             let text = explain(&id, &self::scenarios(scenarios.as_deref())?, Rules::builtin())
                 .map_err(Failure::usage)?;
-            println!("{}", text.trim_end());
+            print::line(text.trim_end())?;
             Ok(exit::OK)
         }
         ConformCommand::Validate { paths } => validate(&paths),
@@ -49,28 +49,23 @@ async fn run_suite(args: ConformRunArgs) -> Outcome {
     let target = args.target.or(target::for_suite)?;
     let show_all = args.trace;
     let done = interrupt::or_interrupted(async |stop| {
-        let sut = Arc::new(target::start(target).await?);
+        let sut = Arc::new(target::start(target, &stop).await?);
         let run = judge(&sut, &scenarios, options, stop).await;
         target::shut_down(sut).await;
         run
     });
-    let Some(run) = done.await else {
-        return interrupt::at_once();
-    };
-    let run = run?;
+    let run = done.await?;
     let document = run.document();
     for report in &args.reports {
         write(report, &run, &document)?;
     }
     if !outputs::take_stdout(&args.reports) {
         if show_all {
-            run.cases
-                .iter()
-                .for_each(|case| println!("{}\n", case.failure_text().trim_end()));
+            print_texts(run.cases.iter())?;
         } else {
-            print_failures(&run);
+            print_failures(&run)?;
         }
-        summary::print(&document, Detail::Glance);
+        summary::print(&document, Detail::Glance)?;
     }
     Ok(summary::exit_code(run.verdict))
 }
@@ -226,10 +221,12 @@ async fn show(mut events: mpsc::Receiver<Event>) {
 }
 
 /// The failure text of every case that makes the run fail.
-pub(crate) fn print_failures(run: &Run) {
-    for case in run.cases.iter().filter(|case| case.verdict.fails_the_run()) {
-        println!("{}\n", case.failure_text().trim_end());
-    }
+pub(crate) fn print_failures(run: &Run) -> Result<(), Failure> {
+    print_texts(run.cases.iter().filter(|case| case.verdict.fails_the_run()))
+}
+
+fn print_texts<'a>(mut cases: impl Iterator<Item = &'a CaseResult>) -> Result<(), Failure> {
+    cases.try_for_each(|case| print::line(&format!("{}\n", case.failure_text().trim_end())))
 }
 
 fn write(report: &ConformReport, run: &Run, document: &Document) -> Result<(), Failure> {
@@ -244,6 +241,14 @@ fn write(report: &ConformReport, run: &Run, document: &Document) -> Result<(), F
 }
 
 fn list_cases(args: &ConformListArgs) -> Outcome {
+    outputs::check_writable(&args.reports)?;
+    let mut reports = args.reports.iter();
+    if let Some(other) = reports.find(|report| report.format != ConformFormat::Json) {
+        return Err(Failure::usage(format!(
+            "a list is written as json only, not to {}",
+            other.path.display()
+        )));
+    }
     let patterns: Vec<Glob> = args
         .ids
         .iter()
@@ -263,29 +268,19 @@ fn list_cases(args: &ConformListArgs) -> Outcome {
             "no case has such an id; without one all are listed",
         ));
     }
-    let json = args
-        .reports
-        .iter()
-        .filter(|report| report.format == ConformFormat::Json);
-    for report in json {
+    for report in &args.reports {
         outputs::write(&report.path, &outputs::json(&as_json_list(&listed)))?;
-    }
-    if let Some(other) = args
-        .reports
-        .iter()
-        .find(|report| report.format != ConformFormat::Json)
-    {
-        return Err(Failure::usage(format!(
-            "a list is written as json only, not to {}",
-            other.path.display()
-        )));
     }
     if !outputs::take_stdout(&args.reports) {
         for case in &listed {
-            println!(
-                "{:<6} {:<22} {}  {}",
-                case.level, case.rule.0, case.id, case.title
-            );
+            let Listed {
+                level,
+                rule,
+                id,
+                title,
+                ..
+            } = case;
+            print::line(&format!("{level:<6} {:<22} {id}  {title}", rule.0))?;
         }
     }
     Ok(exit::OK)
@@ -326,7 +321,7 @@ fn validate(paths: &[PathBuf]) -> Outcome {
             "no scenario there: a scenario is a file that ends in .yaml",
         ));
     }
-    println!("{files} scenarios are right");
+    print::line(&format!("{files} scenarios are right"))?;
     Ok(exit::OK)
 }
 

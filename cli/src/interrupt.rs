@@ -1,33 +1,61 @@
-//! Ctrl-C: the first asks for an early end with a full report, the second ends at once.
+//! Being told to stop: by Ctrl-C, or by whoever manages processes.
 
-use tokio::signal;
 use tokio_util::sync::CancellationToken;
 
-use crate::exit;
+use crate::exit::Failure;
 
-/// Runs `work`, which gets a token that the first Ctrl-C cancels. A second Ctrl-C drops the work and returns `None`:
-/// whatever it started ends with it.
-pub(crate) async fn or_interrupted<T>(work: impl AsyncFnOnce(CancellationToken) -> T) -> Option<T> {
+/// Runs `work`, which gets a token that the first signal cancels: it ends early, with a full report. The second signal
+/// drops the work, and whatever it started ends with it.
+pub(crate) async fn or_interrupted<T>(
+    work: impl AsyncFnOnce(CancellationToken) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
     let twice = async {
-        interrupted().await;
+        signals.received().await;
         stop.cancel();
-        interrupted().await;
+        signals.received().await;
     };
     tokio::select! {
-        done = work(stop.clone()) => Some(done),
-        () = twice => None,
+        done = work(stop.clone()) => done,
+        () = twice => Err(Failure::interrupted("interrupted twice: there is no report")),
     }
 }
 
-/// What a command that was interrupted twice ends with.
-pub(crate) const fn at_once() -> exit::Outcome {
-    Ok(exit::INTERRUPTED)
+/// SIGTERM and SIGINT, or Ctrl-C where there are no signals.
+pub(crate) struct Signals {
+    #[cfg(unix)]
+    term: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    int: tokio::signal::unix::Signal,
 }
 
-async fn interrupted() {
-    if signal::ctrl_c().await.is_err() {
-        // Without a handler there is nothing to wait for: Ctrl-C ends the program as the system does it.
-        std::future::pending::<()>().await;
+impl Signals {
+    /// From here on they no longer end the program by themselves.
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let refused = |error| Failure::usage(format!("this machine gives no signals: {error}"));
+            let term = signal(SignalKind::terminate()).map_err(refused)?;
+            let int = signal(SignalKind::interrupt()).map_err(refused)?;
+            Ok(Self { term, int })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    /// Resolves when one of them comes.
+    pub(crate) async fn received(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+        #[cfg(not(unix))]
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Without a handler there is nothing to wait for: Ctrl-C ends the program as the system does it.
+            std::future::pending::<()>().await;
+        }
     }
 }

@@ -17,7 +17,7 @@ use crate::exit::{self, Failure, Outcome};
 use crate::outputs::{self, LoadFormat, LoadReport};
 use crate::progress::Progress;
 use crate::summary::Detail;
-use crate::{descriptors, interrupt, summary, target, tool};
+use crate::{descriptors, interrupt, print, summary, target, tool};
 
 /// News that may wait to be shown: a run never waits for its audience.
 const NEWS_MAX: usize = 256;
@@ -33,7 +33,7 @@ pub(crate) async fn run(command: LoadCommand) -> Outcome {
 fn list() -> Outcome {
     for (name, source) in builtin_workloads() {
         let workload = read(&source)?;
-        println!("{name:<16} {}", workload.title);
+        print::line(&format!("{name:<16} {}", workload.title))?;
     }
     Ok(exit::OK)
 }
@@ -44,21 +44,18 @@ async fn run_workload(args: LoadRunArgs) -> Outcome {
     let target = args.target.or(|| built_in(&workload))?;
     descriptors::raise_limit();
     let done = interrupt::or_interrupted(async |stop| {
-        let sut = target::start(target).await?;
+        let sut = target::start(target, &stop).await?;
         let summary = drive(plan, &sut, stop).await;
         sut.shut_down().await;
         summary
     });
-    let Some(summary) = done.await else {
-        return interrupt::at_once();
-    };
-    let summary = summary?;
+    let summary = done.await?;
     let document = summary.document();
     for report in &args.reports {
         write(report, &summary, &document)?;
     }
     if !outputs::take_stdout(&args.reports) {
-        summary::print(&document, Detail::Brief);
+        summary::print(&document, Detail::Brief)?;
     }
     if summary.verdict == Verdict::Undecided && summary.generator.saturated && args.allow_saturated {
         return Ok(exit::OK);
@@ -176,7 +173,7 @@ async fn show(mut news: mpsc::Receiver<News>, seconds: u64) {
 }
 
 /// The thresholds that do not hold, or that nothing decides.
-pub(crate) fn print_failures(summary: Option<&Summary>) {
+pub(crate) fn print_failures(summary: Option<&Summary>) -> Result<(), Failure> {
     for judged in summary.iter().flat_map(|summary| &summary.thresholds) {
         let verdict = match judged.verdict {
             Verdict::Passed => continue,
@@ -186,8 +183,12 @@ pub(crate) fn print_failures(summary: Option<&Summary>) {
         let actual = judged
             .actual
             .map_or("nothing measured".to_owned(), |actual| format!("actual {actual}"));
-        println!("{verdict} threshold {}: {actual}\n", judged.threshold.expression);
+        print::line(&format!(
+            "{verdict} threshold {}: {actual}\n",
+            judged.threshold.expression
+        ))?;
     }
+    Ok(())
 }
 
 fn write(report: &LoadReport, summary: &Summary, document: &Document) -> Result<(), Failure> {

@@ -1,9 +1,4 @@
 //! `touchstone`: flags, wiring and exit codes. What it does is in the libraries.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the program is where things are printed"
-)]
 
 mod args;
 mod check;
@@ -13,6 +8,7 @@ mod exit;
 mod interrupt;
 mod load;
 mod outputs;
+mod print;
 mod progress;
 mod serve;
 mod summary;
@@ -20,13 +16,17 @@ mod target;
 mod terminal;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use touchstone_conformance::results::Tool;
 
 use crate::args::{Cli, Command};
 use crate::exit::{Failure, Outcome};
+
+/// What was started for a command and is not over with it has this long to be ended.
+const TIDY_UP_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Which program this is, for every report.
 pub(crate) fn tool() -> Tool {
@@ -37,10 +37,10 @@ pub(crate) fn tool() -> Tool {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    match run(args::parse()) {
         Ok(code) => exit::code(code),
         Err(Failure { code, shown }) => {
-            eprintln!("{shown}");
+            print::talk(&format!("{shown}\n"));
             exit::code(code)
         }
     }
@@ -48,13 +48,16 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Outcome {
     if let Command::Completions { shell } = cli.command {
-        clap_complete::generate(shell, &mut Cli::command(), "touchstone", &mut std::io::stdout());
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "touchstone", &mut script);
+        print::data(&String::from_utf8_lossy(&script))?;
         return Ok(exit::OK);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::usage(format!("this machine gives no threads: {error}")))?;
+    let is_server = matches!(cli.command, Command::Serve(_));
     let outcome = runtime.block_on(async {
         match cli.command {
             Command::Check(args) => check::run(args).await,
@@ -64,7 +67,12 @@ fn run(cli: Cli) -> Outcome {
             Command::Completions { .. } => unreachable!("handled before the runtime was built"),
         }
     });
-    // A thread that still reads stdin must not hold the program up.
-    runtime.shutdown_background();
+    if is_server {
+        // The thread that reads stdin until its parent ends must not hold it up.
+        runtime.shutdown_background();
+    } else {
+        // A case that was given up may still hold a server that we started: it ends when the case is dropped.
+        runtime.shutdown_timeout(TIDY_UP_DEADLINE);
+    }
     outcome
 }

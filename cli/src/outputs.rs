@@ -1,6 +1,5 @@
 //! `--report FORMAT=PATH`: which reports are written, and where to.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -8,6 +7,7 @@ use touchstone_report::cases::Suites;
 use touchstone_report::{Document, html, junit};
 
 use crate::exit::Failure;
+use crate::print;
 
 /// A report that was asked for: its format and its place, `-` for stdout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,13 +101,11 @@ pub(crate) fn take_stdout<F>(outputs: &[Output<F>]) -> bool {
 
 /// Writes a report to its place.
 pub(crate) fn write(path: &Path, content: &str) -> Result<(), Failure> {
-    let written = if path == Path::new("-") {
-        let mut stdout = std::io::stdout().lock();
-        stdout.write_all(content.as_bytes()).and_then(|()| stdout.flush())
-    } else {
-        std::fs::write(path, content)
-    };
-    written.map_err(|error| Failure::usage(format!("could not write the report {}: {error}", path.display())))
+    if path == Path::new("-") {
+        return print::data(content);
+    }
+    std::fs::write(path, content)
+        .map_err(|error| Failure::usage(format!("could not write the report {}: {error}", path.display())))
 }
 
 /// A JSON report as it is written: indented, because people read it too.
@@ -127,6 +125,12 @@ pub(crate) fn html(document: &Document) -> Result<String, Failure> {
 
 /// Refuses, before a run and not after it, what could not be written after it.
 pub(crate) fn check_writable<F>(outputs: &[Output<F>]) -> Result<(), Failure> {
+    let to_stdout = outputs.iter().filter(|output| output.path == Path::new("-"));
+    if to_stdout.count() > 1 {
+        return Err(Failure::usage(
+            "only one report can go to stdout: give the others a file",
+        ));
+    }
     for path in outputs
         .iter()
         .map(|output| &output.path)

@@ -1,12 +1,12 @@
 //! What is going on, on stderr: a line that is drawn over on a terminal, a plain line now and then elsewhere.
 
-use std::io::{IsTerminal, Write as _};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use touchstone_report::progress::Progress as Line;
 use touchstone_report::{Palette, Tone};
 
-use crate::terminal;
+use crate::{print, terminal};
 
 /// A terminal is drawn over no more often: more is only flicker.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
@@ -61,9 +61,9 @@ impl Progress {
     /// Says something that stays.
     pub(crate) fn say(&mut self, text: &str) {
         if self.on_terminal {
-            self.print(CLEAR);
+            print::talk(CLEAR);
         }
-        eprintln!("{text}");
+        print::talk(&format!("{text}\n"));
         if self.on_terminal {
             self.show();
         }
@@ -72,7 +72,7 @@ impl Progress {
     /// The work is over: a terminal gets its line back.
     pub(crate) fn finish(&mut self) {
         if self.on_terminal {
-            self.print(CLEAR);
+            print::talk(CLEAR);
         }
     }
 
@@ -82,14 +82,9 @@ impl Progress {
         // The last column stays free: a full line would wrap, and could not be drawn over.
         let line = self.line.line(terminal::columns() - 1, self.palette);
         if self.on_terminal {
-            self.print(&format!("{CLEAR}{line}"));
+            print::talk(&format!("{CLEAR}{line}"));
         } else {
-            eprintln!("{line}");
+            print::talk(&format!("{line}\n"));
         }
-    }
-
-    fn print(&self, text: &str) {
-        // Progress that cannot be shown is no reason to end.
-        let _ = std::io::stderr().write_all(text.as_bytes());
     }
 }

@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use crate::args::{LogFormat, ServeArgs};
 use crate::descriptors;
 use crate::exit::{self, Failure, Outcome};
+use crate::interrupt::Signals;
 
 /// The parent that started us has to tell the keys within this time.
 const GREETING_DEADLINE: Duration = Duration::from_secs(10);
@@ -25,7 +26,7 @@ struct Greeting {
 
 /// Runs the server until it is told to stop.
 pub(crate) async fn run(args: ServeArgs) -> Outcome {
-    log_to_stderr(args.log_format);
+    log_to_stderr(args.log_format)?;
     descriptors::raise_limit();
     let mut config = configuration(&args)?;
     let mut parent = None;
@@ -68,7 +69,9 @@ pub(crate) async fn run(args: ServeArgs) -> Outcome {
 fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
     let mut config = Config {
         listen: args.listen.clone(),
+        admin_listen: args.admin_listen,
         dialects: args.dialects.clone(),
+        origins: (!args.origins.is_empty()).then(|| args.origins.clone()),
         ..Config::default()
     };
     config.allow_faults = args.allow_faults;
@@ -160,43 +163,6 @@ fn announce(server: &Server, supervised: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// SIGTERM and SIGINT, or Ctrl-C where there are no signals.
-struct Signals {
-    #[cfg(unix)]
-    term: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    int: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    /// From here on they no longer end the program by themselves.
-    fn listen() -> Result<Self, Failure> {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            let refused = |error| Failure::usage(format!("this machine gives no signals: {error}"));
-            let term = signal(SignalKind::terminate()).map_err(refused)?;
-            let int = signal(SignalKind::interrupt()).map_err(refused)?;
-            Ok(Self { term, int })
-        }
-        #[cfg(not(unix))]
-        Ok(Self {})
-    }
-
-    /// Resolves when one of them comes.
-    async fn received(&mut self) {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = self.term.recv() => {}
-            _ = self.int.recv() => {}
-        }
-        #[cfg(not(unix))]
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
 /// Resolves when the parent's pipe ends; never, if there is no parent.
 async fn parent_gone(parent: Option<BufReader<Stdin>>) {
     let Some(mut stdin) = parent else {
@@ -206,11 +172,18 @@ async fn parent_gone(parent: Option<BufReader<Stdin>>) {
     while matches!(stdin.read(&mut ignored).await, Ok(read) if read > 0) {}
 }
 
-fn log_to_stderr(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("TOUCHSTONE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+fn log_to_stderr(format: LogFormat) -> Result<(), Failure> {
+    let wanted = std::env::var("TOUCHSTONE_LOG").unwrap_or_else(|_| "info".into());
+    let filter = EnvFilter::try_new(&wanted).map_err(|error| {
+        Failure::usage(format!(
+            "TOUCHSTONE_LOG is `{wanted}`: {error}; write for example debug, or touchstone_server=debug"
+        ))
+    })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // It would complain on stderr, and panic if nobody reads that either.
+        .log_internal_errors(false);
     match format {
         LogFormat::Text => builder
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
@@ -222,4 +195,5 @@ fn log_to_stderr(format: LogFormat) {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panic: {}", panic.payload_as_str().unwrap_or("no message"));
     }));
+    Ok(())
 }

@@ -4,16 +4,17 @@ pub(crate) use touchstone_report::terminal::Detail;
 use touchstone_report::terminal::{Options, render};
 use touchstone_report::{Document, Verdict};
 
-use crate::{exit, terminal};
+use crate::exit::Failure;
+use crate::{exit, print, terminal};
 
 /// Prints the document, as much of it as `detail` says.
-pub(crate) fn print(document: &Document, detail: Detail) {
+pub(crate) fn print(document: &Document, detail: Detail) -> Result<(), Failure> {
     let options = Options {
         columns: terminal::columns(),
         palette: terminal::palette(&std::io::stdout()),
         detail,
     };
-    print!("{}", render(document, options));
+    print::data(&render(document, options))
 }
 
 /// What the program ends with after a run of this verdict.

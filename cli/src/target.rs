@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use touchstone_sut::{BuiltIn, StartError, Sut, Target, TargetError};
 
 use crate::args::TargetArgs;
@@ -88,9 +89,11 @@ fn built_in(
     Ok(Target::built_in(BuiltIn { executable, flags }, timings, &limits))
 }
 
-/// Starts it, or finds that it runs.
-pub(crate) async fn start(target: Target) -> Result<Sut, Failure> {
-    Sut::start(target).await.map_err(|error| match error {
+/// Starts it, or finds that it runs, unless `stop` comes first.
+pub(crate) async fn start(target: Target, stop: &CancellationToken) -> Result<Sut, Failure> {
+    let started = stop.run_until_cancelled(Sut::start(target)).await;
+    let started = started.ok_or_else(|| Failure::interrupted("interrupted before the server was ready"))?;
+    started.map_err(|error| match error {
         StartError::NotStarted { .. } | StartError::Target(_) => Failure::usage(error),
         StartError::Ended { .. } | StartError::NotReady { .. } | StartError::Unreachable { .. } => {
             Failure::unreachable(error)
