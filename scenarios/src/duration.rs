@@ -245,7 +245,26 @@ impl<'de> serde::Deserialize<'de> for FixedDuration {
 
 impl serde::Serialize for FixedDuration {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:?}", self.0))
+        serializer.collect_str(&written(self.0))
+    }
+}
+
+/// As [`fixed`] reads it; the unit is the longest that leaves the number whole, so that nothing is rounded away.
+fn written(time: Time) -> String {
+    let nanos = time.as_nanos();
+    let units = [
+        ("h", 3_600_000_000_000),
+        ("m", 60_000_000_000),
+        ("s", 1_000_000_000),
+        ("ms", 1_000_000),
+        ("us", 1_000),
+    ];
+    if nanos == 0 {
+        return "0ms".to_owned();
+    }
+    match units.iter().find(|(_, unit)| nanos.is_multiple_of(*unit)) {
+        Some((name, unit)) => format!("{}{name}", nanos / unit),
+        None => format!("{}.{:03}us", nanos / 1_000, nanos % 1_000),
     }
 }
 
@@ -313,6 +332,31 @@ mod tests {
             ("${nobody}", "the timing `nobody` is not known"),
         ] {
             assert_eq!(evaluated(text), Err(error.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for (nanos, text) in [
+            (0, "0ms"),
+            (1, "0.001us"),
+            (1_500, "1.500us"),
+            (500_000, "500us"),
+            (1_500_000, "1500us"),
+            (300_000_000, "300ms"),
+            (1_500_000_000, "1500ms"),
+            (90_000_000_000, "90s"),
+            (120_000_000_000, "2m"),
+            (7_200_000_000_000, "2h"),
+            (86_399_999_999_999, "86399999999.999us"),
+        ] {
+            let time = Time::from_nanos(nanos);
+            let json = serde_json::to_string(&FixedDuration(time)).unwrap();
+            assert_eq!(json, format!("\"{text}\""));
+            assert_eq!(
+                serde_json::from_str::<FixedDuration>(&json).unwrap(),
+                FixedDuration(time)
+            );
         }
     }
 
