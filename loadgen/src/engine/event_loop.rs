@@ -24,6 +24,10 @@ const SETTLE_TICK: Nanos = 10_000_000;
 const FAREWELL_DEADLINE: Duration = Duration::from_secs(5);
 /// Sends in one go before sockets are read again: a backlog must not keep answers waiting.
 const SENDS_AT_ONCE: usize = 64;
+/// What may be waited for in turn when the phases are over and the last storm's crowd is due: who is on the way back, the answer
+/// to their last words, and that to being asked once more. Each takes a deadline at most; a server that closes every
+/// connection it takes would have them begin anew for ever.
+const SETTLE_DEADLINES: u64 = 3;
 const SECOND: Nanos = 1_000_000_000;
 
 /// What a loop tells while it runs.
@@ -283,7 +287,7 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
         true
     }
 
-    /// Waits until nothing is open any more, each session for its own deadline.
+    /// Waits until nothing is open any more, each session for its own deadline, and for nobody beyond [`SETTLE_DEADLINES`].
     async fn settle(&mut self) {
         let phases_ended = self.shared.now();
         self.shared.last_words.set(true);
@@ -294,8 +298,15 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
                 }
             });
         }
+        let last_due_back = self
+            .shared
+            .sessions
+            .iter()
+            .filter_map(|session| session.borrow().due_back());
+        let patience = SETTLE_DEADLINES * self.shared.job.plan.deadline + SETTLE_TICK;
+        let until = last_due_back.fold(phases_ended, Nanos::max) + patience;
         let mut asked = vec![false; self.next_arrival];
-        loop {
+        while self.shared.now() <= until {
             self.end_seconds();
             let mut open = false;
             for (slot, asked) in asked.iter_mut().enumerate() {

@@ -155,6 +155,14 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
         }
     }
 
+    /// By when a storm wants it back, while it is away.
+    pub(crate) fn due_back(&self) -> Option<Nanos> {
+        match self.standing {
+            Standing::Away { due_back, .. } => due_back,
+            Standing::NotArrived | Standing::Here | Standing::Gone => None,
+        }
+    }
+
     /// Takes over a connection that stands. What came with the handshake is heard at once.
     pub(crate) fn opened(&mut self, connected: Connected<S>, turn: &mut Turn<'_>) -> Option<End> {
         self.connection = Some(Connection {

@@ -67,6 +67,15 @@ fn a_server_that_dies_gives_a_report_and_no_hang() {
 }
 
 #[test]
+fn a_server_that_closes_after_every_message_gives_a_report_and_no_hang() {
+    let ran = run(steady(10, 4), |_: &Received| Verdict::Hang);
+    assert!(ran.report.recorder.unexpected_closes > 100);
+    assert_eq!(ran.report.totals.received, 0);
+    // The last phase, and three times the deadline: for those on their way, for their last words, for being asked once more.
+    assert!(ran.took < seconds(4.0 + 15.1), "{:?}", ran.took);
+}
+
+#[test]
 fn a_server_that_stops_reading_is_not_waited_for_beyond_the_deadlines() {
     let stuck = |received: &Received| match received.at < seconds(2.0) {
         true => Verdict::Answer,

@@ -104,6 +104,28 @@ fn who_is_not_back_in_time_has_failed_and_is_not_waited_for() {
 }
 
 #[test]
+fn who_comes_back_late_is_back_and_counted_as_not_back_in_time() {
+    let late_from = |from: f64| {
+        let script = BackAt {
+            first: 40,
+            from: seconds(from),
+            answer: Verdict::Answer,
+        };
+        // Ten seconds of talk after the storm, so that whoever is late still comes back.
+        let plan = workload(serde_json::json!({
+            "title": "late", "sessions": 40,
+            "phases": [{"steady": {"for": "3s"}}, {"storm": {"for": "12s", "drop": "25%", "within": "2s"}}],
+        }));
+        let ran = run(plan, script);
+        assert_eq!((ran.report.storm.dropped, ran.report.storm.back), (10, 10));
+        assert_eq!(ran.report.sessions.failed, 0);
+        ran.report.recorder.errors.of(ErrorKind::NotBack)
+    };
+    assert_eq!(late_from(5.5), 10);
+    assert_eq!(late_from(4.0), 0);
+}
+
+#[test]
 fn messages_in_flight_when_a_session_is_dropped_are_unconfirmed_whether_counted_or_not() {
     let slow = |_: &Received| Verdict::AnswerAfter(Duration::from_millis(900));
     let ran = run(storm(40, "100%", "30s"), slow);
