@@ -4,7 +4,9 @@ use touchstone_report::cases::{Case, Outcome, Suite, Suites};
 use touchstone_report::document::Verdict;
 use touchstone_report::number::{self, MISSING};
 use touchstone_report::timestamp::rfc3339;
-use touchstone_report::{Axis, Cell, Column, Document, Plot, Section, Table, Tile, Tone};
+use touchstone_report::{Axis, Cell, Column, Document, Plot, Section, Table, Tone};
+
+mod glance;
 
 use crate::record::{Distribution, LATE_SEND, Latency};
 use crate::summary::{Figures, Judged, Summary};
@@ -23,7 +25,7 @@ impl Summary {
     pub fn document(&self) -> Document {
         let title = format!("load {}", self.plan.name);
         let mut document = Document::new(title, self.verdict, self.headline())
-            .fact("workload", format!("{}: {}", self.plan.name, self.plan.title))
+            .fact("workload", &self.plan.title)
             .fact("target", &self.target)
             .fact("started", rfc3339(self.started_at))
             .fact("duration", number::duration(self.duration))
@@ -61,16 +63,15 @@ impl Summary {
 
     fn case(&self, judged: &Judged) -> Case {
         let Threshold { expression, .. } = &judged.threshold;
-        let message = format!("{expression}, but it is {}", actual(judged));
         let outcome = match judged.verdict {
             Verdict::Passed => Outcome::Passed,
             Verdict::Failed => Outcome::Failed {
-                message,
+                message: format!("{expression}, but it is {}", actual(judged)),
                 text: self.headline(),
             },
             Verdict::Undecided | Verdict::Interrupted => Outcome::Error {
-                message,
-                text: self.undecided_because(),
+                message: format!("{expression} is not decided"),
+                text: self.undecided_because(judged),
             },
         };
         Case::new(
@@ -81,94 +82,11 @@ impl Summary {
         )
     }
 
-    fn undecided_because(&self) -> String {
-        if self.generator.saturated {
-            self.generator.reasons.join("; ")
-        } else {
-            "nothing was measured".to_owned()
+    fn undecided_because(&self, judged: &Judged) -> String {
+        match judged.actual {
+            None => "nothing was measured".to_owned(),
+            Some(_) => self.generator.reasons.join("; "),
         }
-    }
-
-    fn headline(&self) -> String {
-        let broken: Vec<_> = self
-            .thresholds
-            .iter()
-            .filter(|judged| judged.verdict == Verdict::Failed)
-            .map(|judged| format!("{} (it is {})", judged.threshold, actual(judged)))
-            .collect();
-        let lost = match self.delivery.lost {
-            0 => "no confirmed message was lost".to_owned(),
-            lost => format!(
-                "{} of {} confirmed messages were lost",
-                number::count(lost),
-                number::count(self.delivery.expected)
-            ),
-        };
-        let mut sentence = format!(
-            "{} sessions, {} messages answered, {lost}",
-            number::count(self.sessions.attempted),
-            number::count(self.delivery.received)
-        );
-        if !broken.is_empty() {
-            sentence.push_str(&format!("; does not hold: {}", broken.join(", ")));
-        }
-        if self.generator.saturated {
-            sentence.push_str("; the generator was the bottleneck, its times say nothing about the server");
-        }
-        sentence
-    }
-
-    fn tiles(&self) -> Vec<Tile> {
-        let zero_is_good = |count: u64| if count == 0 { Tone::Good } else { Tone::Bad };
-        let answers = &self.latency(Latency::Answer).latency;
-        let times = if self.generator.saturated {
-            Tone::Warn
-        } else {
-            Tone::Neutral
-        };
-        let mut tiles = vec![
-            Tile::new("sessions", number::count(self.sessions.connected))
-                .note(match self.sessions.failed {
-                    0 => "none failed".to_owned(),
-                    failed => format!(
-                        "{} of {} failed",
-                        number::count(failed),
-                        number::count(self.sessions.attempted)
-                    ),
-                })
-                .tone(zero_is_good(self.sessions.failed)),
-            Tile::new("messages", number::rate(self.messages_per_second, "answers"))
-                .note(format!("{} answered", number::count(self.delivery.received))),
-            Tile::new("answer p50", ms(answers.quantile_ms(0.5)))
-                .note("from the intended send")
-                .tone(times),
-            Tile::new("answer p99", ms(answers.quantile_ms(0.99)))
-                .note(format!("slowest {}", ms(answers.max_ms())))
-                .tone(times),
-            Tile::new("lost", number::count(self.delivery.lost))
-                .note(format!("of {} confirmed", number::count(self.delivery.expected)))
-                .tone(zero_is_good(self.delivery.lost)),
-        ];
-        if self.storm.dropped > 0 {
-            let back = self.storm.back.min(self.storm.dropped);
-            tiles.push(
-                Tile::new(
-                    "back after the storm",
-                    format!("{} of {}", number::count(back), number::count(self.storm.dropped)),
-                )
-                .note(format!("the last after {}", ms(self.storm.recovery.max_ms())))
-                .tone(zero_is_good(self.storm.dropped - back)),
-            );
-        }
-        if self.heartbeats > 0 {
-            tiles.push(
-                Tile::new("heartbeats", number::count(self.heartbeats)).note(format!(
-                    "jitter p99 {}",
-                    ms(self.latency(Latency::Heartbeat).latency.quantile_ms(0.99))
-                )),
-            );
-        }
-        tiles
     }
 
     fn thresholds_section(&self) -> Section {
@@ -277,7 +195,7 @@ impl Summary {
                 "lost",
                 delivery.lost,
                 bad(delivery.lost),
-                "counted by the server and not answered, or counted and then forgotten",
+                "counted and not answered, or counted and then forgotten",
             ),
             (
                 "duplicated",
@@ -307,7 +225,7 @@ impl Summary {
                 "not sent",
                 self.skipped_sends,
                 Tone::Neutral,
-                "due while their session was away: its user cannot send then either",
+                "due while their session was away: a user could not either",
             ),
         ] {
             table.push([
@@ -318,9 +236,17 @@ impl Summary {
         }
         let mut section = Section::new("Delivery").with(table);
         if self.errors.total() > 0 {
-            let mut errors = Table::new([Column::text("error"), Column::number("count")]);
+            let mut errors = Table::new([
+                Column::text("error"),
+                Column::number("count"),
+                Column::text("meaning"),
+            ]);
             for (kind, count) in self.errors.seen() {
-                errors.push([Cell::plain(kind.name()), Cell::warn(number::count(count))]);
+                errors.push([
+                    Cell::plain(kind.name()),
+                    Cell::warn(number::count(count)),
+                    Cell::plain(kind.meaning()),
+                ]);
             }
             section = section.with(errors);
         }

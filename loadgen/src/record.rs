@@ -102,6 +102,25 @@ impl ErrorKind {
             Self::CloseTimeout => "close_timeout",
         }
     }
+
+    /// What happened, for whoever reads a report.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Connect => "TCP could not be connected",
+            Self::ConnectTimeout => "no WebSocket within the connect deadline",
+            Self::Handshake => "the upgrade was refused or broken",
+            Self::Closed => "the server closed a connection",
+            Self::Dropped => "a connection ended without a close frame",
+            Self::Protocol => "the server broke the WebSocket protocol",
+            Self::NotSent => "the socket took nothing when a message was due",
+            Self::ForeignAnswer => "an answer to a message that was never sent",
+            Self::Unknown => "a text that this dialect's server never says",
+            Self::Unanswered => "no answer, on a connection that stayed up",
+            Self::NotBack => "dropped by a storm and not back in time",
+            Self::CloseTimeout => "no end of the connection after the goodbye",
+        }
+    }
 }
 
 /// Errors by kind.

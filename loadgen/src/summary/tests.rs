@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::UNIX_EPOCH;
 
 use serde_json::Value;
+use touchstone_report::Tone;
 use touchstone_report::cases::Outcome;
 
 use super::*;
@@ -159,31 +160,33 @@ fn the_json_report_says_what_the_summary_says() {
 fn the_document_tells_at_a_glance_what_was_lost() {
     let document = summary(plan(&["delivery.lost == 0"]), swallow, Generator::default()).document();
     assert_eq!(document.verdict, Verdict::Failed);
-    assert!(document.headline.contains("20 of 1"), "{}", document.headline);
+    let headline = &document.headline;
     assert!(
-        document
-            .headline
-            .ends_with("does not hold: delivery.lost == 0 (it is 20)"),
-        "{}",
-        document.headline
+        headline.starts_with(
+            "does not hold: delivery.lost == 0 (it is 20); errors: 15 unanswered; 20 sessions, "
+        ),
+        "{headline}"
     );
-    let labels: Vec<_> = document.tiles.iter().map(|tile| tile.label.as_str()).collect();
+    assert!(
+        headline.contains("; 20 sessions, ") && headline.contains(" 20 of 1"),
+        "{headline}"
+    );
+    let tiles: Vec<_> = document
+        .tiles
+        .iter()
+        .map(|tile| (tile.label.as_str(), tile.tone))
+        .collect();
     assert_eq!(
-        labels,
+        tiles,
         [
-            "sessions",
-            "messages",
-            "answer p50",
-            "answer p99",
-            "lost",
-            "back after the storm"
+            ("sessions", Tone::Good),
+            ("answers per second", Tone::Neutral),
+            ("answer p99", Tone::Neutral),
+            ("lost", Tone::Bad),
         ]
     );
-    let lost = &document.tiles[4];
-    assert_eq!(
-        (lost.value.as_str(), lost.tone),
-        ("20", touchstone_report::Tone::Bad)
-    );
+    assert_eq!(document.tiles[0].note, "none failed, 5 of 5 back after the storm");
+    assert_eq!(document.tiles[3].value, "20");
     let sections: Vec<_> = document
         .sections
         .iter()
@@ -203,6 +206,45 @@ fn the_document_tells_at_a_glance_what_was_lost() {
 }
 
 #[test]
+fn a_tile_shows_what_fails_a_run_though_nobody_was_lost() {
+    let hang = |received: &Received| match received.sequence {
+        2 => Does::Hang,
+        _ => Does::Twice,
+    };
+    let document = summary(plan(&[]), hang, Generator::default()).document();
+    let [sessions, _, _, lost] = &document.tiles[..] else {
+        panic!("{:?}", document.tiles)
+    };
+    assert_eq!((sessions.tone, lost.tone), (Tone::Warn, Tone::Warn));
+    assert!(
+        sessions.note.starts_with("none failed, 20 closed unexpectedly, "),
+        "{}",
+        sessions.note
+    );
+    assert!(lost.note.ends_with(" answered twice"), "{}", lost.note);
+}
+
+#[test]
+fn a_run_that_is_not_decided_names_what() {
+    let thresholds = ["heartbeat.p99 < 1s", "answer.p99 < 1s"];
+    let summary = summary(plan(&thresholds), answer, saturated());
+    let headline = summary.document().headline;
+    assert!(
+        headline.starts_with("not decided: heartbeat.p99 < 1s (it is –), answer.p99 < 1s (it is "),
+        "{headline}"
+    );
+    let suites = summary.suites();
+    let whys = suites.suites[0].cases.iter().map(|case| match &case.outcome {
+        Outcome::Error { text, .. } => text.as_str(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(
+        whys.collect::<Vec<_>>(),
+        ["nothing was measured", "sends left 40 ms late"]
+    );
+}
+
+#[test]
 fn a_saturated_run_says_so_where_its_numbers_are_read() {
     let document = summary(plan(&["answer.p99 < 1s"]), answer, saturated()).document();
     assert!(
@@ -212,7 +254,7 @@ fn a_saturated_run_says_so_where_its_numbers_are_read() {
         "{}",
         document.headline
     );
-    assert_eq!(document.tiles[2].tone, touchstone_report::Tone::Warn);
+    assert_eq!(document.tiles[2].tone, Tone::Warn);
 }
 
 #[test]
