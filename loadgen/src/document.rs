@@ -320,11 +320,11 @@ impl Summary {
                 Cell::number(u64::from(generator.loops)),
             ])
             .row([
-                Cell::plain("CPU time"),
+                Cell::plain("CPU time during the run"),
                 Cell::plain(format!("{:.2} s", generator.cpu_seconds)),
             ])
             .row([
-                Cell::plain("peak memory"),
+                Cell::plain("peak memory during the run"),
                 Cell::plain(
                     generator
                         .peak_rss_bytes

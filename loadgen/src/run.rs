@@ -58,7 +58,7 @@ pub async fn run(
         ready = preflight(&plan, &endpoint) => ready?,
     };
     let plan = Arc::new(plan);
-    let before = Reading::now();
+    let before = Reading::start();
     let (started_at, start) = (SystemTime::now(), tokio::time::Instant::now());
     let (to_reader, from_loops) = mpsc::channel(EVENTS_MAX);
     // Cancelled when `stop` is, and when this future is dropped or fails: no loop outlives its run for long.

@@ -21,7 +21,8 @@ const STOLEN_MAX: f64 = 0.05;
 pub struct Generator {
     /// User and system time of this process during the run, connects included, in seconds.
     pub cpu_seconds: f64,
-    /// The most memory this process has ever had resident; `None` where the system does not tell.
+    /// The most memory this process had resident at once during the run, what it had kept from before included. `None` where
+    /// the system does not tell, or tells only that it was more some time before.
     pub peak_rss_bytes: Option<u64>,
     /// Event loops the sessions were spread over.
     pub loops: u32,
@@ -35,6 +36,7 @@ pub struct Generator {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Reading {
     cpu: Duration,
+    /// The most this process ever had resident, or had since [`Reading::start`] where that can be told.
     peak_rss_bytes: Option<u64>,
     machine: Option<Ticks>,
 }
@@ -47,13 +49,26 @@ struct Ticks {
 }
 
 impl Reading {
+    /// Reads at the start of a run. Where the system can forget the peak of this process's memory, it is made to: whoever ran
+    /// something larger before would otherwise read that instead of the run.
+    #[must_use]
+    pub fn start() -> Self {
+        // proc_pid_clear_refs(5). Where it is missing or forbidden, `judge` can tell a new peak from an old one.
+        let _kept = std::fs::write("/proc/self/clear_refs", "5");
+        Self::now()
+    }
+
     /// Reads now.
     #[must_use]
     pub fn now() -> Self {
         let usage = system::process_usage();
         Self {
             cpu: usage.map_or(Duration::ZERO, |usage| usage.0),
-            peak_rss_bytes: usage.map(|usage| usage.1),
+            // What getrusage(2) calls the peak counts the program that started this one, too: its memory until exec.
+            peak_rss_bytes: std::fs::read_to_string("/proc/self/status")
+                .ok()
+                .and_then(|status| peak_rss_bytes(&status))
+                .or(usage.map(|usage| usage.1)),
             machine: std::fs::read_to_string("/proc/stat")
                 .ok()
                 .and_then(|text| ticks(&text)),
@@ -96,7 +111,9 @@ pub fn judge(before: &Reading, after: &Reading, loops: &[LoopUse], recorder: &Re
     }
     Generator {
         cpu_seconds: after.cpu.saturating_sub(before.cpu).as_secs_f64(),
-        peak_rss_bytes: after.peak_rss_bytes,
+        peak_rss_bytes: after
+            .peak_rss_bytes
+            .filter(|peak| Some(*peak) > before.peak_rss_bytes),
         loops: u32::try_from(loops.len()).unwrap_or(u32::MAX),
         saturated,
         reasons,
@@ -152,6 +169,13 @@ fn ticks(stat: &str) -> Option<Ticks> {
         idle: fields[3] + fields[4],
         stolen,
     })
+}
+
+/// Reads `VmHWM` of `/proc/self/status`, which is in KiB (proc_pid_status(5)).
+fn peak_rss_bytes(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes * 1_024)
 }
 
 /// How many descriptors this process may have open, and how many it could be allowed; `None` where there is no such limit.
@@ -260,6 +284,13 @@ mod tests {
     }
 
     #[test]
+    fn the_peak_of_this_process_is_read() {
+        let status = "VmPeak:\t   90 kB\nVmHWM:\t   13640 kB\nVmRSS:\t   13000 kB\n";
+        assert_eq!(peak_rss_bytes(status), Some(13_640 << 10));
+        assert_eq!(peak_rss_bytes("VmRSS:\t 1 kB\n"), None);
+    }
+
+    #[test]
     fn only_lateness_makes_a_run_saturated() {
         let busy = LoopUse {
             cpu: Duration::from_secs(10),
@@ -298,6 +329,34 @@ mod tests {
                 "50 % of this machine's time was stolen by its host",
             ]
         );
+    }
+
+    #[test]
+    fn a_peak_from_before_the_run_is_not_the_runs() {
+        let reading = |peak_rss_bytes| Reading {
+            peak_rss_bytes,
+            ..Reading::default()
+        };
+        for (before, after, expected) in [
+            (Some(50), Some(60), Some(60)),
+            (Some(50), Some(50), None),
+            (None, None, None),
+        ] {
+            let generator = judge(&reading(before), &reading(after), &[], &Recorder::default());
+            assert_eq!(generator.peak_rss_bytes, expected, "{before:?} {after:?}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_this_process_has_given_back_before_the_run_is_forgotten() {
+        const LARGE: usize = 64 << 20;
+        let large = std::hint::black_box(vec![1_u8; LARGE]);
+        // While it lives: another test may have the peak forgotten at any time.
+        let with_large = Reading::now().peak_rss_bytes.unwrap();
+        drop(large);
+        let start = Reading::start().peak_rss_bytes.unwrap();
+        assert!(start + (LARGE as u64) / 2 < with_large, "{start} {with_large}");
     }
 
     #[test]

@@ -47,12 +47,6 @@ pub fn millis(millis: f64) -> String {
 /// What stands where there is no number.
 pub const MISSING: &str = "–";
 
-/// So many per second: `12,345 messages/s`; below 100 with three digits.
-#[must_use]
-pub fn rate(per_second: f64, unit: &str) -> String {
-    format!("{} {unit}/s", decimal(per_second))
-}
-
 /// A share of a whole in percent: `99.98 %`. It is rounded away from the ends: `100 %` and `0 %` are exact, and a single failure
 /// among millions still shows. `–` where the whole is nothing.
 #[must_use]
@@ -227,10 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_bytes_and_ticks_keep_what_matters() {
-        assert_eq!(rate(12_345.6, "messages"), "12,346 messages/s");
-        assert_eq!(rate(0.5, "reconnects"), "0.5 reconnects/s");
-        assert_eq!(rate(f64::INFINITY, "messages"), "– messages/s");
+    fn bytes_and_ticks_keep_what_matters() {
         for (n, expected) in [
             (0, "0 B"),
             (1_023, "1023 B"),
