@@ -51,7 +51,11 @@ impl Summary {
             sentences
                 .push("the generator was the bottleneck, its times say nothing about the server".to_owned());
         }
-        sentences.join("; ")
+        let mut headline = sentences.join("; ");
+        if let Some(first) = headline.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        headline
     }
 
     /// Four, so that a report which joins this one with others still fits on a screen.
@@ -61,10 +65,10 @@ impl Summary {
             true => Tone::Warn,
             false => Tone::Neutral,
         };
-        let rate = format!("{} answered", number::count(self.delivery.received));
+        let answered = format!("{} answered", number::count(self.delivery.received));
         vec![
             self.sessions_tile(),
-            Tile::new("answers per second", number::decimal(self.messages_per_second)).note(rate),
+            Tile::new("answers per second", number::decimal(self.messages_per_second)).note(answered),
             Tile::new("answer p99", ms(answers.quantile_ms(0.99)))
                 .note(format!(
                     "p50 {}, slowest {}",

@@ -163,7 +163,7 @@ fn the_document_tells_at_a_glance_what_was_lost() {
     let headline = &document.headline;
     assert!(
         headline.starts_with(
-            "does not hold: delivery.lost == 0 (it is 20); errors: 15 unanswered; 20 sessions, "
+            "Does not hold: delivery.lost == 0 (it is 20); errors: 15 unanswered; 20 sessions, "
         ),
         "{headline}"
     );
@@ -230,7 +230,7 @@ fn a_run_that_is_not_decided_names_what() {
     let summary = summary(plan(&thresholds), answer, saturated());
     let headline = summary.document().headline;
     assert!(
-        headline.starts_with("not decided: heartbeat.p99 < 1s (it is –), answer.p99 < 1s (it is "),
+        headline.starts_with("Not decided: heartbeat.p99 < 1s (it is –), answer.p99 < 1s (it is "),
         "{headline}"
     );
     let suites = summary.suites();
