@@ -117,7 +117,7 @@ impl Run {
             .iter()
             .filter(|close| close.seen > 0 || close.needs.is_none());
         let codes = codes.count();
-        vec![
+        let mut tiles = vec![
             Tile::new("cases passed", of(CaseVerdict::Passed))
                 .note(format!(
                     "of {} in {}",
@@ -135,6 +135,11 @@ impl Run {
             Tile::new("skipped", of(CaseVerdict::Skipped))
                 .note("not tried, so never passed")
                 .tone(tone(CaseVerdict::Skipped, Tone::Warn)),
+        ];
+        if !self.is_of_a_dialect() {
+            return tiles;
+        }
+        tiles.extend([
             Tile::new("clauses", number::count(covered as u64))
                 .note(format!("of {coverable} that can be checked"))
                 .tone(share(covered, coverable)),
@@ -144,7 +149,13 @@ impl Run {
             Tile::new("kinds of messages seen", number::count(seen_messages as u64))
                 .note(format!("of {}", self.coverage.messages.len()))
                 .tone(share(seen_messages, self.coverage.messages.len())),
-        ]
+        ]);
+        tiles
+    }
+
+    /// Whether a case is about a dialect: others cover nothing of one.
+    fn is_of_a_dialect(&self) -> bool {
+        self.cases.iter().any(|case| case.dialect.is_some())
     }
 
     /// How many clauses some case looked at, and how many could be.
@@ -190,7 +201,7 @@ impl Run {
     }
 
     fn clauses_section(&self) -> Section {
-        if self.coverage.clauses.is_empty() {
+        if self.coverage.clauses.is_empty() || !self.is_of_a_dialect() {
             return Section::new("Clauses");
         }
         let verdicts = self.clause_verdicts();
@@ -237,6 +248,9 @@ impl Run {
 
     fn wire_section(&self) -> Section {
         let mut section = Section::new("What crossed the wire");
+        if !self.is_of_a_dialect() {
+            return section;
+        }
         if !self.coverage.messages.is_empty() {
             let mut table = Table::new([
                 Column::text("dialect"),

@@ -19,6 +19,15 @@ impl CaseResult {
             line(&mut out, format_args!("  {reason}"));
         }
         for finding in &self.findings {
+            if !self.is_its_own_clause() || finding.clause != self.rule {
+                line(
+                    &mut out,
+                    format_args!(
+                        "  {} ({}): \"{}\"",
+                        finding.clause, finding.level, finding.sentence
+                    ),
+                );
+            }
             out.push_str(&finding.text());
         }
         let checks = self.checks_text();
@@ -42,10 +51,20 @@ impl CaseResult {
             format!("   order {}/{} ({})", order.number, order.of, order.turns)
         });
         let verdict = self.verdict.name().to_uppercase().replace('_', " ");
+        let clause = if self.is_its_own_clause() {
+            String::new()
+        } else {
+            format!("   {}", self.rule)
+        };
         format!(
-            "{verdict} {}   {} ({}): {}{order}",
-            self.id, self.rule, self.level, self.title
+            "{verdict} {}{clause} ({}): {}{order}",
+            self.id, self.level, self.title
         )
+    }
+
+    /// A scenario without a dialect: what it is about stands in its title.
+    fn is_its_own_clause(&self) -> bool {
+        self.rule.0 == self.scenario
     }
 
     /// The aspects that were looked at: `message ✔  extra ✘`.
@@ -86,14 +105,10 @@ impl CaseResult {
 }
 
 impl Finding {
-    /// Clause and sentence, excerpt with a caret, expected, actual.
+    /// Excerpt with a caret, expected, actual.
     #[must_use]
     pub fn text(&self) -> String {
         let mut out = String::new();
-        line(
-            &mut out,
-            format_args!("  {} ({}): \"{}\"", self.clause, self.level, self.sentence),
-        );
         if let Some(place) = &self.place {
             let number = place.line.to_string();
             let gutter = " ".repeat(number.len());

@@ -72,7 +72,11 @@ impl Scribe {
         }
         if let (Some(response), Some(at)) = (&record.response, record.response_at) {
             let body = String::from_utf8_lossy(&response.body);
-            let text = format!("HTTP {} {}", response.status, matching::shortened(&body));
+            let text = format!(
+                "HTTP {} {}",
+                response.status,
+                matching::shortened(body.trim_end())
+            );
             self.line(at, Some(actor), Some(Direction::Down), text.trim_end().to_owned());
         }
         let mut message = 0;

@@ -315,8 +315,12 @@ fn refuse(fits: bool, expected: impl FnOnce() -> String) -> Refusal {
     Ok((!fits).then(expected))
 }
 
+/// A pattern as the file writes it, without the anchors that the reader puts around it.
 fn like(pattern: &str) -> String {
-    format!("a string like {}", quoted(pattern))
+    let written = pattern
+        .strip_prefix(r"\A(?:")
+        .and_then(|rest| rest.strip_suffix(r")\z"));
+    format!("a string like {}", quoted(written.unwrap_or(pattern)))
 }
 
 /// `$exact`: no field that is not named.

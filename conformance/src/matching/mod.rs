@@ -250,7 +250,9 @@ const SHOWN_CHARS_MAX: usize = 400;
 #[must_use]
 pub fn describe(content: &Content) -> String {
     match content {
-        Content::Text(text) => shortened(text),
+        // JSON is quoted enough.
+        Content::Text(text) if text.starts_with(['{', '[']) => shortened(text),
+        Content::Text(text) => quoted(text),
         Content::Binary(bytes) => format!("binary, {} bytes: {}", bytes.len(), hex(bytes)),
         Content::BadText(bytes) => format!("text that is not UTF-8, {} bytes: {}", bytes.len(), hex(bytes)),
     }

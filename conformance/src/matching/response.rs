@@ -148,7 +148,8 @@ fn why_not_upgraded(response: &Response, accept: Option<&str>) -> Option<String>
 /// An answer in a few words.
 #[must_use]
 pub fn describe(response: &Response) -> String {
-    let body = super::shortened(&String::from_utf8_lossy(&response.body));
+    let body = String::from_utf8_lossy(&response.body);
+    let body = super::shortened(body.trim_end());
     format!("HTTP {} {body}", response.status).trim_end().to_owned()
 }
 
