@@ -402,11 +402,7 @@ fn suite_case(case: &CaseResult) -> Case {
         | CaseVerdict::NonStrict
         | CaseVerdict::Informational
         | CaseVerdict::KnownFailing => Outcome::Passed,
-        CaseVerdict::Failed => Outcome::Failed { message, text },
-        CaseVerdict::UnexpectedlyPassed => Outcome::Failed {
-            message: "it is listed as failing and passed: take it off the list".to_owned(),
-            text: case.headline(),
-        },
+        CaseVerdict::Failed | CaseVerdict::UnexpectedlyPassed => Outcome::Failed { message, text },
         CaseVerdict::CouldNotRun => Outcome::Error { message, text },
         CaseVerdict::Skipped => Outcome::Skipped { reason: message },
     };

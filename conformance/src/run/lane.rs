@@ -76,6 +76,10 @@ impl Lane {
         let options = &self.bench.options;
         if options.known_failing.lists(&case) {
             outcome.result.verdict = as_known_failing(outcome.result.verdict);
+            if outcome.result.verdict == CaseVerdict::UnexpectedlyPassed {
+                let what_to_do = "it is listed as failing and passed: take it off the list";
+                outcome.result.reason = Some(what_to_do.to_owned());
+            }
         }
         let verdict = outcome.result.verdict;
         if options.fail_fast && options.fails(verdict) {
