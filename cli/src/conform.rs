@@ -64,6 +64,9 @@ async fn run_suite(args: ConformRunArgs) -> Outcome {
             print_texts(run.cases.iter())?;
         } else {
             print_failures(&run)?;
+            if args.no_skips {
+                print_texts(of_verdict(&run, CaseVerdict::Skipped))?;
+            }
         }
         summary::print(&document, Detail::Glance)?;
     }
@@ -223,6 +226,10 @@ async fn show(mut events: mpsc::Receiver<Event>) {
 /// The failure text of every case that makes the run fail.
 pub(crate) fn print_failures(run: &Run) -> Result<(), Failure> {
     print_texts(run.cases.iter().filter(|case| case.verdict.fails_the_run()))
+}
+
+fn of_verdict(run: &Run, verdict: CaseVerdict) -> impl Iterator<Item = &CaseResult> {
+    run.cases.iter().filter(move |case| case.verdict == verdict)
 }
 
 fn print_texts<'a>(mut cases: impl Iterator<Item = &'a CaseResult>) -> Result<(), Failure> {
