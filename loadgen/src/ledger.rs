@@ -69,7 +69,7 @@ impl Totals {
     /// Adds another sender's sums.
     pub fn add(&mut self, other: &Self) {
         self.sent += other.sent;
-        self.expected += other.expected;
+        self.expected = self.expected.saturating_add(other.expected);
         self.received += other.received;
         self.lost = self.lost.saturating_add(other.lost);
         self.duplicated += other.duplicated;

@@ -49,7 +49,7 @@ impl Ranges {
     pub fn insert(&mut self, number: u64) {
         match &mut self.last {
             None => self.last = Some((number, number)),
-            Some((_, end)) if number == *end + 1 => *end = number,
+            Some((_, end)) if number.checked_sub(1) == Some(*end) => *end = number,
             Some(last) if number > last.1 => {
                 self.below.push(*last);
                 *last = (number, number);
@@ -62,7 +62,7 @@ impl Ranges {
     fn insert_below(&mut self, number: u64) {
         self.below.extend(self.last.take());
         let after = self.below.partition_point(|&(start, _)| start <= number);
-        let joins_left = after > 0 && number <= self.below[after - 1].1 + 1;
+        let joins_left = after > 0 && number <= self.below[after - 1].1.saturating_add(1);
         let joins_right = after < self.below.len() && number + 1 == self.below[after].0;
         match (joins_left, joins_right) {
             (true, true) => {

@@ -190,6 +190,31 @@ fn a_count_that_went_back() {
 }
 
 #[test]
+fn no_number_a_server_may_give_is_too_large_or_too_small() {
+    for (name, story, received) in [
+        ("the largest first", "+ s s s 1=18446744073709551615 2=1 3=2", 2),
+        ("the largest last", "+ s s 1=1 2=18446744073709551615", 2),
+        (
+            "the largest twice",
+            "+ s s 1=18446744073709551615 2=18446744073709551615",
+            1,
+        ),
+        (
+            "one below it later",
+            "+ s s s 1=1 3=18446744073709551615 2=18446744073709551614",
+            3,
+        ),
+        ("nothing", "+ s s s 1=0 2=1 3=0", 1),
+    ] {
+        let totals = told(story).totals();
+        assert_eq!(totals.received, received, "{name}: {story}\n{totals:?}");
+        let mut all = totals;
+        all.add(&totals);
+        assert_eq!(all.received, 2 * received, "{name}: two such sessions");
+    }
+}
+
+#[test]
 fn an_answer_to_nothing_is_foreign_and_changes_nothing() {
     let mut sender = told("+ s 1=1");
     let before = sender.totals();
