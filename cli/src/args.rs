@@ -354,7 +354,7 @@ pub(crate) struct LoadRunArgs {
     /// What has to hold, beside the workload's own. May be given several times
     #[arg(long = "threshold", value_name = "EXPR")]
     pub(crate) thresholds: Vec<String>,
-    /// Judge time and rate also when the generator itself was the bottleneck
+    /// Exit with 0 also when times and rates are undecided because the generator itself was the bottleneck
     #[arg(long)]
     pub(crate) allow_saturated: bool,
     /// Where everything random in the run comes from [default: the workload's, or drawn and shown in the report]

@@ -272,6 +272,18 @@ impl Summary {
         &self.measured[latency as usize].1
     }
 
+    /// Whether nothing but the generator's own saturation keeps this run from passing. What was never measured keeps it, too.
+    #[must_use]
+    pub fn passes_but_for_saturation(&self) -> bool {
+        let undecided = |judged: &&Judged| judged.verdict == Verdict::Undecided;
+        self.verdict == Verdict::Undecided
+            && self
+                .thresholds
+                .iter()
+                .filter(undecided)
+                .all(|judged| judged.actual.is_some())
+    }
+
     fn judge(&self, threshold: &Threshold) -> Judged {
         let actual = self.value(threshold.metric);
         let undecided = self.generator.saturated && threshold.metric.suffers_from_saturation();

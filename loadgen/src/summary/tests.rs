@@ -84,6 +84,19 @@ fn thresholds_are_judged_by_what_was_measured() {
 }
 
 #[test]
+fn saturation_excuses_what_it_made_undecided_and_nothing_else() {
+    for (thresholds, generator, expected) in [
+        (&["answer.p99 < 1s", "delivery.lost == 0"][..], saturated(), true),
+        (&["answer.p99 < 1s", "delivery.lost == 1"], saturated(), false),
+        (&["answer.p99 < 1s", "heartbeat.p99 < 1s"], saturated(), false),
+        (&["heartbeat.p99 < 1s"], Generator::default(), false),
+    ] {
+        let summary = summary(plan(thresholds), answer, generator);
+        assert_eq!(summary.passes_but_for_saturation(), expected, "{thresholds:?}");
+    }
+}
+
+#[test]
 fn an_interrupted_run_says_so_whatever_its_thresholds_say() {
     assert_eq!(verdict(true, &[]), Verdict::Interrupted);
 }
