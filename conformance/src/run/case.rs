@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use touchstone_report::number;
 
 use super::Outcome;
 use super::bench::Bench;
 use super::orders::{Turns, orders};
 use super::trial::{End, Trial, TrialReport};
+use super::waits::waits;
 use crate::coverage::Seen;
 use crate::results::{CaseResult, OrderName};
 use crate::select::Case;
@@ -23,8 +25,16 @@ pub(crate) async fn run_case(bench: &Bench, case: &Case, stop: &CancellationToke
             format!("the target has no `{key}`; its target file can say how to reach it"),
         );
     }
+    let waits = waits(bench, case);
+    if waits > bench.options.waits_max {
+        let reason = format!(
+            "it waits {} at the target's timings; start the server with shorter ones, and say so under `timings:` of its target file",
+            number::duration(waits)
+        );
+        return skipped(bench, case, reason);
+    }
     let began = Instant::now();
-    let deadline = bench.stretched(bench.options.case_deadline);
+    let deadline = bench.stretched(bench.options.case_deadline + waits);
     let trials = stop.run_until_cancelled(tokio::time::timeout(deadline, run_trials(bench, case)));
     let mut outcome = match trials.await {
         None => skipped(bench, case, "the run was interrupted".to_owned()),

@@ -12,6 +12,7 @@ mod orders;
 mod outside;
 mod steps;
 mod trial;
+mod waits;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -64,8 +65,10 @@ pub struct Options {
     pub trace: bool,
     /// How long a step without `within:` waits.
     pub expectation_deadline: Duration,
-    /// How long a whole case may take.
+    /// How long a whole case may take beyond what its own pauses and windows do.
     pub case_deadline: Duration,
+    /// A case that waits longer than this at the target's timings is skipped: nobody sits out a session's hour.
+    pub waits_max: Duration,
     /// What a rerun command begins with: `touchstone conform run --target my.yaml`.
     pub rerun: String,
     /// Which program judges.
@@ -87,6 +90,7 @@ impl Default for Options {
             trace: false,
             expectation_deadline: Duration::from_secs(2),
             case_deadline: Duration::from_secs(60),
+            waits_max: Duration::from_secs(180),
             rerun: "touchstone conform run".to_owned(),
             tool: Tool {
                 version: env!("CARGO_PKG_VERSION").to_owned(),

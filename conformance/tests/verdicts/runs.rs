@@ -216,6 +216,34 @@ async fn what_the_target_lacks_is_skipped_and_named() {
 }
 
 #[tokio::test]
+async fn a_case_that_waits_too_long_at_the_targets_timings_is_skipped_and_says_what_to_change() {
+    let yaml = "title: a session ends\nrule: echo/6c\nactors: [ann]\nsteps:\n  - connect: ann\n  - pause: \"${echo.session.ttl}\"\n  - ann.send: a\n  - ann.expect: {count: 1}\n";
+    let server = Server::start(Crook::Honest).await;
+    let run = run_against(&server, &[scenario("echo/x", yaml)], options()).await;
+    assert_eq!(run.cases[0].verdict, CaseVerdict::Skipped);
+    let reason = run.cases[0].reason.as_ref().unwrap();
+    assert!(reason.contains("`timings:`"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_case_may_take_its_own_waits_beside_its_deadline() {
+    let yaml =
+        "title: silence\nrule: echo/1a\nactors: [ann]\nsteps:\n  - connect: ann\n  - ann.nothing: 700ms\n";
+    let server = Server::start(Crook::Honest).await;
+    let hasty = Options {
+        case_deadline: Duration::from_millis(600),
+        ..options()
+    };
+    let run = run_against(&server, &[scenario("echo/x", yaml)], hasty).await;
+    assert_eq!(
+        run.cases[0].verdict,
+        CaseVerdict::Passed,
+        "{:?}",
+        run.cases[0].reason
+    );
+}
+
+#[tokio::test]
 async fn the_first_failure_ends_a_run_that_is_told_so() {
     let fast = Options {
         fail_fast: true,
