@@ -113,8 +113,12 @@ async fn measure(workload: &Workload, plan: Plan, stop: CancellationToken) -> Re
 
 impl Checked {
     fn document(&self) -> Document {
-        let mut parts = vec![self.run.document()];
-        parts.extend(self.load.as_ref().map(Summary::document));
+        let part = |title: &str, document| Document {
+            title: title.to_owned(),
+            ..document
+        };
+        let mut parts = vec![part("conform", self.run.document())];
+        parts.extend(self.load.as_ref().map(|load| part("load", load.document())));
         Document::join("touchstone check", parts)
     }
 
