@@ -1,5 +1,6 @@
 //! `touchstone conform`: scenarios, a target and a choice of cases become a run and its reports.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -64,8 +65,11 @@ async fn run_suite(args: ConformRunArgs) -> Outcome {
             print_texts(run.cases.iter())?;
         } else {
             print_failures(&run)?;
+            print_differences(&run)?;
             if args.no_skips {
                 print_texts(of_verdict(&run, CaseVerdict::Skipped))?;
+            } else {
+                print_skipped(&run)?;
             }
         }
         summary::print(&document, Detail::Glance)?;
@@ -226,6 +230,49 @@ async fn show(mut events: mpsc::Receiver<Event>) {
 /// The failure text of every case that makes the run fail.
 pub(crate) fn print_failures(run: &Run) -> Result<(), Failure> {
     print_texts(run.cases.iter().filter(|case| case.verdict.fails_the_run()))
+}
+
+/// Lines that what does not fail the run gets on a terminal; all of it is in every report.
+const DIFFERENCES_SHOWN: usize = 30;
+
+/// A line for each case that differs without failing the run: somebody wrote that server, and wants to know.
+fn print_differences(run: &Run) -> Result<(), Failure> {
+    let verdicts = [CaseVerdict::NonStrict, CaseVerdict::Informational];
+    let differing: Vec<_> = verdicts
+        .iter()
+        .flat_map(|verdict| of_verdict(run, *verdict))
+        .collect();
+    for case in differing.iter().take(DIFFERENCES_SHOWN) {
+        let verdict = case.verdict.name().replace('_', "-").to_uppercase();
+        print::line(&format!("{verdict} {}   {}", case.id, case.message()))?;
+    }
+    if let Some(left @ 1..) = differing.len().checked_sub(DIFFERENCES_SHOWN) {
+        print::line(&format!("… and {left} more that differ without failing"))?;
+    }
+    if !differing.is_empty() {
+        print::line(
+            "(--strict makes these fail, with their transcripts; --report html=FILE has all of them)\n",
+        )?;
+    }
+    Ok(())
+}
+
+/// Why cases were skipped, a line for each reason.
+fn print_skipped(run: &Run) -> Result<(), Failure> {
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for case in of_verdict(run, CaseVerdict::Skipped) {
+        *reasons
+            .entry(case.reason.as_deref().unwrap_or_default())
+            .or_default() += 1;
+    }
+    for (reason, count) in &reasons {
+        print::line(&format!("SKIPPED {count}: {reason}"))?;
+    }
+    if reasons.is_empty() {
+        Ok(())
+    } else {
+        print::line("")
+    }
 }
 
 fn of_verdict(run: &Run, verdict: CaseVerdict) -> impl Iterator<Item = &CaseResult> {

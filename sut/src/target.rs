@@ -216,6 +216,11 @@ impl Target {
             .map(|url| address_of(url))
             .collect::<Result<Vec<_>, _>>()?;
         let origin = match file.spawn {
+            None if addresses.iter().any(|address| address.contains("${port}")) => {
+                return Err(TargetError::Value(
+                    "`${port}` in `urls` is the port of a server that is started: add `spawn`, or write the port".into(),
+                ));
+            }
             None => Origin::Running { addresses },
             Some(spawn) if spawn.command.is_empty() => {
                 return Err(TargetError::Value(
@@ -528,6 +533,7 @@ mod tests {
     fn a_wrong_target_file_names_the_place_or_the_key() {
         let rows = [
             ("urls: []", "`urls` is empty"),
+            ("urls: [\"ws://x:${port}\"]", "add `spawn`"),
             (
                 "urls: [\"ws://x:1\"]\ndialects: [ecco]",
                 "`ecco` is not a dialect; there is: echo",

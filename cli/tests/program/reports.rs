@@ -32,7 +32,13 @@ fn the_exit_code_is_the_verdict() {
         &["FAILED wrong", "wrong.yaml:7:", "expected", "rerun: "],
     );
     check("only the right one", &[RIGHT, WRONG], &["right"], 0, &["PASSED"]);
-    check("skipped", &[RIGHT, SKIPPED], &[], 0, &["PASSED"]);
+    check(
+        "skipped",
+        &[RIGHT, SKIPPED],
+        &[],
+        0,
+        &["SKIPPED 1: the target has no `compression`", "PASSED"],
+    );
     check(
         "skipped is too little",
         &[RIGHT, SKIPPED],
@@ -57,6 +63,21 @@ fn the_exit_code_is_the_verdict() {
         1,
         &["right", "take it off the list"],
     );
+}
+
+#[test]
+fn a_difference_that_fails_nothing_is_shown_all_the_same() {
+    let mine = "title: my own count\nrule: echo/2c\ndialect: echo\nactors: [ann]\nsteps:\n  - connect: ann\n  - ann.send: a\n  - ann.expect: {count: 7}\n";
+    let spawn = format!("{PROGRAM} serve --listen 127.0.0.1:${{port}}");
+    let ended = run_in(&[("mine.yaml", mine)], &[OWN, &["--spawn", &spawn]].concat());
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    for part in [
+        "NON-STRICT mine   echo/2c: expected 7, got 1",
+        "--strict",
+        "1 non-strict",
+    ] {
+        assert!(ended.stdout.contains(part), "no `{part}` in {ended:#?}");
+    }
 }
 
 #[test]
