@@ -37,7 +37,7 @@ pub(crate) const SKIPPED: (&str, &str) = (
 #[cfg(target_os = "linux")]
 pub(crate) const ENDLESS: (&str, &str) = (
     "endless.yaml",
-    "title: silence\ndialect: echo\nrule: echo/1a\nsteps:\n  - connect: {as: c}\n  - nothing: {on: [c], for: 10m}\n",
+    "title: silence\ndialect: echo\nrule: echo/1a\nsteps:\n  - connect: {as: c}\n  - nothing: {on: [c], for: 2m}\n",
 );
 
 /// A folder with these files in it.
