@@ -35,7 +35,7 @@ enum Task {
         #[arg(last = true)]
         rest: Vec<String>,
     },
-    /// What takes too long for every commit: the whole suite many times, with both cores busy.
+    /// What takes too long for every commit: the whole suite many times, 32 cases at once.
     Prove {
         /// How often the suite is run.
         #[arg(long, default_value_t = 20)]

@@ -37,7 +37,7 @@ pub(crate) fn bench(rest: &[String]) -> Result<()> {
     run(&mut command)
 }
 
-/// The whole suite, `rounds` times, while both cores are kept busy by more cases at once than there are cores.
+/// The whole suite, `rounds` times, with as many cases at once as show a race if there is one.
 pub(crate) fn prove(rounds: u32) -> Result<()> {
     cargo(&["build", "--release", "--package", "touchstone"])?;
     for round in 1..=rounds {
