@@ -24,6 +24,10 @@ mod stop;
 mod upgrade;
 mod upkeep;
 
-pub use config::{Config, Deadlines, EchoConfig, HttpAccess, Limits, Rate, Secret};
+pub use config::{
+    AuthConfig, BusChoice, Compression, Config, Confirm, Deadlines, DialectAuth, DirectConfig, EchoConfig,
+    FeedConfig, HttpAccess, InvalidNetwork, Limits, Network, OutboxConfig, PresenceConfig, Rate, Retention,
+    RoomsConfig, Secret, StoreChoice, TlsFiles,
+};
 pub use server::{Server, StartError, Stopped};
 pub use touchstone_storage::EmbeddedLimits;

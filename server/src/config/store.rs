@@ -1,0 +1,31 @@
+//! Where state lives, how nodes hear of it, and how long it is kept.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where state lives.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum StoreChoice {
+    /// `embedded:` — in this process; nothing survives a restart.
+    #[default]
+    Memory,
+    /// `embedded:PATH` — in files below this path; what was confirmed survives.
+    Path(PathBuf),
+}
+
+/// How nodes hear of each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BusChoice {
+    /// `local:` — there is only this node; what is published never leaves the process.
+    #[default]
+    Local,
+}
+
+/// How long what is stored is kept: messages, and events that were sent. What is pending stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retention {
+    /// What is older goes. Default: none, nothing goes by its age.
+    pub age: Option<Duration>,
+    /// The oldest beyond so many go, in each channel, conversation and queue. Default: none, nothing goes by its number.
+    pub count: Option<u64>,
+}
