@@ -1,7 +1,7 @@
 //! Writing frames: a server's as one `Bytes` that any number of connections can share, a client's masked into a
 //! buffer that is used again.
 
-use crate::frame::{CONTROL_BYTES_MAX, Fin, Header, OpCode};
+use crate::frame::{CONTROL_BYTES_MAX, Fin, Header, OpCode, PayloadForm};
 use crate::mask;
 use bytes::Bytes;
 use std::num::NonZeroUsize;
@@ -60,6 +60,15 @@ pub fn encode_unmasked(out: &mut Vec<u8>, opcode: OpCode, payload: &[u8]) {
     append(out, &Header::whole(opcode, payload.len(), None), payload);
 }
 
+/// Appends a message that is deflated already to `out`, in one frame; masked if there is a key.
+pub fn encode_deflated(out: &mut Vec<u8>, opcode: OpCode, deflated: &[u8], mask: Option<[u8; 4]>) {
+    let header = Header {
+        form: PayloadForm::Deflated,
+        ..Header::whole(opcode, deflated.len(), mask)
+    };
+    append(out, &header, deflated);
+}
+
 /// Appends a client's frame that is a message by itself to `out`, masked with `key`.
 pub fn encode_masked(out: &mut Vec<u8>, opcode: OpCode, payload: &[u8], key: [u8; 4]) {
     append(out, &Header::whole(opcode, payload.len(), Some(key)), payload);
@@ -100,6 +109,7 @@ impl Fragment<'_> {
         let header = Header {
             fin: self.fin,
             opcode: self.opcode,
+            form: PayloadForm::Plain,
             payload_bytes: self.payload.len(),
             mask,
         };

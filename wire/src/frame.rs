@@ -73,13 +73,27 @@ pub enum Fin {
     More,
 }
 
-/// A header as a well-behaved side writes it: no reserved bits, the length in its shortest form.
+/// Whether the message a frame begins is compressed: RSV1, once permessage-deflate is agreed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PayloadForm {
+    /// The payload is the message.
+    Plain,
+    /// The payload is the message, deflated.
+    Deflated,
+}
+
+/// The bit of a header's first byte that says so.
+pub(crate) const RSV1: u8 = 0x40;
+
+/// A header as a well-behaved side writes it: no reserved bits but for compression, the length in its shortest form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// Whether the frame ends its message.
     pub fin: Fin,
     /// What the frame is.
     pub opcode: OpCode,
+    /// Whether the message is compressed; `Plain` on continuations and control frames.
+    pub form: PayloadForm,
     /// Bytes of payload that follow the header.
     pub payload_bytes: usize,
     /// A client's mask; a server has none.
@@ -93,6 +107,7 @@ impl Header {
         Self {
             fin: Fin::Last,
             opcode,
+            form: PayloadForm::Plain,
             payload_bytes,
             mask,
         }
@@ -105,12 +120,16 @@ impl Header {
             Fin::Last => 0x80,
             Fin::More => 0,
         };
+        let form = match self.form {
+            PayloadForm::Plain => 0,
+            PayloadForm::Deflated => RSV1,
+        };
         let mask_bit = if self.mask.is_some() { 0x80 } else { 0 };
         let mut header = HeaderBytes {
             bytes: [0; HEADER_BYTES_MAX],
             used: 0,
         };
-        header.push(&[fin | self.opcode.bits()]);
+        header.push(&[fin | form | self.opcode.bits()]);
         match (
             u8::try_from(self.payload_bytes),
             u16::try_from(self.payload_bytes),

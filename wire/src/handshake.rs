@@ -1,6 +1,7 @@
 //! The opening handshake (RFC 6455 4), without I/O: judged on the server's side, written and checked on the client's.
 
 mod client;
+pub(crate) mod extensions;
 mod server;
 
 pub use client::{Answer, ClientRequest, HEAD_BYTES_MAX, RequestError, ResponseError, check_response};

@@ -4,13 +4,15 @@
 //! buffer it shares among connections, and [`Receiver::next`] decodes them in place.
 
 use crate::close_code;
-use crate::frame::{CONTROL_BYTES_MAX, Fin, HEADER_BYTES_MAX, OpCode};
+use crate::deflate::{Half, INFLATER_BYTES, Inflater, Takeover, give_back_inflater, take_inflater};
+use crate::frame::{CONTROL_BYTES_MAX, Fin, HEADER_BYTES_MAX, OpCode, PayloadForm};
 use crate::mask;
+use crate::receive::body::Body;
 use crate::receive::header::{Context, FrameHead};
-use crate::text::{TextBuffer, growth};
 use crate::violation::Violation;
 use std::ops::Range;
 
+mod body;
 mod header;
 
 /// Which side we are; the peer is the other one.
@@ -34,7 +36,8 @@ pub enum Binary {
 /// What a receiver accepts beyond what RFC 6455 says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rules {
-    /// The most payload bytes of one message, over all its fragments. More is refused on the header.
+    /// The most payload bytes of one message, over all its fragments. More is refused on the header; what is compressed is
+    /// inflated up to this and refused with the next byte.
     pub message_bytes_max: usize,
     /// Whether binary messages are spoken.
     pub binary: Binary,
@@ -77,12 +80,15 @@ pub struct Step<'a> {
 ///
 /// Call [`next`](Self::next) on what was read until it returns no event, each time with the input that is left.
 /// While nothing is incomplete a receiver holds no heap; a message that came whole in one frame is handed out from the input without a copy.
+/// A compressed message is inflated as it arrives, with an inflater of the thread's; only if messages may refer to earlier
+/// ones does the receiver keep one of its own.
 #[derive(Debug)]
 pub struct Receiver {
     rules: Rules,
     role: Role,
     /// After a close frame or a violation nothing the peer sends means anything.
     ended: bool,
+    compression: Compression,
     /// What is incomplete, and what the last event was handed out from. `None` at rest.
     partial: Option<Box<Partial>>,
 }
@@ -90,10 +96,23 @@ pub struct Receiver {
 /// There is one per connection, and most of the time it waits.
 const _: () = assert!(size_of::<Receiver>() <= 32);
 
+/// What RSV1 means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compression {
+    /// Nothing: compression was not agreed on.
+    None,
+    /// A compressed message that stands by itself.
+    PerMessage,
+    /// A compressed message that may refer to earlier ones: `partial` stays, because it has the inflater.
+    Lasting,
+}
+
 /// What has arrived of a frame or a message whose rest has not.
 #[derive(Debug)]
 struct Partial {
     message: Message,
+    /// Of a connection whose messages refer to earlier ones always, otherwise while a compressed message is open.
+    inflater: Option<Box<Inflater>>,
     frame: Frame,
     /// The payload of the control frame in progress, or handed out.
     control: [u8; CONTROL_BYTES_MAX],
@@ -105,14 +124,10 @@ struct Partial {
 enum Message {
     None,
     Open(Body),
+    /// So many compressed bytes have come of it.
+    OpenDeflated(Body, usize),
     /// Handed out by the last step; freed at the start of the next.
     Complete(Body),
-}
-
-#[derive(Debug)]
-enum Body {
-    Text(TextBuffer),
-    Binary(Vec<u8>),
 }
 
 /// The frame whose bytes are arriving.
@@ -149,7 +164,26 @@ impl Receiver {
             rules,
             role,
             ended: false,
+            compression: Compression::None,
             partial: None,
+        }
+    }
+
+    /// A receiver for one connection on which the peer may compress its messages like `peer`.
+    #[must_use]
+    pub fn with_deflate(role: Role, rules: Rules, peer: Half) -> Self {
+        let (compression, partial) = match peer.takeover {
+            Takeover::Dropped => (Compression::PerMessage, None),
+            Takeover::Kept => {
+                let mut partial = Partial::new();
+                partial.inflater = Some(Box::new(Inflater::new(peer)));
+                (Compression::Lasting, Some(partial))
+            }
+        };
+        Self {
+            compression,
+            partial,
+            ..Self::new(role, rules)
         }
     }
 
@@ -191,12 +225,14 @@ impl Receiver {
         self.ended
     }
 
-    /// Heap that this receiver holds, in bytes: nothing at rest, about what has arrived of an incomplete message.
+    /// Heap that this receiver holds, in bytes: nothing at rest, about what has arrived of an incomplete message; and
+    /// [`INFLATER_BYTES`] while it has an inflater.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        self.partial
-            .as_ref()
-            .map_or(0, |partial| size_of::<Partial>() + partial.message.capacity())
+        self.partial.as_ref().map_or(0, |partial| {
+            let inflater = partial.inflater.as_ref().map_or(0, |_| INFLATER_BYTES);
+            size_of::<Partial>() + partial.message.capacity() + inflater
+        })
     }
 
     /// Finds the next complete payload and unmasks it; keeps what is incomplete.
@@ -220,7 +256,10 @@ impl Receiver {
                     self.ended = head.opcode == OpCode::Close;
                     return Ok((place.end, Some(Found::InInput(head.opcode, place))));
                 }
-                self.partial.get_or_insert_with(Partial::new).begin(head);
+                let message_bytes_max = self.rules.message_bytes_max;
+                self.partial
+                    .get_or_insert_with(Partial::new)
+                    .begin(head, message_bytes_max);
             }
             let partial = self
                 .partial
@@ -237,8 +276,15 @@ impl Receiver {
 
     /// Frees the buffer once nothing is incomplete, and with it what the last step handed out.
     fn settle(&mut self) {
-        if self.ended || !self.has_partial() {
+        if self.ended {
             self.partial = None;
+        } else if let Some(partial) = &mut self.partial
+            && partial.is_settled()
+        {
+            match self.compression {
+                Compression::None | Compression::PerMessage => self.partial = None,
+                Compression::Lasting => partial.message = Message::None,
+            }
         }
     }
 
@@ -254,14 +300,12 @@ impl Receiver {
 
     /// Reads a header from `rest`, going on with one that was cut; returns it with the bytes taken from `rest`.
     fn read_head(&mut self, rest: &[u8]) -> Result<Option<(FrameHead, usize)>, Violation> {
-        let message_bytes = self
-            .partial
-            .as_ref()
-            .and_then(|partial| partial.message.open_bytes());
+        let message = self.partial.as_ref().and_then(|partial| partial.message.open());
         let context = Context {
             role: self.role,
             rules: self.rules,
-            message_bytes,
+            compression: self.compression,
+            message,
         };
         if let Some(Partial {
             frame: Frame::Header { bytes, arrived },
@@ -300,7 +344,7 @@ impl Receiver {
         match self.partial.as_ref().map(|partial| &partial.message) {
             Some(Message::Complete(Body::Text(text))) => Event::Text(text.as_str()),
             Some(Message::Complete(Body::Binary(bytes))) => Event::Binary(bytes),
-            Some(Message::Open(_) | Message::None) | None => {
+            Some(Message::Open(_) | Message::OpenDeflated(..) | Message::None) | None => {
                 unreachable!("a message is found only when it has been completed")
             }
         }
@@ -311,6 +355,7 @@ impl Partial {
     fn new() -> Box<Self> {
         Box::new(Self {
             message: Message::None,
+            inflater: None,
             frame: Frame::BETWEEN,
             control: [0; CONTROL_BYTES_MAX],
             control_bytes: 0,
@@ -336,12 +381,25 @@ impl Partial {
     }
 
     /// Goes on with the payload of the frame whose header has been read.
-    fn begin(&mut self, head: FrameHead) {
-        match head.opcode {
-            OpCode::Text => self.message = Message::Open(Body::Text(TextBuffer::default())),
-            OpCode::Binary => self.message = Message::Open(Body::Binary(Vec::new())),
-            OpCode::Continuation => {}
-            OpCode::Close | OpCode::Ping | OpCode::Pong => self.control_bytes = 0,
+    fn begin(&mut self, head: FrameHead, message_bytes_max: usize) {
+        let body = match head.opcode {
+            OpCode::Text => Some(Body::text()),
+            OpCode::Binary => Some(Body::binary()),
+            OpCode::Continuation => None,
+            OpCode::Close | OpCode::Ping | OpCode::Pong => {
+                self.control_bytes = 0;
+                None
+            }
+        };
+        match (body, head.form) {
+            (Some(body), PayloadForm::Plain) => self.message = Message::Open(body),
+            (Some(body), PayloadForm::Deflated) => {
+                self.inflater
+                    .get_or_insert_with(take_inflater)
+                    .begin(message_bytes_max);
+                self.message = Message::OpenDeflated(body, 0);
+            }
+            (None, _) => {}
         }
         self.frame = Frame::Payload {
             head,
@@ -367,8 +425,16 @@ impl Partial {
         if head.opcode.is_control() {
             self.control[self.control_bytes..][..taken].copy_from_slice(arrived);
             self.control_bytes += taken;
-        } else if let Message::Open(body) = &mut self.message {
-            body.push(arrived, frame_bytes)?;
+        } else {
+            match (&mut self.message, &mut self.inflater) {
+                (Message::Open(body), _) => body.push(arrived, frame_bytes)?,
+                (Message::OpenDeflated(body, bytes), Some(inflater)) => {
+                    *bytes += taken;
+                    body.inflate(inflater, arrived)?;
+                }
+                (Message::OpenDeflated(..), None) => unreachable!("it began by taking an inflater"),
+                (Message::None | Message::Complete(_), _) => {}
+            }
         }
         if taken < frame_bytes {
             return Ok((taken, None));
@@ -387,13 +453,32 @@ impl Partial {
             (opcode @ (OpCode::Ping | OpCode::Pong), _) => Ok(Some(Found::Control(opcode))),
             (OpCode::Text | OpCode::Binary | OpCode::Continuation, Fin::More) => Ok(None),
             (OpCode::Text | OpCode::Binary | OpCode::Continuation, Fin::Last) => {
-                if let Message::Open(body) = std::mem::replace(&mut self.message, Message::None) {
-                    body.finish()?;
-                    self.message = Message::Complete(body);
-                }
+                let body = match std::mem::replace(&mut self.message, Message::None) {
+                    Message::Open(body) => body,
+                    Message::OpenDeflated(body, _) => {
+                        self.end_inflating()?;
+                        body
+                    }
+                    Message::None | Message::Complete(_) => {
+                        unreachable!("a header that ends a message is refused outside of one")
+                    }
+                };
+                body.finish()?;
+                self.message = Message::Complete(body);
                 Ok(Some(Found::Message))
             }
         }
+    }
+
+    /// The compressed message is complete. An inflater that remembers nothing goes back to the thread.
+    fn end_inflating(&mut self) -> Result<(), Violation> {
+        let inflater = self.inflater.as_mut().expect("the message began by taking one");
+        inflater.finish().map_err(body::violation)?;
+        if inflater.takeover() == Takeover::Dropped {
+            let spent = self.inflater.take().expect("it was there a moment ago");
+            give_back_inflater(spent);
+        }
+        Ok(())
     }
 }
 
@@ -405,40 +490,19 @@ impl Frame {
 }
 
 impl Message {
-    /// Bytes of the fragments so far; `None` outside of a message.
-    fn open_bytes(&self) -> Option<usize> {
+    /// How the fragments come, and the bytes of those so far; `None` outside of a message.
+    fn open(&self) -> Option<(PayloadForm, usize)> {
         match self {
-            Self::Open(Body::Text(text)) => Some(text.len()),
-            Self::Open(Body::Binary(bytes)) => Some(bytes.len()),
+            Self::Open(body) => Some((PayloadForm::Plain, body.len())),
+            Self::OpenDeflated(_, bytes) => Some((PayloadForm::Deflated, *bytes)),
             Self::None | Self::Complete(_) => None,
         }
     }
 
     fn capacity(&self) -> usize {
         match self {
-            Self::Open(Body::Text(text)) | Self::Complete(Body::Text(text)) => text.capacity(),
-            Self::Open(Body::Binary(bytes)) | Self::Complete(Body::Binary(bytes)) => bytes.capacity(),
+            Self::Open(body) | Self::OpenDeflated(body, _) | Self::Complete(body) => body.capacity(),
             Self::None => 0,
-        }
-    }
-}
-
-impl Body {
-    fn push(&mut self, arrived: &[u8], frame_bytes: usize) -> Result<(), Violation> {
-        match self {
-            Self::Text(text) => text.push(arrived, frame_bytes),
-            Self::Binary(bytes) => {
-                bytes.reserve_exact(growth(bytes.len(), bytes.capacity(), arrived.len(), frame_bytes));
-                bytes.extend_from_slice(arrived);
-                Ok(())
-            }
-        }
-    }
-
-    fn finish(&self) -> Result<(), Violation> {
-        match self {
-            Self::Text(text) => text.finish(),
-            Self::Binary(_) => Ok(()),
         }
     }
 }

@@ -8,6 +8,8 @@
 pub enum Violation {
     /// A reserved bit without an extension that gives it a meaning (5.2).
     ReservedBits,
+    /// RSV1 on a control or continuation frame, although compression is spoken (RFC 7692 6.1).
+    DeflatedOutOfPlace,
     /// An opcode of 3–7 or 11–15 (5.2).
     ReservedOpcode,
     /// A close, ping or pong without FIN (5.5).
@@ -34,7 +36,10 @@ pub enum Violation {
     CloseReasonNotUtf8,
     /// A text message that is not UTF-8 (8.1).
     TextNotUtf8,
-    /// A message over the limit; known from its header, before any of it is stored.
+    /// A compressed message that cannot be inflated (RFC 7692 7.2.2).
+    NotInflatable,
+    /// A message over the limit. Known from its header, before any of it is stored, or, if it is compressed, from the first
+    /// inflated byte beyond the limit.
     TooBig,
     /// A binary message where only text is spoken.
     BinaryRefused,
@@ -42,8 +47,9 @@ pub enum Violation {
 
 impl Violation {
     /// Every violation there is.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::ReservedBits,
+        Self::DeflatedOutOfPlace,
         Self::ReservedOpcode,
         Self::FragmentedControl,
         Self::LongControl,
@@ -57,6 +63,7 @@ impl Violation {
         Self::CloseCode,
         Self::CloseReasonNotUtf8,
         Self::TextNotUtf8,
+        Self::NotInflatable,
         Self::TooBig,
         Self::BinaryRefused,
     ];
@@ -66,6 +73,7 @@ impl Violation {
     pub const fn close_code(self) -> u16 {
         match self {
             Self::ReservedBits
+            | Self::DeflatedOutOfPlace
             | Self::ReservedOpcode
             | Self::FragmentedControl
             | Self::LongControl
@@ -78,7 +86,7 @@ impl Violation {
             | Self::CloseOneByte
             | Self::CloseCode => 1002,
             Self::BinaryRefused => 1003,
-            Self::CloseReasonNotUtf8 | Self::TextNotUtf8 => 1007,
+            Self::CloseReasonNotUtf8 | Self::TextNotUtf8 | Self::NotInflatable => 1007,
             Self::TooBig => 1009,
         }
     }
@@ -88,6 +96,7 @@ impl Violation {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::ReservedBits => "reserved bit set without its extension",
+            Self::DeflatedOutOfPlace => "control or continuation frame marked as compressed",
             Self::ReservedOpcode => "reserved opcode",
             Self::FragmentedControl => "fragmented control frame",
             Self::LongControl => "control frame over 125 bytes",
@@ -101,6 +110,7 @@ impl Violation {
             Self::CloseCode => "close code that must not be sent",
             Self::CloseReasonNotUtf8 => "close reason is not UTF-8",
             Self::TextNotUtf8 => "text is not UTF-8",
+            Self::NotInflatable => "message cannot be inflated",
             Self::TooBig => "message too big",
             Self::BinaryRefused => "binary is not spoken here",
         }

@@ -25,7 +25,7 @@ impl Accept {
         &self.value
     }
 
-    /// The 101 that grants the upgrade, with neither subprotocol nor extension.
+    /// The 101 that grants the upgrade, with neither subprotocol nor extension: whoever agrees to one adds its header.
     #[must_use]
     pub fn response(self) -> Response<()> {
         let mut response = Response::new(());

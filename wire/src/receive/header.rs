@@ -1,7 +1,8 @@
 //! Reading a header strictly: the checks in the order of its bytes, so that how it is cut does not change the verdict.
 
-use super::{Binary, Role, Rules};
-use crate::frame::{CONTROL_BYTES_MAX, Fin, OpCode};
+use super::{Binary, Compression, Role, Rules};
+use crate::deflate::compressed_bytes_max;
+use crate::frame::{CONTROL_BYTES_MAX, Fin, OpCode, PayloadForm, RSV1};
 use crate::violation::Violation;
 
 /// A header that passed every check.
@@ -9,14 +10,15 @@ use crate::violation::Violation;
 pub(super) struct FrameHead {
     pub(super) fin: Fin,
     pub(super) opcode: OpCode,
+    pub(super) form: PayloadForm,
     pub(super) payload_bytes: usize,
     pub(super) key: Option<[u8; 4]>,
 }
 
 impl FrameHead {
-    /// Whether the frame is an event by itself, rather than a part of a message.
+    /// Whether the payload is an event by itself, rather than a part of a message or something to inflate.
     pub(super) fn is_whole(&self) -> bool {
-        self.fin == Fin::Last && self.opcode != OpCode::Continuation
+        self.fin == Fin::Last && self.opcode != OpCode::Continuation && self.form == PayloadForm::Plain
     }
 }
 
@@ -25,8 +27,9 @@ impl FrameHead {
 pub(super) struct Context {
     pub(super) role: Role,
     pub(super) rules: Rules,
-    /// Bytes of the message whose fragments are being joined, if one is.
-    pub(super) message_bytes: Option<usize>,
+    pub(super) compression: Compression,
+    /// The message whose fragments are being joined, if one is: how they come, and how many bytes have come.
+    pub(super) message: Option<(PayloadForm, usize)>,
 }
 
 impl Context {
@@ -36,7 +39,7 @@ impl Context {
         let Some(&first) = bytes.first() else {
             return Ok(None);
         };
-        let (fin, opcode) = self.first_byte(first)?;
+        let (fin, opcode, form) = self.first_byte(first)?;
         let Some(&second) = bytes.get(1) else {
             return Ok(None);
         };
@@ -44,7 +47,7 @@ impl Context {
         let Some((declared, length_end)) = length(second & 0x7F, &bytes[2..])? else {
             return Ok(None);
         };
-        let payload_bytes = self.length(declared, opcode)?;
+        let payload_bytes = self.length(declared, opcode, form)?;
         let key_start = 2 + length_end;
         let (key, header_bytes) = match self.role {
             Role::Client => (None, key_start),
@@ -57,6 +60,7 @@ impl Context {
             FrameHead {
                 fin,
                 opcode,
+                form,
                 payload_bytes,
                 key,
             },
@@ -65,20 +69,24 @@ impl Context {
     }
 
     #[inline]
-    fn first_byte(&self, first: u8) -> Result<(Fin, OpCode), Violation> {
-        // RSV1 gets a meaning here once compression is negotiated; until then all three bits are the same.
-        if first & 0x70 != 0 {
-            return Err(Violation::ReservedBits);
-        }
+    fn first_byte(&self, first: u8) -> Result<(Fin, OpCode, PayloadForm), Violation> {
+        let form = match (first & 0x70, self.compression) {
+            (0, _) => PayloadForm::Plain,
+            (RSV1, Compression::PerMessage | Compression::Lasting) => PayloadForm::Deflated,
+            (_, _) => return Err(Violation::ReservedBits),
+        };
         let opcode = OpCode::from_bits(first).ok_or(Violation::ReservedOpcode)?;
+        if form == PayloadForm::Deflated && !matches!(opcode, OpCode::Text | OpCode::Binary) {
+            return Err(Violation::DeflatedOutOfPlace);
+        }
         let fin = if first & 0x80 == 0 { Fin::More } else { Fin::Last };
-        match (opcode, fin, self.message_bytes) {
+        match (opcode, fin, self.message) {
             (OpCode::Close | OpCode::Ping | OpCode::Pong, Fin::More, _) => Err(Violation::FragmentedControl),
             (OpCode::Continuation, _, None) => Err(Violation::ContinuationWithoutStart),
             (OpCode::Text | OpCode::Binary, _, Some(_)) => Err(Violation::MessageInsideMessage),
             (OpCode::Close | OpCode::Ping | OpCode::Pong, Fin::Last, _)
             | (OpCode::Continuation, _, Some(_))
-            | (OpCode::Text | OpCode::Binary, _, None) => Ok((fin, opcode)),
+            | (OpCode::Text | OpCode::Binary, _, None) => Ok((fin, opcode, form)),
         }
     }
 
@@ -92,7 +100,7 @@ impl Context {
 
     /// The limits, before anything of the frame is stored.
     #[inline]
-    fn length(&self, declared: u64, opcode: OpCode) -> Result<usize, Violation> {
+    fn length(&self, declared: u64, opcode: OpCode, form: PayloadForm) -> Result<usize, Violation> {
         let payload_bytes = usize::try_from(declared).unwrap_or(usize::MAX);
         if opcode.is_control() {
             return if payload_bytes > CONTROL_BYTES_MAX {
@@ -101,11 +109,12 @@ impl Context {
                 Ok(payload_bytes)
             };
         }
-        let room = self
-            .rules
-            .message_bytes_max
-            .saturating_sub(self.message_bytes.unwrap_or(0));
-        if payload_bytes > room {
+        let (form, arrived) = self.message.unwrap_or((form, 0));
+        let most = match form {
+            PayloadForm::Plain => self.rules.message_bytes_max,
+            PayloadForm::Deflated => compressed_bytes_max(self.rules.message_bytes_max),
+        };
+        if payload_bytes > most.saturating_sub(arrived) {
             return Err(Violation::TooBig);
         }
         match (opcode, self.rules.binary) {

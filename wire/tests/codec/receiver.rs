@@ -404,7 +404,7 @@ fn violations_have_their_codes() {
     for violation in Violation::ALL {
         let expected = match violation {
             Violation::BinaryRefused => 1003,
-            Violation::TextNotUtf8 | Violation::CloseReasonNotUtf8 => 1007,
+            Violation::TextNotUtf8 | Violation::CloseReasonNotUtf8 | Violation::NotInflatable => 1007,
             Violation::TooBig => 1009,
             _ => 1002,
         };
