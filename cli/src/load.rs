@@ -115,7 +115,7 @@ fn read(source: &Arc<Source>) -> Result<Workload, Failure> {
 
 /// Puts the system under the plan's load, and shows how it goes.
 pub(crate) async fn drive(plan: Plan, sut: &Sut, stop: CancellationToken) -> Result<Summary, Failure> {
-    let endpoint = Endpoint::of(sut, plan.dialect);
+    let endpoint = Endpoint::of(sut, plan.dialect.dialect());
     let seconds = Duration::from_nanos(plan.end()).as_secs_f64().ceil();
     let (to_audience, news) = mpsc::channel(NEWS_MAX);
     let run = touchstone_loadgen::run(plan, endpoint, to_audience, stop);

@@ -13,6 +13,42 @@ use crate::schedule::{Nanos, Spacing, arrival, nanos};
 use crate::thresholds::{Threshold, ThresholdError};
 use crate::workload::{Messages, Phase, Workload};
 
+/// A dialect whose users can be simulated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Simulated {
+    /// Messages that come back counted.
+    Echo,
+}
+
+impl Simulated {
+    const ALL: [Self; 1] = [Self::Echo];
+
+    /// The dialect that they speak.
+    #[must_use]
+    pub const fn dialect(self) -> Dialect {
+        match self {
+            Self::Echo => Dialect::Echo,
+        }
+    }
+}
+
+fn simulated(name: &str) -> Result<Simulated, String> {
+    let dialect: Dialect = name.parse().map_err(|error| format!("{error}"))?;
+    let found = Simulated::ALL
+        .into_iter()
+        .find(|known| known.dialect() == dialect);
+    found.ok_or_else(|| {
+        let known: Vec<_> = Simulated::ALL
+            .iter()
+            .map(|known| known.dialect().name())
+            .collect();
+        format!(
+            "`{dialect}` has no simulated users; there is: {}",
+            known.join(", ")
+        )
+    })
+}
+
 /// A workload, checked and laid out in time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -21,7 +57,7 @@ pub struct Plan {
     /// What it shows.
     pub title: String,
     /// Which protocol the sessions speak.
-    pub dialect: Dialect,
+    pub dialect: Simulated,
     /// Whether `echo`'s server is asked to keep every message.
     pub keep_messages: bool,
     /// How many sessions.
@@ -165,10 +201,7 @@ impl Plan {
         Ok(Self {
             name: name.to_owned(),
             title: workload.title.clone(),
-            dialect: workload
-                .dialect
-                .parse()
-                .map_err(|error| PlanError::Dialect(format!("{error}")))?,
+            dialect: simulated(&workload.dialect).map_err(PlanError::Dialect)?,
             keep_messages: workload.echo.keep_messages,
             sessions: workload.sessions,
             arrivals: arrivals(workload, &phases),

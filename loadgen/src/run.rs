@@ -6,12 +6,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use touchstone_protocol::Dialect;
 use touchstone_protocol::echo::client::{EchoClient, Persistence};
 
 use crate::endpoint::{Endpoint, RunError, preflight};
 use crate::engine::{self, Job, LoopEvent, LoopReport, Precision, Tcp};
-use crate::plan::Plan;
+use crate::plan::{Plan, Simulated};
 use crate::record::Second;
 use crate::summary::{Figures, Gathered, Occasion, Summary};
 use crate::watch::{self, LoopUse, Reading};
@@ -124,7 +123,7 @@ fn spawn_loop(
         .spawn(move || {
             let begun = Instant::now();
             let report = match job.plan.dialect {
-                Dialect::Echo => {
+                Simulated::Echo => {
                     let persistence = if job.plan.keep_messages {
                         Persistence::Messages
                     } else {

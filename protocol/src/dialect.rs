@@ -9,17 +9,38 @@ use std::str::FromStr;
 pub enum Dialect {
     /// Resumable counted echo with heartbeat, broadcast and farewell.
     Echo,
+    /// Multi-tenant channels: chat, typing, read receipts, presence.
+    Rooms,
+    /// Per-user event stream fed from a durable outbox.
+    Outbox,
+    /// Live updates of resources to users.
+    Feed,
+    /// One-to-one chat, one connection per user.
+    Direct,
 }
 
 impl Dialect {
     /// Every dialect, in the order in which reports list them.
-    pub const ALL: &'static [Self] = &[Self::Echo];
+    pub const ALL: &'static [Self] = &[Self::Echo, Self::Rooms, Self::Outbox, Self::Feed, Self::Direct];
+
+    /// Whether its connections carry a token, and its server so needs a secret (common/3e).
+    #[must_use]
+    pub const fn has_tokens(self) -> bool {
+        match self {
+            Self::Echo => false,
+            Self::Rooms | Self::Outbox | Self::Feed | Self::Direct => true,
+        }
+    }
 
     /// The name in folders, flags, ids, metrics and reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Echo => "echo",
+            Self::Rooms => "rooms",
+            Self::Outbox => "outbox",
+            Self::Feed => "feed",
+            Self::Direct => "direct",
         }
     }
 }
@@ -69,6 +90,9 @@ mod tests {
     #[test]
     fn a_wrong_name_lists_the_right_ones() {
         let error = "Echo".parse::<Dialect>().unwrap_err();
-        assert_eq!(error.to_string(), "`Echo` is not a dialect; there is: echo");
+        assert_eq!(
+            error.to_string(),
+            "`Echo` is not a dialect; there is: echo, rooms, outbox, feed, direct"
+        );
     }
 }

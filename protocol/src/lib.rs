@@ -9,7 +9,11 @@ pub mod client;
 pub mod close;
 pub mod defaults;
 mod dialect;
+pub mod direct;
 pub mod echo;
+pub mod feed;
+pub mod outbox;
+pub mod rooms;
 pub mod routes;
 
 pub use dialect::{Dialect, UnknownDialect};

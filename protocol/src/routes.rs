@@ -4,19 +4,53 @@
 
 use crate::Dialect;
 
-/// The documented path of the dialect's WebSocket, without prefix. Routes match exactly (common/1c).
+/// The documented path of the dialect's WebSocket, without prefix; a segment in braces is filled in. Routes match
+/// exactly (common/1c).
 #[must_use]
 pub const fn websocket(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Echo => "/ws/chat/",
+        Dialect::Rooms => "/ws/chat/{channel_id}/",
+        Dialect::Outbox => "/ws/user/{encoded_user_uuid}",
+        Dialect::Feed => "/ws/",
+        Dialect::Direct => "/ws",
     }
 }
 
-/// The root of the dialect's HTTP endpoints, without prefix; collisions are judged by it.
+/// The query parameter that carries the token (common/3a), if the dialect has tokens.
 #[must_use]
-pub const fn http_root(dialect: Dialect) -> &'static str {
+pub const fn token_parameter(dialect: Dialect) -> Option<&'static str> {
+    match dialect {
+        Dialect::Echo => None,
+        Dialect::Rooms | Dialect::Outbox | Dialect::Direct => Some("token"),
+        Dialect::Feed => Some("accessToken"),
+    }
+}
+
+/// The roots of the dialect's HTTP endpoints, without prefix; collisions are judged by them.
+#[must_use]
+pub const fn http_roots(dialect: Dialect) -> &'static [&'static str] {
+    match dialect {
+        Dialect::Echo => &["/chat/api"],
+        Dialect::Rooms => &["/api/{schema}/auth", "/api/chat"],
+        Dialect::Outbox => &["/api/auth", "/api/conversations", "/api/messages"],
+        Dialect::Feed => &[
+            "/api/token",
+            "/api/bucketpoints",
+            "/api/albums",
+            "/api/photos",
+            "/api/messages",
+        ],
+        Dialect::Direct => &["/api/auth", "/api/users", "/api/messages"],
+    }
+}
+
+/// What all paths of the dialect's HTTP endpoints begin with, without prefix.
+#[must_use]
+pub const fn http_base(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Echo => "/chat/api",
+        Dialect::Rooms | Dialect::Outbox | Dialect::Feed | Dialect::Direct => "/api",
     }
 }
 
@@ -24,6 +58,14 @@ pub const fn http_root(dialect: Dialect) -> &'static str {
 #[must_use]
 pub fn prefixed(dialect: Dialect, path: &str) -> String {
     format!("/{}{path}", dialect.name())
+}
+
+/// Whether `root` is claimed by one of `served` alone; if not, nobody has it outside `/{dialect}`.
+#[must_use]
+pub fn is_unclaimed_by_others(root: &str, dialect: Dialect, served: &[Dialect]) -> bool {
+    !served
+        .iter()
+        .any(|other| *other != dialect && http_roots(*other).contains(&root))
 }
 
 #[cfg(test)]
@@ -36,5 +78,22 @@ mod tests {
             prefixed(Dialect::Echo, websocket(Dialect::Echo)),
             "/echo/ws/chat/"
         );
+    }
+
+    #[test]
+    fn a_root_that_two_served_dialects_claim_belongs_to_neither() {
+        let both = [Dialect::Outbox, Dialect::Direct];
+        assert!(!is_unclaimed_by_others("/api/auth", Dialect::Direct, &both));
+        assert!(is_unclaimed_by_others("/api/users", Dialect::Direct, &both));
+        assert!(is_unclaimed_by_others(
+            "/api/auth",
+            Dialect::Direct,
+            &[Dialect::Direct]
+        ));
+        assert!(is_unclaimed_by_others(
+            "/api/{schema}/auth",
+            Dialect::Rooms,
+            Dialect::ALL
+        ));
     }
 }

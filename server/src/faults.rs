@@ -45,6 +45,20 @@ impl Faults {
         assert!(!due, "a panic was asked for by POST /admin/faults");
     }
 
+    /// Fails, or waits, as long as the store is to be broken. To be awaited before each call of it.
+    pub(crate) async fn store(&self) -> Result<(), StoreError> {
+        match self.store_fault() {
+            None => Ok(()),
+            Some((StoreFault::Down, _)) => Err(StoreError::Unavailable(
+                "a fault was asked for by POST /admin/faults".to_owned(),
+            )),
+            Some((StoreFault::Slow, until)) => {
+                tokio::time::sleep_until(until).await;
+                Ok(())
+            }
+        }
+    }
+
     fn store_fault(&self) -> Option<(StoreFault, Instant)> {
         let mut store = self.lock();
         store.take_if(|(_, until)| *until <= Instant::now());
@@ -74,21 +88,8 @@ impl<S> Faulty<S> {
         &self.store
     }
 
-    async fn obey(&self) -> Result<(), StoreError> {
-        match self.faults.store_fault() {
-            None => Ok(()),
-            Some((StoreFault::Down, _)) => Err(StoreError::Unavailable(
-                "a fault was asked for by POST /admin/faults".to_owned(),
-            )),
-            Some((StoreFault::Slow, until)) => {
-                tokio::time::sleep_until(until).await;
-                Ok(())
-            }
-        }
-    }
-
     async fn then<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        self.obey().await?;
+        self.faults.store().await?;
         call.await
     }
 }

@@ -1,4 +1,5 @@
-//! Heartbeats: one task and a wheel for all connections of a route, instead of a timer in each of them.
+//! Heartbeats: one task and a wheel for all connections of a route, instead of a timer in each of them. Where a dialect
+//! wants its heartbeats answered, the same wheel finds who did not.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::connection::{Connection, Sent};
+use crate::connection::{Close, Connection, Sent};
 
 /// An interval is stretched by up to this share of it, at random, so that a crowd drifts apart (common/10b).
 const STRETCH_MAX: f64 = 0.025;
@@ -22,18 +23,54 @@ const TICK_MIN: Duration = Duration::from_millis(1);
 /// So many are served before others get the thread.
 const CROWD_AT_ONCE: usize = 256;
 
+/// Whether a dialect's heartbeats are answered.
+#[derive(Debug, Clone)]
+pub(crate) enum Answers {
+    /// Nobody answers.
+    NotAwaited,
+    /// Who has not answered in time is ended.
+    Awaited {
+        /// Counted from the heartbeat.
+        timeout: Duration,
+        /// How it is ended.
+        otherwise: Otherwise,
+    },
+}
+
+/// What happens to a connection that does not answer.
+#[derive(Debug, Clone)]
+pub(crate) enum Otherwise {
+    /// It is closed.
+    Close(Close),
+    /// TCP just ends.
+    Terminate,
+}
+
+/// What is due of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// A heartbeat.
+    Beat,
+    /// The answer to the last one.
+    Answer,
+}
+
+type Due = (Weak<Connection>, Turn);
+
 /// Sends heartbeats to the connections of one route.
 #[derive(Debug)]
 pub(crate) struct Heartbeats {
     interval: Duration,
-    wheel: Mutex<Wheel<Weak<Connection>>>,
+    answers: Answers,
+    wheel: Mutex<Wheel<Due>>,
 }
 
 impl Heartbeats {
     /// For nobody yet.
-    pub(crate) fn new(interval: Duration, random: fastrand::Rng) -> Self {
+    pub(crate) fn new(interval: Duration, answers: Answers, random: fastrand::Rng) -> Self {
         Self {
             interval,
+            answers,
             wheel: Mutex::new(Wheel::new(interval, random, Instant::now())),
         }
     }
@@ -41,7 +78,8 @@ impl Heartbeats {
     /// From now on the connection gets heartbeats, the first after one interval.
     pub(crate) fn join(&self, connection: &Arc<Connection>) {
         // One that is gone by then is found out when its turn comes.
-        self.wheel().schedule(Instant::now(), Arc::downgrade(connection));
+        self.wheel()
+            .schedule(Instant::now(), (Arc::downgrade(connection), Turn::Beat));
     }
 
     /// Sends `beat()` to whoever is due, until `stop`. `sent` is told how many took it.
@@ -56,44 +94,86 @@ impl Heartbeats {
                 continue;
             }
             let frame = beat();
-            let taken = |connection: &Weak<Connection>| {
-                connection
-                    .upgrade()
-                    .is_some_and(|connection| connection.send(&frame) == Sent::Taken)
-            };
             for crowd in due.chunks(CROWD_AT_ONCE) {
-                let alive: Vec<_> = crowd
-                    .iter()
-                    .filter(|connection| taken(connection))
-                    .cloned()
-                    .collect();
-                sent(alive.len() as u64);
-                self.put_back(alive);
+                let beaten = self.serve(crowd, &frame);
+                sent(beaten);
                 tokio::task::yield_now().await;
             }
         }
     }
 
-    fn put_back(&self, connections: Vec<Weak<Connection>>) {
+    /// Does what is due and puts back who is still there. Returns how many heartbeats were taken.
+    fn serve(&self, crowd: &[Due], frame: &Bytes) -> u64 {
         let now = Instant::now();
-        let mut wheel = self.wheel();
-        for connection in connections {
-            wheel.schedule(now, connection);
+        let mut beaten = 0;
+        let mut next = Vec::with_capacity(crowd.len());
+        for (connection, turn) in crowd {
+            let Some(alive) = connection.upgrade() else {
+                continue;
+            };
+            match (turn, &self.answers) {
+                (Turn::Answer, Answers::Awaited { timeout, otherwise }) => {
+                    if alive.owes_answer() {
+                        otherwise.end(&alive);
+                    } else {
+                        // The interval counts from the heartbeat, not from its answer.
+                        let left = self.interval.saturating_sub(*timeout);
+                        next.push((left, Stretch::Yes, (Weak::clone(connection), Turn::Beat)));
+                    }
+                }
+                (Turn::Beat | Turn::Answer, answers) => {
+                    // Before the frame leaves: the answer may be quicker than we are.
+                    alive.await_answer();
+                    if alive.send(frame) != Sent::Taken {
+                        continue;
+                    }
+                    beaten += 1;
+                    next.push(match answers {
+                        Answers::NotAwaited => {
+                            (self.interval, Stretch::Yes, (Weak::clone(connection), Turn::Beat))
+                        }
+                        Answers::Awaited { timeout, .. } => {
+                            (*timeout, Stretch::No, (Weak::clone(connection), Turn::Answer))
+                        }
+                    });
+                }
+            }
         }
+        let mut wheel = self.wheel();
+        for (after, stretch, due) in next {
+            wheel.schedule_after(now, after, stretch, due);
+        }
+        beaten
     }
 
-    /// When somebody may be due. Who joins after now is not due before one interval from now, so nobody has to wake
-    /// the task for him.
+    /// When somebody may be due. Who joins after now is not due before one interval from now, so nobody has to wake the
+    /// task for him; answers are awaited by the task itself.
     fn next_turn(&self) -> Instant {
         let latest = Instant::now() + self.interval;
         self.wheel().first_due().map_or(latest, |due| due.min(latest))
     }
 
-    fn wheel(&self) -> MutexGuard<'_, Wheel<Weak<Connection>>> {
+    fn wheel(&self) -> MutexGuard<'_, Wheel<Due>> {
         self.wheel
             .lock()
             .expect("the wheel's lock is never poisoned: no code panics while holding it")
     }
+}
+
+impl Otherwise {
+    fn end(&self, connection: &Connection) {
+        match self {
+            Self::Close(close) => connection.end(close),
+            Self::Terminate => connection.terminate(),
+        }
+    }
+}
+
+/// Whether a time may come a little later, so that a crowd drifts apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stretch {
+    Yes,
+    No,
 }
 
 /// Who is due when, to the tick.
@@ -120,7 +200,15 @@ impl<T> Wheel<T> {
 
     /// Puts `item` where it is due next: never before one interval, and soon after.
     fn schedule(&mut self, now: Instant, item: T) {
-        let stretched = self.interval.mul_f64(1.0 + STRETCH_MAX * self.random.f64());
+        self.schedule_after(now, self.interval, Stretch::Yes, item);
+    }
+
+    /// Puts `item` where it is due after that time, to the tick; never before.
+    fn schedule_after(&mut self, now: Instant, after: Duration, stretch: Stretch, item: T) {
+        let stretched = match stretch {
+            Stretch::Yes => after + self.interval.mul_f64(STRETCH_MAX * self.random.f64()),
+            Stretch::No => after,
+        };
         let tick = (now + stretched - self.started)
             .as_nanos()
             .div_ceil(self.tick.as_nanos());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, RawPathParams, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -15,11 +15,11 @@ use touchstone_wire::handshake::check_upgrade;
 use crate::admin;
 use crate::config::HttpAccess;
 use crate::connection::{Expected, OpenRequest, converse};
-use crate::dialects::{DialectServer, echo};
+use crate::dialects::{DialectServer, direct, echo, feed, outbox, rooms};
 use crate::metrics;
 use crate::route::Route;
 use crate::shared::Shared;
-use crate::upgrade::HandOver;
+use crate::upgrade::{HandOver, Peer};
 
 /// Advice to who was refused because the server is full or stops.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
@@ -75,9 +75,31 @@ fn with_admin(router: Router, shared: &Arc<Shared>) -> Router {
 
 fn with_dialects(mut router: Router, shared: &Arc<Shared>, reach: Reach) -> Router {
     for dialect in &shared.config.dialects {
-        match dialect {
-            Dialect::Echo => router = with_echo(router, shared, reach),
-        }
+        router = match dialect {
+            Dialect::Echo => mount(
+                router,
+                shared,
+                *dialect,
+                &shared.echo,
+                echo_endpoints(shared, reach),
+            ),
+            Dialect::Rooms => {
+                let endpoints = rooms::http::routes(&shared.rooms.dialect);
+                mount(router, shared, *dialect, &shared.rooms, endpoints)
+            }
+            Dialect::Outbox => {
+                let endpoints = outbox::http::routes(&shared.outbox.dialect);
+                mount(router, shared, *dialect, &shared.outbox, endpoints)
+            }
+            Dialect::Feed => {
+                let endpoints = feed::http::routes(&shared.feed.dialect);
+                mount(router, shared, *dialect, &shared.feed, endpoints)
+            }
+            Dialect::Direct => {
+                let endpoints = direct::http::routes(&shared.direct.dialect);
+                mount(router, shared, *dialect, &shared.direct, endpoints)
+            }
+        };
     }
     match (&shared.config.raw_echo, &shared.raw_echo) {
         (Some(path), Some(route)) => router.merge(websocket(path, shared, route)),
@@ -85,19 +107,38 @@ fn with_dialects(mut router: Router, shared: &Arc<Shared>, reach: Reach) -> Rout
     }
 }
 
-fn with_echo(router: Router, shared: &Arc<Shared>, reach: Reach) -> Router {
-    let dialect = Dialect::Echo;
+/// Puts a dialect at its documented paths, as far as no other claims them, and below its own prefix.
+fn mount<D: DialectServer>(
+    router: Router,
+    shared: &Arc<Shared>,
+    dialect: Dialect,
+    route: &Arc<Route<D>>,
+    endpoints: Vec<(&'static str, Router)>,
+) -> Router {
+    let path = routes::websocket(dialect);
+    let router = router.merge(websocket(path, shared, route)).merge(websocket(
+        &routes::prefixed(dialect, path),
+        shared,
+        route,
+    ));
+    endpoints.into_iter().fold(router, |router, (root, endpoints)| {
+        let prefixed = routes::prefixed(dialect, root);
+        let router = router.nest(&prefixed, endpoints.clone());
+        if routes::is_unclaimed_by_others(root, dialect, &shared.config.dialects) {
+            router.nest(root, endpoints)
+        } else {
+            router
+        }
+    })
+}
+
+fn echo_endpoints(shared: &Arc<Shared>, reach: Reach) -> Vec<(&'static str, Router)> {
     let open = reach == Reach::Loopback || shared.config.echo.http == HttpAccess::Open;
     let mut endpoints = echo::http::routes(Arc::clone(&shared.echo.dialect));
     if !open {
         endpoints = admin::protect(endpoints, shared.config.admin_key.clone());
     }
-    let (path, root) = (routes::websocket(dialect), routes::http_root(dialect));
-    router
-        .merge(websocket(path, shared, &shared.echo))
-        .merge(websocket(&routes::prefixed(dialect, path), shared, &shared.echo))
-        .nest(root, endpoints.clone())
-        .nest(&routes::prefixed(dialect, root), endpoints)
+    vec![(routes::http_base(Dialect::Echo), endpoints)]
 }
 
 fn websocket<D: DialectServer>(path: &str, shared: &Arc<Shared>, route: &Arc<Route<D>>) -> Router {
@@ -108,9 +149,11 @@ fn websocket<D: DialectServer>(path: &str, shared: &Arc<Shared>, route: &Arc<Rou
 /// The handshake: refused by a status, or answered 101, after which the socket is handed to the connection's own task.
 async fn upgrade<D: DialectServer>(
     State((shared, route)): State<(Arc<Shared>, Arc<Route<D>>)>,
+    place: RawPathParams,
     request: Request,
 ) -> Response {
-    match admit(&shared, route, &request) {
+    let place = place.iter().next().map_or("", |(_, place)| place);
+    match admit(&shared, route, &request, place) {
         Ok(response) => response,
         Err(refusal) => {
             shared.metrics.handshakes_refused.inc();
@@ -127,6 +170,7 @@ fn admit<D: DialectServer>(
     shared: &Arc<Shared>,
     route: Arc<Route<D>>,
     request: &Request,
+    place: &str,
 ) -> Result<Response, Response> {
     let headers = request.headers();
     let accept = check_upgrade(request.method(), request.version(), headers)
@@ -146,6 +190,8 @@ fn admit<D: DialectServer>(
     };
     let open = OpenRequest {
         query: request.uri().query().map(str::to_owned),
+        place: place.to_owned(),
+        peer: request.extensions().get::<Peer>().map(|peer| peer.0),
     };
     let expected = Expected::new(&route.hub, &route.terms, open, slot);
     // Looked at after the seat is taken: a stop either finds the connection in its seat or is seen here.
@@ -254,7 +300,7 @@ mod tests {
     }
 
     fn shared() -> Arc<Shared> {
-        Arc::new(Shared::new(Config::default(), fastrand::Rng::with_seed(7)))
+        Arc::new(Shared::new(Config::default(), fastrand::Rng::with_seed(7)).unwrap())
     }
 
     async fn sockets() -> (TcpStream, TcpStream) {
@@ -268,7 +314,7 @@ mod tests {
     async fn who_can_have_read_its_101_is_told_what_everybody_is_told_from_then_on() {
         let shared = shared();
         let (request, hand_over) = handshake();
-        let granted = admit(&shared, Arc::clone(&shared.echo), &request).unwrap();
+        let granted = admit(&shared, Arc::clone(&shared.echo), &request, "").unwrap();
         assert_eq!(granted.status(), StatusCode::SWITCHING_PROTOCOLS);
         let told = [wire::server_text("one"), wire::server_text("two")];
         assert_eq!(shared.echo.hub.broadcast(&told[0]).await, 1);
@@ -285,7 +331,7 @@ mod tests {
     async fn a_handshake_that_comes_to_nothing_leaves_nothing_behind() {
         let shared = shared();
         let (request, hand_over) = handshake();
-        assert!(admit(&shared, Arc::clone(&shared.echo), &request).is_ok());
+        assert!(admit(&shared, Arc::clone(&shared.echo), &request, "").is_ok());
         drop(hand_over.take());
         assert_eq!(
             shared.echo.hub.broadcast(&wire::server_text("to nobody")).await,
@@ -299,7 +345,7 @@ mod tests {
         let shared = shared();
         shared.stopping.begin();
         let (request, hand_over) = handshake();
-        let refused = admit(&shared, Arc::clone(&shared.echo), &request).unwrap_err();
+        let refused = admit(&shared, Arc::clone(&shared.echo), &request, "").unwrap_err();
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(refused.headers()[header::RETRY_AFTER], "5");
         assert!(hand_over.take().is_none());

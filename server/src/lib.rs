@@ -4,11 +4,14 @@
 //! or the environment, and nothing ends the process; it logs through `tracing` and counts in a registry of its own.
 
 mod admin;
+mod auth;
+mod backing;
 mod clock;
 mod config;
 mod connection;
 mod dialects;
 mod faults;
+mod groups;
 mod heartbeat;
 mod http;
 mod hub;
@@ -16,6 +19,7 @@ mod listen;
 mod metrics;
 mod query;
 mod rate;
+mod relay;
 mod route;
 mod server;
 mod shared;
@@ -23,6 +27,7 @@ mod slots;
 mod stop;
 mod upgrade;
 mod upkeep;
+mod watched;
 
 pub use config::{
     AuthConfig, BusChoice, Compression, Config, Confirm, Deadlines, DialectAuth, DirectConfig, EchoConfig,

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use touchstone_protocol::{Dialect, routes};
+use touchstone_storage::OpenError;
 
 use crate::config::Config;
 use crate::http::{self, Purpose, Reach};
@@ -46,6 +47,9 @@ pub enum StartError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
     /// A limit or a duration that cannot work.
     #[error("`{key}` must be {wanted}")]
     Setting {
@@ -91,7 +95,7 @@ impl Server {
             .map(bind)
             .collect::<Result<Vec<_>, _>>()?;
         let admin_listener = config.admin_listen.map(bind).transpose()?;
-        let shared = Arc::new(Shared::new(config, fastrand::Rng::new()));
+        let shared = Arc::new(Shared::new(config, fastrand::Rng::new())?);
         Ok(Self {
             listeners,
             admin_listener,
@@ -176,11 +180,7 @@ impl Server {
 
 /// Sees everybody off. Returns how many had not ended when their time was over.
 async fn say_goodbye(shared: &Shared, requests: &TaskTracker, patience: Instant) -> usize {
-    let hubs = [
-        Some(&shared.echo.hub),
-        shared.raw_echo.as_ref().map(|route| &route.hub),
-    ];
-    for hub in hubs.into_iter().flatten() {
+    for hub in shared.hubs() {
         hub.for_each(|connection| connection.stop(shared.stopping.advice()));
     }
     // Requests first: one of them may still become a connection.
@@ -233,7 +233,7 @@ fn check(config: &Config) -> Result<(), StartError> {
         let websocket = routes::websocket(*dialect);
         *path == websocket
             || path.starts_with(&routes::prefixed(*dialect, "/"))
-            || path.starts_with(routes::http_root(*dialect))
+            || path.starts_with(routes::http_base(*dialect))
     });
     let why = if !path.starts_with('/') {
         "a path starts with a slash"

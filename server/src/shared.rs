@@ -1,24 +1,34 @@
 //! What the server's parts share, put together from the configuration. This is where store and bus are chosen.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
-use touchstone_storage::{EmbeddedSessions, LocalBus};
+use touchstone_protocol as protocol;
+use touchstone_protocol::close::CloseCode;
+use touchstone_storage::{EmbeddedSessions, Inbox, LocalBus, LocalPresence, OpenError, Sqlite};
 use touchstone_wire as wire;
 
+use crate::auth::{Passwords, Tokens};
+use crate::backing::{Backing, Embedded};
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::connection::{OwnAnswers, QueueLimits, Terms};
+use crate::config::{Config, DialectAuth, Rate, StoreChoice};
+use crate::connection::{Close, Numbers, OwnAnswers, QueueLimits, Terms};
+use crate::dialects::direct::Direct;
 use crate::dialects::echo::{Echo, Sessions};
+use crate::dialects::feed::Feed;
+use crate::dialects::outbox::Outbox;
 use crate::dialects::raw_echo::RawEcho;
+use crate::dialects::rooms::Rooms;
 use crate::faults::{Faults, Faulty};
-use crate::heartbeat::Heartbeats;
+use crate::heartbeat::{Answers, Heartbeats, Otherwise};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
+use crate::relay::Relays;
 use crate::route::Route;
 use crate::slots::Slots;
 use crate::stop::Stopping;
+use crate::watched::Watched;
 
 /// What the raw echo may hold back for one peer beside the longest message: the answers to what one read brings.
 const RAW_ECHO_QUEUE_BYTES: usize = 1 << 20;
@@ -26,8 +36,13 @@ const RAW_ECHO_QUEUE_BYTES: usize = 1 << 20;
 /// How long a peer of the raw echo may take nothing of what waits for it: longer than a suite pauses between two reads.
 const RAW_ECHO_PATIENCE: Duration = Duration::from_secs(30);
 
-/// The store and the bus of this build.
+/// The store and the bus of `echo` in this build.
 pub(crate) type EchoServer = Echo<Faulty<EmbeddedSessions>, LocalBus>;
+
+type RoomsServer = Rooms<Sqlite, LocalBus, LocalPresence>;
+type OutboxServer = Outbox<Sqlite, LocalBus, LocalPresence>;
+type FeedServer = Feed<Sqlite, LocalBus, LocalPresence>;
+type DirectServer = Direct<Sqlite, LocalBus, LocalPresence>;
 
 /// What the server's parts share.
 #[derive(Debug)]
@@ -39,81 +54,305 @@ pub(crate) struct Shared {
     pub(crate) slots: Arc<Slots>,
     /// Owns the tasks of all WebSocket connections.
     pub(crate) conversations: TaskTracker,
+    pub(crate) store: Arc<Watched<Sqlite>>,
     pub(crate) echo: Arc<Route<EchoServer>>,
+    pub(crate) rooms: Arc<Route<RoomsServer>>,
+    pub(crate) outbox: Arc<Route<OutboxServer>>,
+    pub(crate) feed: Arc<Route<FeedServer>>,
+    pub(crate) direct: Arc<Route<DirectServer>>,
     pub(crate) raw_echo: Option<Arc<Route<RawEcho>>>,
+    /// What the bus brings, until [`Upkeep`](crate::upkeep::Upkeep) takes it.
+    inboxes: Mutex<Inboxes>,
+}
+
+/// The inboxes of each dialect's relays.
+#[derive(Debug, Default)]
+pub(crate) struct Inboxes {
+    pub(crate) echo: Vec<Inbox>,
+    pub(crate) rooms: Vec<Inbox>,
+    pub(crate) outbox: Vec<Inbox>,
+    pub(crate) feed: Vec<Inbox>,
+    pub(crate) direct: Vec<Inbox>,
+}
+
+/// What is put into every dialect.
+struct Parts {
+    store: Arc<Watched<Sqlite>>,
+    bus: LocalBus,
+    presence: LocalPresence,
+    passwords: Passwords,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    faults: Arc<Faults>,
+    numbers: Arc<Numbers>,
+}
+
+impl Parts {
+    fn backing(&self, config: &Config, auth: &DialectAuth) -> (Embedded, Vec<Inbox>) {
+        let (relays, inboxes) = Relays::new();
+        let backing = Backing {
+            store: Arc::clone(&self.store),
+            bus: self.bus.clone(),
+            presence: self.presence.clone(),
+            relays,
+            tokens: Tokens::new(&config.auth, auth),
+            passwords: self.passwords.clone(),
+            clock: self.clock,
+            metrics: Arc::clone(&self.metrics),
+            faults: Arc::clone(&self.faults),
+            presence_terms: config.presence.clone(),
+        };
+        (backing, inboxes)
+    }
+
+    /// What holds for the connections of a dialect in which text is spoken.
+    fn terms(&self, config: &Config, rate: Option<Rate>, expired: (CloseCode, &str)) -> Terms {
+        let limits = &config.limits;
+        Terms {
+            rules: wire::Rules {
+                message_bytes_max: limits.message_bytes,
+                binary: wire::Binary::Refused,
+            },
+            queue: QueueLimits {
+                bytes: limits.queue_bytes,
+                frames: limits.queue_frames,
+            },
+            rate,
+            close_deadline: config.deadlines.close,
+            own_answers: OwnAnswers::Limited,
+            expired: config
+                .auth
+                .close_on_expiry
+                .then(|| Close::new(expired.0, expired.1)),
+            numbers: Arc::clone(&self.numbers),
+            metrics: Arc::clone(&self.metrics),
+        }
+    }
 }
 
 impl Shared {
     /// Everything at its beginning.
-    pub(crate) fn new(config: Config, mut random: fastrand::Rng) -> Self {
+    ///
+    /// # Errors
+    /// The store cannot be opened.
+    pub(crate) fn new(config: Config, mut random: fastrand::Rng) -> Result<Self, OpenError> {
         let metrics = Arc::new(Metrics::new());
         let faults = Arc::new(Faults::default());
         let stopping = Arc::new(Stopping::new(random.usize(0..10)));
-        let limits = &config.limits;
-        let queue = QueueLimits {
-            bytes: limits.queue_bytes,
-            frames: limits.queue_frames,
+        let store = match &config.store {
+            StoreChoice::Memory => Sqlite::in_memory()?,
+            StoreChoice::Path(path) => Sqlite::open(path)?,
         };
-        let terms = |message_bytes_max, rate, queue, own_answers| {
-            Arc::new(Terms {
-                rules: wire::Rules {
-                    message_bytes_max,
-                    binary: wire::Binary::Accepted,
-                },
-                queue,
-                rate,
-                close_deadline: config.deadlines.close,
-                own_answers,
-                metrics: Arc::clone(&metrics),
-            })
+        let parts = Parts {
+            store: Arc::new(Watched::new(
+                store,
+                Arc::clone(&faults),
+                Arc::clone(&metrics),
+                config.deadlines.store,
+            )),
+            bus: LocalBus::default(),
+            presence: LocalPresence::default(),
+            passwords: Passwords::new(),
+            clock: Clock::start(),
+            metrics: Arc::clone(&metrics),
+            faults: Arc::clone(&faults),
+            numbers: Arc::new(Numbers::new(random.u64(..))),
         };
-        let store = EmbeddedSessions::new(config.echo.session_ttl, config.echo.embedded);
-        let store = Faulty::new(store, Arc::clone(&faults));
-        let (deadline, ttl) = (config.echo.store_deadline, config.echo.session_ttl);
-        let echo = Arc::new(Route {
-            dialect: Arc::new(Echo {
-                sessions: Arc::new(Sessions::new(store, deadline, ttl, Arc::clone(&metrics))),
-                bus: LocalBus::default(),
-                clock: Clock::start(),
-                metrics: Arc::clone(&metrics),
-                faults: Arc::clone(&faults),
-                session_id_chars_max: config.echo.session_id_chars,
-                log_messages: config.log_messages,
-            }),
-            hub: Hub::new(),
-            heartbeats: Some(Arc::new(Heartbeats::new(
-                config.echo.heartbeat_interval,
-                random.fork(),
-            ))),
-            terms: terms(limits.message_bytes, config.echo.rate, queue, OwnAnswers::Limited),
-        });
-        let raw_bytes = limits.raw_echo_bytes;
-        let raw_queue = QueueLimits {
-            bytes: raw_bytes + RAW_ECHO_QUEUE_BYTES,
-            frames: usize::MAX,
-        };
-        let own_answers = OwnAnswers::HeldBack {
-            patience: RAW_ECHO_PATIENCE,
-        };
-        let raw_echo = config.raw_echo.as_ref().map(|_| {
-            Arc::new(Route {
-                dialect: Arc::new(RawEcho),
-                hub: Hub::new(),
-                heartbeats: None,
-                terms: terms(raw_bytes, None, raw_queue, own_answers),
-            })
-        });
-        let slots = Slots::new(limits.connections);
-        let conversations = TaskTracker::new();
-        Self {
-            config,
+        let mut inboxes = Inboxes::default();
+        let shared = Self {
             metrics,
             faults,
             stopping,
-            slots,
-            conversations,
-            echo,
-            raw_echo,
-        }
+            slots: Slots::new(config.limits.connections),
+            conversations: TaskTracker::new(),
+            store: Arc::clone(&parts.store),
+            echo: echo(&config, &parts, &mut random, &mut inboxes.echo),
+            rooms: rooms(&config, &parts, &mut inboxes.rooms),
+            outbox: outbox(&config, &parts, &mut inboxes.outbox),
+            feed: feed(&config, &parts, &mut random, &mut inboxes.feed),
+            direct: direct(&config, &parts, &mut random, &mut inboxes.direct),
+            raw_echo: raw_echo(&config, &parts),
+            inboxes: Mutex::new(inboxes),
+            config,
+        };
+        Ok(shared)
     }
+
+    /// What the bus brings, until somebody takes it.
+    pub(crate) fn inboxes(&self) -> MutexGuard<'_, Inboxes> {
+        self.inboxes
+            .lock()
+            .expect("the inboxes' lock is never poisoned: no code panics while holding it")
+    }
+
+    /// The connections of every route.
+    pub(crate) fn hubs(&self) -> impl Iterator<Item = &Arc<Hub>> {
+        let dialects = [
+            &self.echo.hub,
+            &self.rooms.hub,
+            &self.outbox.hub,
+            &self.feed.hub,
+            &self.direct.hub,
+        ];
+        let raw_echo = self.raw_echo.as_ref().map(|route| &route.hub);
+        dialects.into_iter().chain(raw_echo)
+    }
+}
+
+fn echo(
+    config: &Config,
+    parts: &Parts,
+    random: &mut fastrand::Rng,
+    inboxes: &mut Vec<Inbox>,
+) -> Arc<Route<EchoServer>> {
+    let store = EmbeddedSessions::new(config.echo.session_ttl, config.echo.embedded);
+    let store = Faulty::new(store, Arc::clone(&parts.faults));
+    let (deadline, ttl) = (config.echo.store_deadline, config.echo.session_ttl);
+    let (relays, heard) = Relays::new();
+    *inboxes = heard;
+    let hub = Hub::new();
+    let mut terms = parts.terms(config, config.echo.rate, (CloseCode::NORMAL, ""));
+    terms.rules.binary = wire::Binary::Accepted;
+    terms.expired = None;
+    Arc::new(Route {
+        dialect: Arc::new(Echo {
+            sessions: Arc::new(Sessions::new(store, deadline, ttl, Arc::clone(&parts.metrics))),
+            bus: parts.bus.clone(),
+            relays,
+            hub: Arc::clone(&hub),
+            clock: parts.clock,
+            metrics: Arc::clone(&parts.metrics),
+            faults: Arc::clone(&parts.faults),
+            session_id_chars_max: config.echo.session_id_chars,
+            log_messages: config.log_messages,
+        }),
+        hub,
+        heartbeats: Some(Arc::new(Heartbeats::new(
+            config.echo.heartbeat_interval,
+            Answers::NotAwaited,
+            random.fork(),
+        ))),
+        terms: Arc::new(terms),
+    })
+}
+
+fn rooms(config: &Config, parts: &Parts, inboxes: &mut Vec<Inbox>) -> Arc<Route<RoomsServer>> {
+    let (backing, heard) = parts.backing(config, &config.rooms.auth);
+    *inboxes = heard;
+    let terms = parts.terms(
+        config,
+        config.rooms.rate,
+        (protocol::rooms::CLOSE_REFUSED, "token expired"),
+    );
+    Arc::new(Route {
+        dialect: Arc::new(Rooms {
+            backing,
+            config: config.rooms.clone(),
+        }),
+        hub: Hub::new(),
+        heartbeats: None,
+        terms: Arc::new(terms),
+    })
+}
+
+fn outbox(config: &Config, parts: &Parts, inboxes: &mut Vec<Inbox>) -> Arc<Route<OutboxServer>> {
+    let (backing, heard) = parts.backing(config, &config.outbox.auth);
+    *inboxes = heard;
+    let expired = (protocol::outbox::CLOSE_INVALID_TOKEN, "token expired");
+    Arc::new(Route {
+        dialect: Arc::new(Outbox {
+            backing,
+            config: config.outbox.clone(),
+        }),
+        hub: Hub::new(),
+        heartbeats: None,
+        terms: Arc::new(parts.terms(config, config.outbox.rate, expired)),
+    })
+}
+
+fn feed(
+    config: &Config,
+    parts: &Parts,
+    random: &mut fastrand::Rng,
+    inboxes: &mut Vec<Inbox>,
+) -> Arc<Route<FeedServer>> {
+    let (backing, heard) = parts.backing(config, &config.feed.auth);
+    *inboxes = heard;
+    let expired = (protocol::feed::CLOSE_UNAUTHENTICATED, "token expired");
+    let missed = Close::new(
+        protocol::feed::CLOSE_HEARTBEAT_MISSED,
+        protocol::feed::REASON_HEARTBEAT_MISSED,
+    );
+    let answers = Answers::Awaited {
+        timeout: config.feed.heartbeat_timeout,
+        otherwise: Otherwise::Close(missed),
+    };
+    Arc::new(Route {
+        dialect: Arc::new(Feed {
+            backing,
+            config: config.feed.clone(),
+        }),
+        hub: Hub::new(),
+        heartbeats: Some(Arc::new(Heartbeats::new(
+            config.feed.heartbeat_interval,
+            answers,
+            random.fork(),
+        ))),
+        terms: Arc::new(parts.terms(config, config.feed.rate, expired)),
+    })
+}
+
+fn direct(
+    config: &Config,
+    parts: &Parts,
+    random: &mut fastrand::Rng,
+    inboxes: &mut Vec<Inbox>,
+) -> Arc<Route<DirectServer>> {
+    let (backing, heard) = parts.backing(config, &config.direct.auth);
+    *inboxes = heard;
+    let expired = (
+        protocol::direct::CLOSE_INVALID_TOKEN,
+        protocol::direct::REASON_INVALID_TOKEN,
+    );
+    let answers = Answers::Awaited {
+        timeout: config.direct.heartbeat_timeout,
+        otherwise: Otherwise::Terminate,
+    };
+    Arc::new(Route {
+        dialect: Arc::new(Direct {
+            backing,
+            config: config.direct.clone(),
+        }),
+        hub: Hub::new(),
+        heartbeats: Some(Arc::new(Heartbeats::new(
+            config.direct.heartbeat_interval,
+            answers,
+            random.fork(),
+        ))),
+        terms: Arc::new(parts.terms(config, config.direct.rate, expired)),
+    })
+}
+
+fn raw_echo(config: &Config, parts: &Parts) -> Option<Arc<Route<RawEcho>>> {
+    config.raw_echo.as_ref()?;
+    let bytes = config.limits.raw_echo_bytes;
+    let mut terms = parts.terms(config, None, (CloseCode::NORMAL, ""));
+    terms.rules = wire::Rules {
+        message_bytes_max: bytes,
+        binary: wire::Binary::Accepted,
+    };
+    terms.queue = QueueLimits {
+        bytes: bytes + RAW_ECHO_QUEUE_BYTES,
+        frames: usize::MAX,
+    };
+    terms.own_answers = OwnAnswers::HeldBack {
+        patience: RAW_ECHO_PATIENCE,
+    };
+    terms.expired = None;
+    Some(Arc::new(Route {
+        dialect: Arc::new(RawEcho),
+        hub: Hub::new(),
+        heartbeats: None,
+        terms: Arc::new(terms),
+    }))
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -34,6 +35,10 @@ const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Takes the socket over, with what was read behind the handshake.
 pub(crate) type Ticket = Box<dyn FnOnce(TcpStream, Bytes) + Send>;
+
+/// Who is at the other end of TCP; in each request's extensions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// Where a handler leaves its ticket when it answers 101. One per TCP connection, in the request's extensions.
 #[derive(Clone, Default)]
@@ -71,6 +76,8 @@ pub(crate) async fn serve(socket: TcpStream, router: Router, terms: HttpTerms, s
     let service = Answering {
         router,
         hand_over: hand_over.clone(),
+        // An error means that it has gone already, and nobody reads the answers.
+        peer: socket.peer_addr().ok().map(|address| Peer(address.ip())),
     };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -112,6 +119,7 @@ async fn end(socket: TcpStream) {
 struct Answering {
     router: Router,
     hand_over: HandOver,
+    peer: Option<Peer>,
 }
 
 impl Service<Request<Incoming>> for Answering {
@@ -122,6 +130,9 @@ impl Service<Request<Incoming>> for Answering {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.hand_over.clone());
+        if let Some(peer) = self.peer {
+            request.extensions_mut().insert(peer);
+        }
         Box::pin(TowerToHyperService::new(self.router.clone()).call(request))
     }
 }

@@ -1,4 +1,4 @@
-//! What goes on beside the connections: heartbeats, broadcasts, sweeps, and what keeps sessions alive and saved.
+//! What goes on beside the connections: relays, heartbeats, sweeps, and what keeps sessions alive and saved.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,12 +6,19 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use touchstone_storage::Inbox;
 
+use crate::dialects::DialectServer;
+use crate::relay::{self, Hears};
+use crate::route::Route;
 use crate::shared::Shared;
 
 /// Sweeps of the embedded store in the life of a session.
 const SWEEPS_PER_TTL: u32 = 10;
 const SWEEP_PAUSE_MIN: Duration = Duration::from_millis(100);
+
+/// Time between two looks for tokens that have run out: a fraction of the 5 s in which their connections are closed.
+const EXPIRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The tasks beside the connections. Owned by [`Server::run`](crate::Server::run), which ends them.
 pub(crate) struct Upkeep {
@@ -49,25 +56,60 @@ impl Upkeep {
             others: Crew::default(),
         };
         upkeep.keep_sessions(shared);
-        match shared.echo.dialect.subscribe().await {
-            Ok(broadcasts) => {
-                let route = Arc::clone(&shared.echo);
-                upkeep
-                    .relay
-                    .spawn(|stop| async move { route.dialect.relay(broadcasts, &route.hub, stop).await });
-            }
-            Err(error) => tracing::error!(%error, "broadcasts are not heard"),
+        upkeep.end_expired(shared);
+        if let Err(error) = shared.echo.dialect.listen().await {
+            tracing::error!(%error, "broadcasts are not heard");
         }
-        if let Some(heartbeats) = &shared.echo.heartbeats {
-            let (heartbeats, echo) = (Arc::clone(heartbeats), Arc::clone(&shared.echo.dialect));
-            upkeep.others.spawn(|stop| async move {
-                let sent = |taken| {
-                    echo.metrics.messages_sent.inc_by(taken);
-                };
-                heartbeats.run(|| echo.heartbeat(), sent, stop).await;
-            });
-        }
+        let inboxes = std::mem::take(&mut *shared.inboxes());
+        upkeep.hand_on(&shared.echo.dialect, inboxes.echo);
+        upkeep.hand_on(&shared.rooms.dialect, inboxes.rooms);
+        upkeep.hand_on(&shared.outbox.dialect, inboxes.outbox);
+        upkeep.hand_on(&shared.feed.dialect, inboxes.feed);
+        upkeep.hand_on(&shared.direct.dialect, inboxes.direct);
+        upkeep.beat(&shared.echo);
+        upkeep.beat(&shared.feed);
+        upkeep.beat(&shared.direct);
         upkeep
+    }
+
+    /// Hands on what arrives in a dialect's inboxes.
+    fn hand_on<H: Hears>(&self, hears: &Arc<H>, inboxes: Vec<Inbox>) {
+        for inbox in inboxes {
+            let hears = Arc::clone(hears);
+            self.relay
+                .spawn(|stop| async move { relay::run(&*hears, inbox, stop).await });
+        }
+    }
+
+    /// Sends a route's heartbeats.
+    fn beat<D: DialectServer>(&self, route: &Arc<Route<D>>) {
+        let Some(heartbeats) = &route.heartbeats else {
+            return;
+        };
+        let (heartbeats, dialect) = (Arc::clone(heartbeats), Arc::clone(&route.dialect));
+        self.others.spawn(|stop| async move {
+            heartbeats
+                .run(|| dialect.heartbeat(), |taken| dialect.note_sent(taken), stop)
+                .await;
+        });
+    }
+
+    /// Closes connections whose token has run out (common/3g).
+    fn end_expired(&self, shared: &Arc<Shared>) {
+        let (shared, clock) = (Arc::clone(shared), shared.echo.dialect.clock);
+        self.others.spawn(|stop| async move {
+            while stop
+                .run_until_cancelled(tokio::time::sleep(EXPIRY_PAUSE))
+                .await
+                .is_some()
+            {
+                let now = clock.now();
+                for hub in shared.hubs() {
+                    hub.for_each(|connection| connection.end_if_expired(now));
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
     }
 
     fn keep_sessions(&self, shared: &Arc<Shared>) {

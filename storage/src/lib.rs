@@ -4,10 +4,16 @@
 //! Nothing here knows a dialect or a frame: what is stored is a count and pieces of text that somebody else made.
 //! Every backend passes the suite in `tests/contract`.
 
+pub mod accounts;
 pub mod bus;
 pub mod embedded;
+pub mod presence;
 pub mod session;
+pub mod sqlite;
 
-pub use bus::{Bus, BusError, LocalBus, Subscription};
+pub use accounts::{Account, Accounts, CreateError, Tenant};
+pub use bus::{Bus, BusError, Ear, Inbox, LocalBus, Payload};
 pub use embedded::{EmbeddedLimits, EmbeddedSessions};
+pub use presence::{Change, ConnectionId, LocalPresence, Presence, Present};
 pub use session::{Absent, Entry, Session, SessionStore, Settlement, StoreError, Timestamp};
+pub use sqlite::{OpenError, Sqlite};

@@ -1,11 +1,11 @@
-//! The contract, held against what a single node needs: sessions in memory and the local bus.
+//! The contract, held against what a single node needs: the embedded store, sessions in memory, and what is `local:`.
 
 mod contract;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use touchstone_storage::{EmbeddedLimits, EmbeddedSessions, LocalBus};
+use touchstone_storage::{EmbeddedLimits, EmbeddedSessions, LocalBus, LocalPresence, Sqlite};
 
 const TTL: Duration = Duration::from_secs(60);
 
@@ -17,5 +17,21 @@ async fn embedded_sessions_keep_the_contract() {
 
 #[tokio::test]
 async fn the_local_bus_keeps_the_contract() {
-    contract::bus(LocalBus::default()).await;
+    contract::bus::keeps(LocalBus::default()).await;
+}
+
+#[tokio::test]
+async fn local_presence_keeps_the_contract() {
+    contract::presence::keeps(LocalPresence::default()).await;
+}
+
+#[tokio::test]
+async fn the_embedded_store_keeps_the_contract_in_memory() {
+    contract::accounts::keeps(Sqlite::in_memory().unwrap()).await;
+}
+
+#[tokio::test]
+async fn the_embedded_store_keeps_the_contract_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    contract::accounts::keeps(Sqlite::open(&folder.path().join("store.db")).unwrap()).await;
 }

@@ -331,10 +331,10 @@ impl Target {
             .unwrap_or(routes::websocket(dialect))
     }
 
-    /// A documented HTTP path of the dialect, as it is on this server. One outside the dialect's root stays as it is.
+    /// A documented HTTP path of the dialect, as it is on this server. One outside the dialect's base stays as it is.
     #[must_use]
     pub fn http_path(&self, dialect: Dialect, documented: &str) -> String {
-        let root = routes::http_root(dialect);
+        let root = routes::http_base(dialect);
         match (
             documented.strip_prefix(root),
             self.paths.get(&dialect).and_then(|paths| paths.http.as_deref()),

@@ -12,6 +12,11 @@ impl Secret {
         Self(key.into().into_boxed_slice())
     }
 
+    /// The key itself, for who signs or checks with it.
+    pub(crate) fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Whether `offered` is the key. Takes the same time wherever the first difference is.
     #[must_use]
     pub fn matches(&self, offered: &[u8]) -> bool {

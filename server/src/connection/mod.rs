@@ -8,7 +8,8 @@ mod outgoing;
 mod reading;
 mod transport;
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::net::TcpStream;
 use touchstone_protocol::close::CloseCode;
+use touchstone_storage::{ConnectionId, Timestamp};
 use touchstone_wire as wire;
 
 use crate::config::Rate;
@@ -37,6 +39,9 @@ pub(crate) struct Terms {
     pub(crate) close_deadline: Duration,
     /// What happens when a peer does not read what it caused itself.
     pub(crate) own_answers: OwnAnswers,
+    /// How a connection is closed whose token has expired; `None` where that is of no account (common/3g).
+    pub(crate) expired: Option<Close>,
+    pub(crate) numbers: Arc<Numbers>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -66,6 +71,26 @@ impl Close {
     }
 }
 
+/// Numbers for the connections of one server: unique over all servers and restarts.
+#[derive(Debug)]
+pub(crate) struct Numbers {
+    server: u64,
+    next: AtomicU64,
+}
+
+impl Numbers {
+    /// `server` is drawn at random.
+    pub(crate) fn new(server: u64) -> Self {
+        Self {
+            server,
+            next: AtomicU64::new(0),
+        }
+    }
+}
+
+/// The second in which a connection expires that never does.
+const NEVER: u64 = u64::MAX;
+
 /// The directive of a connection that is not being stopped.
 const GO_ON: u8 = 0;
 
@@ -76,16 +101,25 @@ pub(crate) struct Connection {
     terms: Arc<Terms>,
     /// Set once, at a stop: the seconds after which the client should come back.
     stop_advice: AtomicU8,
+    /// Set when a heartbeat leaves that is to be answered, cleared by its answer.
+    owes_answer: AtomicBool,
+    /// The second of the epoch from which it is closed as expired. Set once, by the dialect.
+    expires_second: AtomicU64,
+    number: u64,
     outgoing: Mutex<Outgoing>,
 }
 
 impl Connection {
     /// Before its socket is there: what is sent waits in the queue.
     fn expected(terms: Arc<Terms>) -> Self {
+        let number = terms.numbers.next.fetch_add(1, Ordering::Relaxed);
         Self {
             transport: Transport::expected(),
             terms,
             stop_advice: AtomicU8::new(GO_ON),
+            owes_answer: AtomicBool::new(false),
+            expires_second: AtomicU64::new(NEVER),
+            number,
             outgoing: Mutex::new(Outgoing::new()),
         }
     }
@@ -100,6 +134,34 @@ impl Connection {
     pub(crate) fn stop(&self, advice: u8) {
         self.stop_advice.store(advice, Ordering::Release);
         self.outgoing().wake();
+    }
+
+    /// Puts the close frame behind everything else; the connection's task does the rest.
+    pub(crate) fn end(&self, close: &Close) {
+        self.close(wire::server_close(close.code.0, &close.reason));
+    }
+
+    /// Ends TCP without a close frame.
+    pub(crate) fn terminate(&self) {
+        self.outgoing().terminate();
+    }
+
+    /// A heartbeat is about to leave.
+    pub(crate) fn await_answer(&self) {
+        self.owes_answer.store(true, Ordering::Release);
+    }
+
+    /// Whether the last heartbeat was not answered.
+    pub(crate) fn owes_answer(&self) -> bool {
+        self.owes_answer.load(Ordering::Acquire)
+    }
+
+    /// Closes the connection if its token has expired.
+    pub(crate) fn end_if_expired(&self, now: Timestamp) {
+        let expired = self.expires_second.load(Ordering::Relaxed) <= now.millis() / 1_000;
+        if let (true, Some(close)) = (expired, &self.terms.expired) {
+            self.end(close);
+        }
     }
 
     fn append(&self, opcode: wire::OpCode, payload: &[u8]) -> Sent {
@@ -180,6 +242,41 @@ impl Mailbox {
         self.0.append(wire::OpCode::Text, &json)
     }
 
+    /// Sends a frame, or several one behind the other, that others get as well.
+    pub(crate) fn frames(&self, frames: &Bytes) -> Sent {
+        self.0.send(frames)
+    }
+
+    /// Sends a ping of the protocol (RFC 6455 5.5.2); its pong is told by [`DialectServer::ponged`].
+    ///
+    /// [`DialectServer::ponged`]: crate::dialects::DialectServer::ponged
+    pub(crate) fn ping(&self, payload: &[u8]) -> Sent {
+        self.0.append(wire::OpCode::Ping, payload)
+    }
+
+    /// Closes the connection, from wherever this is called.
+    pub(crate) fn close(&self, close: &Close) {
+        self.0.end(close);
+    }
+
+    /// The peer has answered the heartbeat under way, if there is one.
+    pub(crate) fn heartbeat_answered(&self) {
+        self.0.owes_answer.store(false, Ordering::Release);
+    }
+
+    /// When the token runs out by which the peer was let in (common/3g).
+    pub(crate) fn expires(&self, at: Timestamp) {
+        self.0
+            .expires_second
+            .store(at.millis().div_ceil(1_000), Ordering::Relaxed);
+    }
+
+    /// The connection's name among all there ever were.
+    pub(crate) fn id(&self) -> ConnectionId {
+        let server = self.0.terms.numbers.server;
+        ConnectionId(u128::from(server) << 64 | u128::from(self.0.number))
+    }
+
     /// Sends `bytes` as a binary message.
     pub(crate) fn binary(&self, bytes: &[u8]) -> Sent {
         self.0.append(wire::OpCode::Binary, bytes)
@@ -227,8 +324,12 @@ pub(crate) struct Arrival {
 }
 
 /// What a dialect is told of a new connection.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct OpenRequest {
     /// The query string, not decoded.
     pub(crate) query: Option<String>,
+    /// The part of the path that the route leaves open, decoded; empty where it leaves none.
+    pub(crate) place: String,
+    /// Who asks, as far as we believe what we are told.
+    pub(crate) peer: Option<IpAddr>,
 }

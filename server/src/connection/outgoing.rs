@@ -309,6 +309,11 @@ impl Outgoing {
         Sent::Overflowed
     }
 
+    /// Ends it here and now: nothing more is written, not even a close frame.
+    pub(super) fn terminate(&mut self) {
+        self.break_off();
+    }
+
     fn break_off(&mut self) -> Sent {
         self.phase = Phase::Broken;
         self.queue = VecDeque::new();

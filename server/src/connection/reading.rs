@@ -203,7 +203,13 @@ impl<D: DialectServer> Conversation<D> {
                     mailbox.0.append(wire::OpCode::Pong, payload);
                     continue;
                 }
-                Some(wire::Event::Pong(_)) => continue,
+                Some(wire::Event::Pong(payload)) => {
+                    let ponged = route.dialect.ponged(session, payload, mailbox);
+                    isolated(&mailbox.0, ponged)
+                        .await
+                        .map_err(|panic| End::Close(panic.into()))?;
+                    continue;
+                }
                 Some(wire::Event::Close(close)) => {
                     return Err(End::PeerClosed(close.map(|close| close.code)));
                 }
@@ -309,14 +315,14 @@ mod tests {
             raw_echo: Some("/raw".to_owned()),
             ..Config::default()
         };
-        Shared::new(config, fastrand::Rng::with_seed(7))
+        Shared::new(config, fastrand::Rng::with_seed(7)).unwrap()
     }
 
     /// A conversation on the raw echo, before its socket is there: what it would write stays in its queue.
     fn waiting(shared: &Shared) -> Conversation<RawEcho> {
         let route = Arc::clone(shared.raw_echo.as_ref().expect("it was asked for"));
         let slot = shared.slots.take().expect("nobody else is here");
-        let expected = Expected::new(&route.hub, &route.terms, OpenRequest { query: None }, slot);
+        let expected = Expected::new(&route.hub, &route.terms, OpenRequest::default(), slot);
         Conversation {
             receiver: wire::Receiver::new(wire::Role::Server, route.terms.rules),
             mailbox: Mailbox(expected.connection),

@@ -1,11 +1,14 @@
 //! What every backend must do, as sentences. A backend's own test file says how to make one and how time passes.
 
+pub(crate) mod accounts;
+pub(crate) mod bus;
+pub(crate) mod presence;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use touchstone_storage::{Absent, Bus, Entry, SessionStore, Settlement, Timestamp};
+use touchstone_storage::{Absent, Entry, SessionStore, Settlement, Timestamp};
 
 const EARLY: Timestamp = Timestamp::from_millis(1_700_000_000_123);
 const LATE: Timestamp = Timestamp::from_millis(1_700_000_009_000);
@@ -175,30 +178,4 @@ async fn a_renewed_session_is_kept_and_a_missing_one_not_made<P: Future<Output =
     );
     assert_eq!(store.entries("renewed").await.unwrap().len(), 1);
     assert_eq!(store.load("never made").await.unwrap(), None);
-}
-
-/// The whole contract of a bus.
-pub(crate) async fn bus(bus: impl Bus) {
-    let published = |topic, text: &'static str| bus.publish(topic, Bytes::from_static(text.as_bytes()));
-    published("t", "before anybody listens").await.unwrap();
-    let mut first = bus.subscribe("t").await.unwrap();
-    let mut second = bus.subscribe("t").await.unwrap();
-    let mut stranger = bus.subscribe("u").await.unwrap();
-    for text in ["one", "two", "three"] {
-        published("t", text).await.unwrap();
-    }
-    published("u", "for another topic").await.unwrap();
-    for subscription in [&mut first, &mut second] {
-        for text in ["one", "two", "three"] {
-            assert_eq!(subscription.next().await.as_deref(), Some(text.as_bytes()));
-        }
-    }
-    assert_eq!(
-        stranger.next().await.as_deref(),
-        Some("for another topic".as_bytes())
-    );
-    drop(first);
-    published("t", "four").await.unwrap();
-    assert_eq!(second.next().await.as_deref(), Some("four".as_bytes()));
-    assert_eq!(second.next_now(), None, "each payload once");
 }

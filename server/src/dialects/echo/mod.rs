@@ -6,11 +6,10 @@ mod sessions;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio_util::sync::CancellationToken;
 use touchstone_protocol::close::{CloseCode, REASON_SESSION_ID_TOO_LONG};
 use touchstone_protocol::echo::messages::{Answer, Broadcast, Farewell, Heartbeat, KeptMessage, to_json};
 use touchstone_protocol::echo::{QUERY_PERSISTENCE, QUERY_SESSION};
-use touchstone_storage::{Bus, BusError, SessionStore, Subscription};
+use touchstone_storage::{Bus, BusError, Payload, SessionStore};
 use touchstone_wire as wire;
 
 use crate::clock::Clock;
@@ -20,20 +19,20 @@ use crate::faults::Faults;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::query::Query;
+use crate::relay::{Hears, Relays};
 pub(crate) use sessions::Sessions;
 use sessions::Tracked;
 
 /// Where broadcasts travel between nodes.
 const TOPIC_BROADCAST: &str = "echo:broadcast";
 
-/// Broadcasts that lie ready are joined, up to this many, before anything is written.
-const BROADCASTS_JOINED_MAX: usize = 64;
-
 /// The rules of `echo` over any store and bus.
 #[derive(Debug)]
 pub(crate) struct Echo<S, B> {
     pub(crate) sessions: Arc<Sessions<S>>,
     pub(crate) bus: B,
+    pub(crate) relays: Relays,
+    pub(crate) hub: Arc<Hub>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) faults: Arc<Faults>,
@@ -81,36 +80,9 @@ impl<S: SessionStore, B: Bus> Echo<S, B> {
             .await
     }
 
-    /// Hears what [`relay`](Self::relay) is to hand on.
-    pub(crate) async fn subscribe(&self) -> Result<Subscription, BusError> {
-        self.bus.subscribe(TOPIC_BROADCAST).await
-    }
-
-    /// Hands broadcasts on to the connections of this node. After `stop` those that lie ready, then it ends.
-    pub(crate) async fn relay(&self, mut broadcasts: Subscription, hub: &Hub, stop: CancellationToken) {
-        loop {
-            let next = match stop.run_until_cancelled(broadcasts.next()).await {
-                Some(next) => next,
-                None => broadcasts.next_now(),
-            };
-            let Some(first) = next else { return };
-            let mut frames = Vec::new();
-            wire::encode_unmasked(&mut frames, wire::OpCode::Text, &first);
-            let mut joined = 1;
-            while joined < BROADCASTS_JOINED_MAX
-                && let Some(next) = broadcasts.next_now()
-            {
-                wire::encode_unmasked(&mut frames, wire::OpCode::Text, &next);
-                joined += 1;
-            }
-            let taken = hub.broadcast(&Bytes::from(frames)).await;
-            self.metrics.messages_sent.inc_by(taken * joined as u64);
-        }
-    }
-
-    /// The heartbeat of this moment, for any number of connections.
-    pub(crate) fn heartbeat(&self) -> Bytes {
-        wire::server_text(&to_json(&Heartbeat::at(self.clock.now().millis())))
+    /// From now on broadcasts are heard, and handed on to the connections of this node.
+    pub(crate) async fn listen(&self) -> Result<(), BusError> {
+        self.relays.tune(&self.bus, TOPIC_BROADCAST).await
     }
 
     fn sent(&self, sent: Sent) {
@@ -187,6 +159,14 @@ impl<S: SessionStore, B: Bus> DialectServer for Echo<S, B> {
         Ok(())
     }
 
+    fn heartbeat(&self) -> Bytes {
+        wire::server_text(&to_json(&Heartbeat::at(self.clock.now().millis())))
+    }
+
+    fn note_sent(&self, messages: u64) {
+        self.metrics.messages_sent.inc_by(messages);
+    }
+
     fn farewell(&self, counting: &mut Counting, mailbox: &Mailbox) {
         self.sent(mailbox.json(&Farewell::new(counting.count())));
     }
@@ -197,5 +177,16 @@ impl<S: SessionStore, B: Bus> DialectServer for Echo<S, B> {
         if let Counting::Session { tracked, .. } = counting {
             self.sessions.close(&tracked, self.clock.now()).await;
         }
+    }
+}
+
+impl<S: SessionStore, B: Bus> Hears for Echo<S, B> {
+    async fn heard(&self, batch: &[Payload]) {
+        let mut frames = Vec::new();
+        for payload in batch {
+            wire::encode_unmasked(&mut frames, wire::OpCode::Text, &payload.bytes);
+        }
+        let taken = self.hub.broadcast(&Bytes::from(frames)).await;
+        self.metrics.messages_sent.inc_by(taken * batch.len() as u64);
     }
 }

@@ -1,5 +1,7 @@
 //! The admin API: only with a key, and only who shows it.
 
+mod administered;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,6 +76,7 @@ async fn publish(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     };
     match publish.dialect.parse::<Dialect>() {
         Ok(Dialect::Echo) => {}
+        Ok(other) => return bad(&format!("`{other}` publishes nothing")),
         Err(unknown) => return bad(&unknown.to_string()),
     }
     if publish.to != "all" {

@@ -1,0 +1,33 @@
+//! What a dialect with users stands on: store, bus, presence, and what else all of them share.
+
+use std::sync::Arc;
+
+use touchstone_storage::{LocalBus, LocalPresence, Sqlite};
+
+use crate::auth::{Passwords, Tokens};
+use crate::clock::Clock;
+use crate::config::PresenceConfig;
+use crate::faults::Faults;
+use crate::metrics::Metrics;
+use crate::relay::Relays;
+use crate::watched::Watched;
+
+/// Built once for each dialect: keys and relays are its own, the rest is one thing under several names.
+#[derive(Debug)]
+pub(crate) struct Backing<S, B, P> {
+    /// Every call goes through [`Watched::call`].
+    pub(crate) store: Arc<Watched<S>>,
+    pub(crate) bus: B,
+    pub(crate) presence: P,
+    pub(crate) relays: Relays,
+    pub(crate) tokens: Tokens,
+    pub(crate) passwords: Passwords,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) faults: Arc<Faults>,
+    /// How presence is told.
+    pub(crate) presence_terms: PresenceConfig,
+}
+
+/// The backing of this build: what is chosen here is chosen for every dialect.
+pub(crate) type Embedded = Backing<Sqlite, LocalBus, LocalPresence>;
