@@ -153,6 +153,9 @@ pub(crate) struct ServeArgs {
     /// Add a route that is no dialect: text and binary come back verbatim, up to 16 MiB
     #[arg(long, value_name = "PATH", env = "TOUCHSTONE_RAW_ECHO")]
     pub(crate) raw_echo: Option<String>,
+    /// Take up offers of permessage-deflate (RFC 7692)
+    #[arg(long, env = "TOUCHSTONE_COMPRESSION", value_parser = BoolishValueParser::new())]
+    pub(crate) compression: bool,
     /// Log every message that is received, without its content
     #[arg(long, env = "TOUCHSTONE_LOG_MESSAGES", value_parser = BoolishValueParser::new())]
     pub(crate) log_messages: bool,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Stdin};
 use tokio_util::sync::CancellationToken;
-use touchstone_server::{Config, Rate, Secret, Server, StartError};
+use touchstone_server::{Compression, Config, Rate, Secret, Server, StartError};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{LogFormat, ServeArgs};
@@ -76,6 +76,7 @@ fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
     };
     config.allow_faults = args.allow_faults;
     config.log_messages = args.log_messages;
+    config.compression = args.compression.then(Compression::default);
     config.raw_echo.clone_from(&args.raw_echo);
     set(&mut config.limits.message_bytes, args.message_bytes);
     set(&mut config.limits.connections, args.connections);

@@ -193,7 +193,10 @@ fn admit<D: DialectServer>(
         place: place.to_owned(),
         peer: request.extensions().get::<Peer>().map(|peer| peer.0),
     };
-    let expected = Expected::new(&route.hub, &route.terms, open, slot);
+    let deflation = route.terms.deflation.as_ref();
+    let granted = deflation.and_then(|deflation| deflation.grant(headers));
+    let agreed = granted.as_ref().map(|granted| granted.negotiated.answer.clone());
+    let expected = Expected::new(&route.hub, &route.terms, open, slot, granted);
     // Looked at after the seat is taken: a stop either finds the connection in its seat or is seen here.
     if shared.stopping.has_begun() {
         return Err(come_back_later("the server is stopping\n"));
@@ -202,7 +205,13 @@ fn admit<D: DialectServer>(
     hand_over.leave(Box::new(move |socket, leftover| {
         tracker.spawn(converse(route, Box::new(expected.arrive(socket, leftover))));
     }));
-    Ok(accept.response().map(|()| Body::empty()))
+    let mut response = accept.response();
+    if let Some(agreed) = agreed {
+        response
+            .headers_mut()
+            .insert(header::SEC_WEBSOCKET_EXTENSIONS, agreed);
+    }
+    Ok(response.map(|()| Body::empty()))
 }
 
 /// Bytes of a body would be taken for frames.

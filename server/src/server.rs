@@ -221,6 +221,20 @@ fn check(config: &Config) -> Result<(), StartError> {
             positive,
         ),
     ];
+    let compression = config.compression.unwrap_or_default();
+    let windows = [compression.server_window_bits, compression.client_window_bits];
+    let settings = settings.into_iter().chain([
+        (
+            windows.iter().all(|bits| (9..=15).contains(bits)),
+            "compression.server_window_bits and compression.client_window_bits",
+            "9 to 15",
+        ),
+        (
+            (1..=9).contains(&compression.level),
+            "compression.level",
+            "1 to 9",
+        ),
+    ]);
     for (works, key, wanted) in settings {
         if !works {
             return Err(StartError::Setting { key, wanted });

@@ -13,7 +13,7 @@ use crate::auth::{Passwords, Tokens};
 use crate::backing::{Backing, Embedded};
 use crate::clock::Clock;
 use crate::config::{Config, DialectAuth, Rate, StoreChoice};
-use crate::connection::{Close, Numbers, OwnAnswers, QueueLimits, Terms};
+use crate::connection::{Close, Deflation, Numbers, OwnAnswers, QueueLimits, Terms};
 use crate::dialects::direct::Direct;
 use crate::dialects::echo::{Echo, Sessions};
 use crate::dialects::feed::Feed;
@@ -85,6 +85,7 @@ struct Parts {
     metrics: Arc<Metrics>,
     faults: Arc<Faults>,
     numbers: Arc<Numbers>,
+    deflation: Option<Deflation>,
 }
 
 impl Parts {
@@ -118,6 +119,7 @@ impl Parts {
                 frames: limits.queue_frames,
             },
             rate,
+            deflation: self.deflation.clone(),
             close_deadline: config.deadlines.close,
             own_answers: OwnAnswers::Limited,
             expired: config
@@ -157,6 +159,7 @@ impl Shared {
             metrics: Arc::clone(&metrics),
             faults: Arc::clone(&faults),
             numbers: Arc::new(Numbers::new(random.u64(..))),
+            deflation: config.compression.map(Deflation::new),
         };
         let mut inboxes = Inboxes::default();
         let shared = Self {

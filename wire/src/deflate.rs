@@ -77,6 +77,24 @@ impl std::fmt::Display for WindowBits {
     }
 }
 
+/// How hard a deflater tries, 1 to 9.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Level(u8);
+
+impl Level {
+    /// What suits a server that sends many short messages: for those the other levels win little and cost twice as much.
+    pub const FASTEST: Self = Self(1);
+
+    /// A level of zlib's; `None` outside of 1 to 9.
+    #[must_use]
+    pub const fn new(level: u8) -> Option<Self> {
+        match level {
+            1..=9 => Some(Self(level)),
+            _ => None,
+        }
+    }
+}
+
 /// How one direction of a connection is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Half {

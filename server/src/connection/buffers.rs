@@ -15,6 +15,7 @@ thread_local! {
     static READ: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
     static FRAMES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     static TEXT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static DEFLATED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// A buffer to read into, borrowed from the thread for one turn. Held over a wait it goes along with its task, and
@@ -63,11 +64,12 @@ pub(super) struct Scratch {
     purpose: Purpose,
 }
 
-/// A message is put together while the frames of its turn are: each has a buffer of its own.
+/// A message is put together, and deflated, while the frames of its turn are: each has a buffer of its own.
 #[derive(Debug, Clone, Copy)]
 enum Purpose {
     Frames,
     Text,
+    Deflated,
 }
 
 impl Purpose {
@@ -75,6 +77,7 @@ impl Purpose {
         match self {
             Self::Frames => &FRAMES,
             Self::Text => &TEXT,
+            Self::Deflated => &DEFLATED,
         }
     }
 }
@@ -88,6 +91,11 @@ impl Scratch {
     /// To write the text of one message into.
     pub(super) fn for_text() -> Self {
         Self::take(Purpose::Text)
+    }
+
+    /// To deflate one message into.
+    pub(super) fn for_deflated() -> Self {
+        Self::take(Purpose::Deflated)
     }
 
     fn take(purpose: Purpose) -> Self {

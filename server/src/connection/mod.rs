@@ -4,6 +4,8 @@
 
 mod buffers;
 mod closing;
+mod deflating;
+mod frames;
 mod outgoing;
 mod reading;
 mod transport;
@@ -20,11 +22,14 @@ use tokio::net::TcpStream;
 use touchstone_protocol::close::CloseCode;
 use touchstone_storage::{ConnectionId, Timestamp};
 use touchstone_wire as wire;
+use touchstone_wire::deflate::Half;
 
 use crate::config::Rate;
 use crate::hub::{Hub, Seat};
 use crate::metrics::Metrics;
 use crate::slots::Slot;
+use deflating::Sending;
+pub(crate) use deflating::{Deflation, Granted};
 use outgoing::Outgoing;
 pub(crate) use outgoing::{Phase, QueueLimits, Sent};
 pub(crate) use reading::converse;
@@ -36,6 +41,8 @@ pub(crate) struct Terms {
     pub(crate) rules: wire::Rules,
     pub(crate) queue: QueueLimits,
     pub(crate) rate: Option<Rate>,
+    /// `None`: no offer of compression is taken.
+    pub(crate) deflation: Option<Deflation>,
     pub(crate) close_deadline: Duration,
     /// What happens when a peer does not read what it caused itself.
     pub(crate) own_answers: OwnAnswers,
@@ -106,13 +113,18 @@ pub(crate) struct Connection {
     /// The second of the epoch from which it is closed as expired. Set once, by the dialect.
     expires_second: AtomicU64,
     number: u64,
+    sending: Sending,
     outgoing: Mutex<Outgoing>,
 }
 
 impl Connection {
     /// Before its socket is there: what is sent waits in the queue.
-    fn expected(terms: Arc<Terms>) -> Self {
+    fn expected(terms: Arc<Terms>, granted: Option<Granted>) -> Self {
         let number = terms.numbers.next.fetch_add(1, Ordering::Relaxed);
+        let (sending, lasting) = match (&terms.deflation, granted) {
+            (Some(deflation), Some(granted)) => deflation.sending(granted),
+            (_, _) => (Sending::Plain, None),
+        };
         Self {
             transport: Transport::expected(),
             terms,
@@ -120,12 +132,20 @@ impl Connection {
             owes_answer: AtomicBool::new(false),
             expires_second: AtomicU64::new(NEVER),
             number,
-            outgoing: Mutex::new(Outgoing::new()),
+            sending,
+            outgoing: Mutex::new(Outgoing::new(lasting)),
         }
     }
 
     /// Sends a frame that others may get as well. Never waits; the order is that of the calls.
     pub(crate) fn send(&self, frame: &Bytes) -> Sent {
+        let deflated = match (self.sending, &self.terms.deflation) {
+            (Sending::Alone(window), Some(deflation)) => {
+                Some(deflation.thrift().deflate_frames(frame, window))
+            }
+            (_, _) => None,
+        };
+        let frame = deflated.as_ref().unwrap_or(frame);
         let sent = self.outgoing().send(frame, &self.transport, self.terms.queue);
         self.note(sent)
     }
@@ -165,9 +185,17 @@ impl Connection {
     }
 
     fn append(&self, opcode: wire::OpCode, payload: &[u8]) -> Sent {
+        let deflated = match (self.sending, &self.terms.deflation) {
+            (Sending::Alone(window), Some(deflation)) => deflation.thrift().deflate(opcode, payload, window),
+            (_, _) => None,
+        };
+        let (form, payload) = match &deflated {
+            Some(deflated) => (wire::PayloadForm::Deflated, &deflated[..]),
+            None => (wire::PayloadForm::Plain, payload),
+        };
         let sent = self
             .outgoing()
-            .append(opcode, payload, &self.transport, self.terms.queue);
+            .append(opcode, form, payload, &self.transport, self.terms.queue);
         self.note(sent)
     }
 
@@ -288,18 +316,31 @@ impl Mailbox {
 #[derive(Debug)]
 pub(crate) struct Expected {
     connection: Arc<Connection>,
+    /// How the peer's messages are compressed, if they may be.
+    inflated: Option<Half>,
     seat: Seat,
     request: OpenRequest,
     slot: Slot,
 }
 
 impl Expected {
-    /// Takes a seat in `hub`. `slot` is given back when TCP has ended.
-    pub(crate) fn new(hub: &Arc<Hub>, terms: &Arc<Terms>, request: OpenRequest, slot: Slot) -> Self {
-        let connection = Arc::new(Connection::expected(Arc::clone(terms)));
+    /// Takes a seat in `hub`. `slot` is given back when TCP has ended; `granted` is what the handshake's answer says of
+    /// compression.
+    pub(crate) fn new(
+        hub: &Arc<Hub>,
+        terms: &Arc<Terms>,
+        request: OpenRequest,
+        slot: Slot,
+        granted: Option<Granted>,
+    ) -> Self {
+        let inflated = granted
+            .as_ref()
+            .map(|granted| granted.negotiated.agreement.client);
+        let connection = Arc::new(Connection::expected(Arc::clone(terms), granted));
         let seat = hub.seat(&connection);
         Self {
             connection,
+            inflated,
             seat,
             request,
             slot,

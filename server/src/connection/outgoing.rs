@@ -10,6 +10,8 @@ use touchstone_protocol::close::{CloseCode, REASON_SLOW_CONSUMER};
 use touchstone_wire as wire;
 
 use super::buffers::Scratch;
+use super::deflating::Lasting;
+use super::frames::frames_end;
 use super::transport::Transport;
 
 /// Pieces that go into one `writev`: beyond this the system call is no longer what costs.
@@ -60,18 +62,21 @@ pub(super) struct Outgoing {
     queued_bytes: usize,
     /// While there is one, frames are collected in it instead of being written.
     cork: Option<Scratch>,
+    /// What lasts from one compressed message to the next, if that was granted.
+    lasting: Option<Box<Lasting>>,
     /// The connection's task; woken when there is something for it to write.
     task: Option<Waker>,
 }
 
 impl Outgoing {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(lasting: Option<Box<Lasting>>) -> Self {
         Self {
             phase: Phase::Open,
             queue: VecDeque::new(),
             written: 0,
             queued_bytes: 0,
             cork: None,
+            lasting,
             task: None,
         }
     }
@@ -110,6 +115,8 @@ impl Outgoing {
         if self.phase != Phase::Open {
             return Sent::Refused;
         }
+        let deflated = self.lasting.as_mut().and_then(|lasting| lasting.deflate(frame));
+        let frame = deflated.as_ref().unwrap_or(frame);
         if let Some(cork) = &mut self.cork {
             cork.extend_from_slice(frame);
             return self.spill(transport, limits);
@@ -127,10 +134,11 @@ impl Outgoing {
         }
     }
 
-    /// Sends a frame that is made for this peer alone.
+    /// Sends a frame that is made for this peer alone. The payload may be deflated already.
     pub(super) fn append(
         &mut self,
         opcode: wire::OpCode,
+        form: wire::PayloadForm,
         payload: &[u8],
         transport: &Transport,
         limits: QueueLimits,
@@ -140,7 +148,11 @@ impl Outgoing {
         }
         let corked = self.cork.is_some();
         let cork = self.cork.get_or_insert_with(Scratch::for_frames);
-        wire::encode_unmasked(cork, opcode, payload);
+        match (form, &mut self.lasting) {
+            (wire::PayloadForm::Deflated, _) => wire::encode_deflated(cork, opcode, payload, None),
+            (wire::PayloadForm::Plain, Some(lasting)) => lasting.encode(cork, opcode, payload),
+            (wire::PayloadForm::Plain, None) => wire::encode_unmasked(cork, opcode, payload),
+        }
         if corked {
             self.spill(transport, limits)
         } else {
@@ -340,32 +352,10 @@ fn write_now(transport: &Transport, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
-/// Of server frames one behind the other, of which `written` bytes have left: where the last begun frame starts, and
-/// where it ends. Both are `written` where it lies between two frames.
-fn frames_end(frames: &[u8], written: usize) -> (usize, usize) {
-    let (mut start, mut end) = (0, 0);
-    while end < written {
-        start = end;
-        end += frame_bytes(&frames[start..]);
-    }
-    if end == written { (end, end) } else { (start, end) }
-}
-
-/// Bytes of the unmasked frame at the start of `frames`, with its header.
-fn frame_bytes(frames: &[u8]) -> usize {
-    match frames[1] {
-        126 => 4 + usize::from(u16::from_be_bytes([frames[2], frames[3]])),
-        127 => {
-            let length: [u8; 8] = frames[2..10].try_into().expect("the slice has eight bytes");
-            10 + u64::from_be_bytes(length) as usize
-        }
-        short => 2 + usize::from(short),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::frames::frame_bytes;
 
     fn frames(payloads: &[usize]) -> Vec<u8> {
         let mut frames = Vec::new();
@@ -376,29 +366,10 @@ mod tests {
     }
 
     #[test]
-    fn the_frame_that_has_left_in_part_is_found() {
-        let three = frames(&[5, 200, 70_000]);
-        assert_eq!(three.len(), 7 + 204 + 70_010);
-        for (written, expected) in [
-            (0, (0, 0)),
-            (1, (0, 7)),
-            (6, (0, 7)),
-            (7, (7, 7)),
-            (8, (7, 211)),
-            (210, (7, 211)),
-            (211, (211, 211)),
-            (212, (211, 70_221)),
-            (70_221, (70_221, 70_221)),
-        ] {
-            assert_eq!(frames_end(&three, written), expected, "{written} bytes written");
-        }
-    }
-
-    #[test]
     fn an_overflow_keeps_the_half_written_frame_and_nothing_else() {
         let close = wire::server_close(1008, "slow consumer");
         for (written, kept) in [(0, 0..0), (3, 0..7), (7, 0..0), (9, 0..211)] {
-            let mut outgoing = Outgoing::new();
+            let mut outgoing = Outgoing::new(None);
             outgoing.start_queue(Bytes::from(frames(&[5, 200, 10])), written);
             outgoing.queue.push_back(Bytes::from(frames(&[30])));
             assert_eq!(outgoing.overflow(), Sent::Overflowed);
@@ -429,7 +400,7 @@ mod tests {
         ) {
             let pieces: Vec<_> = pieces.iter().map(|payloads| Bytes::from(frames(payloads))).collect();
             let written = (pieces[0].len() as f64 * share) as usize;
-            let mut outgoing = Outgoing::new();
+            let mut outgoing = Outgoing::new(None);
             outgoing.start_queue(pieces[0].clone(), written);
             outgoing.queue.extend(pieces[1..].iter().cloned());
             outgoing.overflow();

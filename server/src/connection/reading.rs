@@ -68,6 +68,7 @@ async fn begin<D: DialectServer>(route: Arc<Route<D>>, arrival: Box<Arrival>) ->
     let Arrival { expected, leftover } = *arrival;
     let Expected {
         connection,
+        inflated,
         seat,
         request,
         slot,
@@ -80,7 +81,10 @@ async fn begin<D: DialectServer>(route: Arc<Route<D>>, arrival: Box<Arrival>) ->
                 heartbeats.join(&mailbox.0);
             }
             let Terms { rules, rate, .. } = *route.terms;
-            let receiver = wire::Receiver::new(wire::Role::Server, rules);
+            let receiver = match inflated {
+                None => wire::Receiver::new(wire::Role::Server, rules),
+                Some(half) => wire::Receiver::with_deflate(wire::Role::Server, rules, half),
+            };
             let bucket = rate.map(|rate| Box::new(Bucket::new(rate, Instant::now())));
             let mut conversation = Conversation {
                 route,
@@ -322,7 +326,7 @@ mod tests {
     fn waiting(shared: &Shared) -> Conversation<RawEcho> {
         let route = Arc::clone(shared.raw_echo.as_ref().expect("it was asked for"));
         let slot = shared.slots.take().expect("nobody else is here");
-        let expected = Expected::new(&route.hub, &route.terms, OpenRequest::default(), slot);
+        let expected = Expected::new(&route.hub, &route.terms, OpenRequest::default(), slot, None);
         Conversation {
             receiver: wire::Receiver::new(wire::Role::Server, route.terms.rules),
             mailbox: Mailbox(expected.connection),

@@ -1,10 +1,7 @@
 //! Compressing messages.
 
-use super::{Half, TAIL, Takeover, WindowBits};
+use super::{Half, Level, TAIL, Takeover, WindowBits};
 use flate2::{Compress, Compression, FlushCompress, Status};
-
-/// The fastest level: what a server sends is short and there is much of it.
-const LEVEL: u32 = 1;
 
 /// Room that is always left behind what is expected: with less zlib would repeat the mark that ends a flush.
 const SLACK_BYTES: usize = 64;
@@ -13,18 +10,26 @@ const SLACK_BYTES: usize = 64;
 #[derive(Debug)]
 pub struct Deflater {
     stream: Compress,
+    level: Level,
     takeover: Takeover,
 }
 
 impl Deflater {
     /// At the beginning of a connection. A window below [`WindowBits::COMPRESS_MIN`] is taken for that.
     #[must_use]
-    pub fn new(half: Half) -> Self {
+    pub fn new(half: Half, level: Level) -> Self {
         let bits = half.window.max(WindowBits::COMPRESS_MIN).bits();
         Self {
-            stream: Compress::new_with_window_bits(Compression::new(LEVEL), false, bits),
+            stream: Compress::new_with_window_bits(Compression::new(u32::from(level.0)), false, bits),
+            level,
             takeover: half.takeover,
         }
+    }
+
+    /// How hard it tries.
+    #[must_use]
+    pub const fn level(&self) -> Level {
+        self.level
     }
 
     /// Appends one compressed message to `out`, as it goes into frames with RSV1 on the first.

@@ -1,7 +1,7 @@
 //! Streams that connections share because they need them for one message only: per thread an inflater, and a deflater
 //! for each window. Making one costs more than most messages do.
 
-use super::{Deflater, Half, Inflater, Takeover, WindowBits};
+use super::{Deflater, Half, Inflater, Level, Takeover, WindowBits};
 use std::cell::{Cell, RefCell};
 
 /// One for each window that can be compressed with, from [`WindowBits::COMPRESS_MIN`] on.
@@ -13,13 +13,16 @@ thread_local! {
 }
 
 /// Appends a message to `out` that stands by itself, compressed with a deflater of this thread.
-pub fn deflate_shared(window: WindowBits, message: &[u8], out: &mut Vec<u8>) {
+pub fn deflate_shared(window: WindowBits, level: Level, message: &[u8], out: &mut Vec<u8>) {
     let window = window.max(WindowBits::COMPRESS_MIN);
     let takeover = Takeover::Dropped;
     DEFLATERS.with_borrow_mut(|deflaters| {
-        deflaters[usize::from(window.bits() - WindowBits::COMPRESS_MIN.bits())]
-            .get_or_insert_with(|| Deflater::new(Half { takeover, window }))
-            .deflate(message, out);
+        let place = &mut deflaters[usize::from(window.bits() - WindowBits::COMPRESS_MIN.bits())];
+        let deflater = match place {
+            Some(deflater) if deflater.level() == level => deflater,
+            _ => place.insert(Deflater::new(Half { takeover, window }, level)),
+        };
+        deflater.deflate(message, out);
     });
 }
 

@@ -3,7 +3,9 @@
 
 use crate::heard::{Heard, Hearing, LIMIT, RULES, hear_by};
 use proptest::prelude::*;
-use touchstone_wire::deflate::{Deflater, Half, Takeover, WindowBits, compressed_bytes_max, deflate_shared};
+use touchstone_wire::deflate::{
+    Deflater, Half, Level, Takeover, WindowBits, compressed_bytes_max, deflate_shared,
+};
 use touchstone_wire::raw::{LengthForm, Mask, RawFrame};
 use touchstone_wire::{OpCode, Receiver, Role, Rules, Violation, encode_deflated};
 
@@ -64,7 +66,7 @@ fn text(text: &str) -> Heard {
 
 fn deflated(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    deflate_shared(WindowBits::MAX, message, &mut out);
+    deflate_shared(WindowBits::MAX, Level::FASTEST, message, &mut out);
     out
 }
 
@@ -340,12 +342,13 @@ proptest! {
     #[test]
     fn what_is_compressed_is_heard_however_it_is_cut(
         half in half(),
+        level in (1..=9_u8).prop_map(|level| Level::new(level).unwrap()),
         messages in prop::collection::vec((message(), prop_oneof![Just(Form::Plain), Just(Form::Deflated)]), 1..12),
         fragment_bytes in 1..5_000_usize,
         piece_bytes in 1..3_000_usize,
     ) {
         let rules = Rules { message_bytes_max: 20_000, ..RULES };
-        let mut deflater = Deflater::new(half);
+        let mut deflater = Deflater::new(half, level);
         let mut stream = Vec::new();
         let mut expected = Vec::new();
         for (message, form) in messages {
