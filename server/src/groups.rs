@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Comings and goings are spread over this many locks.
@@ -14,6 +14,7 @@ pub(crate) struct Groups<M> {
     shards: [Mutex<Shard<M>>; SHARDS],
     hasher: RandomState,
     next: AtomicU64,
+    count: AtomicUsize,
 }
 
 type Shard<M> = HashMap<Arc<str>, Vec<(u64, M)>>;
@@ -32,6 +33,7 @@ impl<M> Groups<M> {
             shards: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
             next: AtomicU64::new(0),
+            count: AtomicUsize::new(0),
         })
     }
 
@@ -47,11 +49,22 @@ impl<M> Groups<M> {
             .entry(Arc::clone(&name))
             .or_insert_with(|| Vec::with_capacity(1))
             .push((number, member));
+        self.count.fetch_add(1, Ordering::Relaxed);
         Membership {
             groups: Arc::clone(self),
             group: name,
             number,
         }
+    }
+
+    /// How many are in the group.
+    pub(crate) fn count_in(&self, group: &str) -> usize {
+        self.shard(group).get(group).map_or(0, Vec::len)
+    }
+
+    /// How many memberships there are in all groups together.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
     }
 
     fn shard(&self, group: &str) -> MutexGuard<'_, Shard<M>> {
@@ -89,7 +102,10 @@ impl<M> Drop for Membership<M> {
     fn drop(&mut self) {
         let mut shard = self.groups.shard(&self.group);
         if let Some(members) = shard.get_mut(&self.group) {
-            members.retain(|(number, _)| *number != self.number);
+            if let Some(at) = members.iter().position(|(number, _)| *number == self.number) {
+                members.swap_remove(at);
+                self.groups.count.fetch_sub(1, Ordering::Relaxed);
+            }
             if members.is_empty() {
                 shard.remove(&self.group);
             }
@@ -117,10 +133,14 @@ mod tests {
         let ann = groups.join("a", "ann");
         let both = [groups.join("a", "bob"), groups.join("b", "bob")];
         assert_eq!(groups.members("a"), ["ann", "bob"]);
-        assert_eq!(groups.everyone().len(), 3);
+        assert_eq!(
+            (groups.everyone().len(), groups.count(), groups.count_in("a")),
+            (3, 3, 2)
+        );
         drop(ann);
         assert_eq!(groups.members("a"), ["bob"]);
         drop(both);
         assert!(groups.everyone().is_empty());
+        assert_eq!((groups.count(), groups.count_in("a")), (0, 0));
     }
 }

@@ -9,6 +9,7 @@ mod backing;
 mod clock;
 mod config;
 mod connection;
+mod crowd;
 mod dialects;
 mod faults;
 mod groups;
