@@ -12,6 +12,8 @@ mod dialect;
 pub mod direct;
 pub mod echo;
 pub mod feed;
+#[cfg(feature = "messages")]
+pub mod json;
 pub mod outbox;
 pub mod rooms;
 pub mod routes;
