@@ -6,11 +6,23 @@ use thiserror::Error;
 
 use crate::session::{StoreError, Timestamp};
 
+/// How an id was written when it was given. Ids are compared as text; a dialect may send them as they came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum IdForm {
+    /// As a string.
+    #[default]
+    Text,
+    /// As an integer.
+    Integer,
+}
+
 /// A user as a store has him. Ids are opaque; those of another realm are other users.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Account {
     /// Unique in the realm.
     pub id: String,
+    /// How `id` was written.
+    pub id_form: IdForm,
     /// Unique in the realm.
     pub username: String,
     /// Unique in the realm, where there is one.
@@ -28,10 +40,12 @@ pub struct Account {
 }
 
 /// A tenant as a store has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tenant {
     /// Unique in the realm.
     pub id: String,
+    /// How `id` was written.
+    pub id_form: IdForm,
     /// For people.
     pub name: String,
     /// Unique in the realm; stands in paths.

@@ -11,7 +11,7 @@ pub mod presence;
 pub mod session;
 pub mod sqlite;
 
-pub use accounts::{Account, Accounts, CreateError, Tenant};
+pub use accounts::{Account, Accounts, CreateError, IdForm, Tenant};
 pub use bus::{Bus, BusError, Ear, Inbox, LocalBus, Payload};
 pub use embedded::{EmbeddedLimits, EmbeddedSessions};
 pub use presence::{Change, ConnectionId, LocalPresence, Presence, Present};

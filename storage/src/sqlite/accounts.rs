@@ -1,12 +1,14 @@
 //! Users and tenants in SQLite.
 
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::Sqlite;
-use crate::accounts::{Account, Accounts, CreateError, Tenant};
+use crate::accounts::{Account, Accounts, CreateError, IdForm, Tenant};
 use crate::session::{StoreError, Timestamp};
 
-const COLUMNS: &str = "id, username, email, name, avatar, password_hash, last_seen_millis, logged_out_second";
+const COLUMNS: &str =
+    "id, id_form, username, email, name, avatar, password_hash, last_seen_millis, logged_out_second";
 
 /// Ids in one query: below what SQLite takes as parameters.
 const IDS_PER_QUERY: usize = 500;
@@ -19,14 +21,15 @@ impl Accounts for Sqlite {
         let realm = realm.to_owned();
         self.create(move |connection| {
             let mut insert = connection.prepare_cached(
-                "INSERT INTO accounts (realm, id, username, email, name, avatar, password_hash, last_seen_millis,
-                 logged_out_second) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                "INSERT INTO accounts (realm, id, id_form, username, email, name, avatar, password_hash,
+                 last_seen_millis, logged_out_second) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?;
             let fields = ["username", "email"];
             for (index, account) in accounts.into_iter().enumerate() {
                 let made = insert.execute(params![
                     realm,
                     account.id,
+                    account.id_form,
                     account.username,
                     account.email,
                     account.name,
@@ -149,10 +152,16 @@ impl Accounts for Sqlite {
         let realm = realm.to_owned();
         self.create(move |connection| {
             let mut insert = connection.prepare_cached(
-                "INSERT INTO tenants (realm, id, name, schema_name) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT INTO tenants (realm, id, id_form, name, schema_name) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?;
             for (index, tenant) in tenants.into_iter().enumerate() {
-                let made = insert.execute(params![realm, tenant.id, tenant.name, tenant.schema_name]);
+                let made = insert.execute(params![
+                    realm,
+                    tenant.id,
+                    tenant.id_form,
+                    tenant.name,
+                    tenant.schema_name
+                ]);
                 if let Some(field) = taken(made, &["schema_name"])? {
                     return Ok(Some((index, field)));
                 }
@@ -167,13 +176,14 @@ impl Accounts for Sqlite {
         self.read(move |connection| {
             connection
                 .prepare_cached(
-                    "SELECT id, name, schema_name FROM tenants WHERE realm = ?1 AND schema_name = ?2",
+                    "SELECT id, id_form, name, schema_name FROM tenants WHERE realm = ?1 AND schema_name = ?2",
                 )?
                 .query_row(params![realm, schema_name], |row| {
                     Ok(Tenant {
                         id: row.get(0)?,
-                        name: row.get(1)?,
-                        schema_name: row.get(2)?,
+                        id_form: row.get(1)?,
+                        name: row.get(2)?,
+                        schema_name: row.get(3)?,
                     })
                 })
                 .optional()
@@ -215,12 +225,31 @@ fn taken(made: rusqlite::Result<usize>, others: &[&'static str]) -> rusqlite::Re
 fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account {
         id: row.get(0)?,
-        username: row.get(1)?,
-        email: row.get(2)?,
-        name: row.get(3)?,
-        avatar: row.get(4)?,
-        password_hash: row.get(5)?,
-        last_seen: row.get::<_, Option<u64>>(6)?.map(Timestamp::from_millis),
-        logged_out_second: row.get(7)?,
+        id_form: row.get(1)?,
+        username: row.get(2)?,
+        email: row.get(3)?,
+        name: row.get(4)?,
+        avatar: row.get(5)?,
+        password_hash: row.get(6)?,
+        last_seen: row.get::<_, Option<u64>>(7)?.map(Timestamp::from_millis),
+        logged_out_second: row.get(8)?,
     })
+}
+
+impl ToSql for IdForm {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Self::Text => 0.to_sql(),
+            Self::Integer => 1.to_sql(),
+        }
+    }
+}
+
+impl FromSql for IdForm {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(match i64::column_result(value)? {
+            0 => Self::Text,
+            _ => Self::Integer,
+        })
+    }
 }

@@ -1,24 +1,23 @@
 //! What every store of users and tenants promises.
 
-use touchstone_storage::{Account, Accounts, CreateError, Tenant, Timestamp};
+use touchstone_storage::{Account, Accounts, CreateError, IdForm, Tenant, Timestamp};
 
 fn account(id: &str, username: &str, email: Option<&str>) -> Account {
     Account {
         id: id.to_owned(),
         username: username.to_owned(),
         email: email.map(str::to_owned),
-        name: None,
-        avatar: None,
-        password_hash: None,
-        last_seen: None,
-        logged_out_second: None,
+        ..Account::default()
     }
 }
 
 /// The whole contract of accounts.
 pub(crate) async fn keeps(store: impl Accounts) {
     let ann = account("1", "ann", Some("ann@example.test"));
-    let bob = account("2", "bob", None);
+    let bob = Account {
+        id_form: IdForm::Integer,
+        ..account("2", "bob", None)
+    };
     let eve = account("3", "eve", None);
     store
         .create_accounts("here", vec![ann.clone(), bob.clone()])
@@ -73,6 +72,7 @@ pub(crate) async fn keeps(store: impl Accounts) {
 async fn tenants(store: &impl Accounts) {
     let tenant = |id: &str, schema_name: &str| Tenant {
         id: id.to_owned(),
+        id_form: IdForm::Integer,
         name: schema_name.to_uppercase(),
         schema_name: schema_name.to_owned(),
     };
