@@ -1,16 +1,14 @@
 //! The command line as it is typed. What it means is worked out by each command's own module.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{BoolishValueParser, RangedU64ValueParser};
-use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use touchstone_protocol::Dialect;
 use touchstone_scenarios::duration;
 
 use crate::outputs::{ConformReport, LoadReport};
+use crate::settings::KeyFlags;
 
 /// A production WebSocket server, a load generator, and a conformance suite that can fail.
 #[derive(Debug, Parser)]
@@ -45,24 +43,7 @@ Exit codes:
 
 /// The command line that the program was started with. Ends the program with help or a mistake, as `clap` does.
 pub(crate) fn parse() -> Cli {
-    Cli::try_parse().unwrap_or_else(|error| naming_the_variable(error).exit())
-}
-
-/// `clap` names the flag of a wrong value. Where nobody typed that flag, the environment variable is what to look for.
-fn naming_the_variable(mut error: clap::Error) -> clap::Error {
-    let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidValue) else {
-        return error;
-    };
-    let variable = std::env::vars_os()
-        .filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()))
-        .find(|(name, value)| {
-            name.starts_with("TOUCHSTONE_") && (value == wrong || value.split(',').any(|part| part == wrong))
-        });
-    if let Some((name, value)) = variable {
-        let tip = format!("the environment has {name}={value}");
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
-    }
-    error
+    Cli::parse()
 }
 
 #[derive(Debug, Subcommand)]
@@ -80,6 +61,12 @@ pub(crate) enum Command {
     Load {
         #[command(subcommand)]
         command: LoadCommand,
+    },
+    /// Print the JSON Schema of a kind of file, for editors
+    #[command(after_help = "Example:\n  touchstone schema config > touchstone.schema.json")]
+    Schema {
+        /// Which kind of file
+        of: SchemaOf,
     },
     /// Print a completion script for a shell
     #[command(
@@ -114,115 +101,45 @@ pub(crate) struct CheckArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  touchstone serve\n  touchstone serve --listen 127.0.0.1:9001 --raw-echo /raw\n\n\
-Every option is also an environment variable: TOUCHSTONE_ECHO_SESSION_TTL=10m.\n\
-TOUCHSTONE_LOG says how much is logged: debug, or touchstone_server=debug.\n\
-SIGTERM and SIGINT stop it gracefully."
-)]
+#[command(after_help = SERVE_EXAMPLES)]
 pub(crate) struct ServeArgs {
-    /// Where it listens; port 0 takes a free one. May be given several times
-    #[arg(
-        long,
-        value_name = "ADDR",
-        env = "TOUCHSTONE_LISTEN",
-        default_value = "127.0.0.1:8080",
-        value_delimiter = ','
-    )]
-    pub(crate) listen: Vec<SocketAddr>,
-    /// Where metrics, health and the admin interface are, instead of beside the dialects
-    #[arg(long, value_name = "ADDR", env = "TOUCHSTONE_ADMIN_LISTEN")]
-    pub(crate) admin_listen: Option<SocketAddr>,
-    /// Which dialects are served
-    #[arg(long, value_name = "LIST", env = "TOUCHSTONE_DIALECTS", value_delimiter = ',', default_values_t = Dialect::ALL.iter().copied())]
-    pub(crate) dialects: Vec<Dialect>,
-    /// The file that holds the key of the admin interface; without one there is no such interface
-    #[arg(long, value_name = "FILE", env = "TOUCHSTONE_ADMIN_KEY_FILE")]
-    pub(crate) admin_key_file: Option<PathBuf>,
-    /// Let the admin interface make the store or a handler fail, for conformance runs. Never in production
-    #[arg(long, env = "TOUCHSTONE_ALLOW_FAULTS", value_parser = BoolishValueParser::new())]
-    pub(crate) allow_faults: bool,
-    /// An origin that may connect: https://HOST. May be given several times [default: any]
-    #[arg(
-        long = "origin",
-        value_name = "ORIGIN",
-        env = "TOUCHSTONE_ORIGIN",
-        value_delimiter = ','
-    )]
-    pub(crate) origins: Vec<String>,
-    /// Add a route that is no dialect: text and binary come back verbatim, up to 16 MiB
-    #[arg(long, value_name = "PATH", env = "TOUCHSTONE_RAW_ECHO")]
-    pub(crate) raw_echo: Option<String>,
-    /// Take up offers of permessage-deflate (RFC 7692)
-    #[arg(long, env = "TOUCHSTONE_COMPRESSION", value_parser = BoolishValueParser::new())]
-    pub(crate) compression: bool,
-    /// Log every message that is received, without its content
-    #[arg(long, env = "TOUCHSTONE_LOG_MESSAGES", value_parser = BoolishValueParser::new())]
-    pub(crate) log_messages: bool,
-    /// How the log looks; it goes to stderr
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        env = "TOUCHSTONE_LOG_FORMAT",
-        default_value = "text"
-    )]
-    pub(crate) log_format: LogFormat,
-    /// Longest message, in bytes; a longer one closes 1009
-    #[arg(
-        long,
-        value_name = "N",
-        env = "TOUCHSTONE_MESSAGE_BYTES",
-        value_parser = at_least_one(),
-        help_heading = "Limits"
-    )]
-    pub(crate) message_bytes: Option<usize>,
-    /// Connections at once; one more is answered 503
-    #[arg(
-        long,
-        value_name = "N",
-        env = "TOUCHSTONE_CONNECTIONS",
-        value_parser = at_least_one(),
-        help_heading = "Limits"
-    )]
-    pub(crate) connections: Option<usize>,
-    /// Bytes queued for a peer that reads slowly; one more closes it 1008
-    #[arg(
-        long,
-        value_name = "N",
-        env = "TOUCHSTONE_QUEUE_BYTES",
-        value_parser = at_least_one(),
-        help_heading = "Limits"
-    )]
-    pub(crate) queue_bytes: Option<usize>,
-    /// Messages a second that a connection may send; more closes it 4429 [default: no limit]
-    #[arg(long, value_name = "N", env = "TOUCHSTONE_RATE", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
-    pub(crate) rate: Option<u32>,
-    /// How long a graceful stop may take
-    #[arg(long, value_name = "TIME", env = "TOUCHSTONE_SERVER_GRACE", value_parser = time, help_heading = "Timings")]
-    pub(crate) grace: Option<Duration>,
-    /// How long a handshake may take
-    #[arg(long, value_name = "TIME", env = "TOUCHSTONE_SERVER_HANDSHAKE_DEADLINE", value_parser = time, help_heading = "Timings")]
-    pub(crate) handshake_deadline: Option<Duration>,
-    /// Time between two heartbeats of a connection
-    #[arg(long, value_name = "TIME", env = "TOUCHSTONE_ECHO_HEARTBEAT_INTERVAL", value_parser = time, help_heading = "Dialect echo")]
-    pub(crate) echo_heartbeat_interval: Option<Duration>,
-    /// How long a session is kept after its last write [env: also REDIS_SESSION_TTL, in seconds]
-    #[arg(long, value_name = "TIME", env = "TOUCHSTONE_ECHO_SESSION_TTL", value_parser = time, help_heading = "Dialect echo")]
-    pub(crate) echo_session_ttl: Option<Duration>,
-    /// A store call slower than this has failed
-    #[arg(long, value_name = "TIME", env = "TOUCHSTONE_ECHO_STORE_DEADLINE", value_parser = time, help_heading = "Dialect echo")]
-    pub(crate) echo_store_deadline: Option<Duration>,
+    /// A configuration file, YAML [env: TOUCHSTONE_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Set any key of the configuration. May be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    #[command(flatten)]
+    pub(crate) flags: KeyFlags,
+    /// Show what every value is and where it came from, and end. What it prints is a configuration file
+    #[arg(long)]
+    pub(crate) print_config: bool,
+    /// `json=-` shows it as JSON
+    #[arg(long = "report", value_name = "FORMAT=PATH", requires = "print_config")]
+    pub(crate) report: Option<ConformReport>,
     /// Run as the child of another touchstone: keys come by stdin, the address leaves by stdout, the end of stdin ends it
     #[arg(long, hide = true)]
     pub(crate) supervised: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// For people
-    Text,
-    /// One JSON object a line
-    Json,
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  touchstone serve
+  touchstone serve --listen 127.0.0.1:9001 --raw-echo /raw
+  touchstone serve --config touchstone.yaml --set echo.session.ttl=10m
+  touchstone serve --config touchstone.yaml --print-config
+
+Every key is also an environment variable: TOUCHSTONE_ECHO_SESSION_TTL=10m.
+The command line comes before the environment, and that before the file.
+`touchstone schema config` prints the keys as JSON Schema.
+SIGTERM and SIGINT stop it gracefully.";
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// A scenario file of `conform`
+    Scenario,
+    /// The configuration file of `serve`
+    Config,
 }
 
 /// The system under test; without any of these the built-in server is started.
@@ -370,10 +287,6 @@ pub(crate) struct LoadRunArgs {
 
 fn time(text: &str) -> Result<Duration, String> {
     duration::fixed(text).ok_or_else(|| "write a time with its unit, for example 250ms, 1.5s or 2m".into())
-}
-
-fn at_least_one() -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(1..)
 }
 
 fn patience(text: &str) -> Result<f64, String> {

@@ -7,10 +7,12 @@ mod descriptors;
 mod exit;
 mod interrupt;
 mod load;
+mod log;
 mod outputs;
 mod print;
 mod progress;
 mod serve;
+mod settings;
 mod summary;
 mod target;
 mod terminal;
@@ -22,7 +24,7 @@ use clap::CommandFactory;
 
 use touchstone_conformance::results::Tool;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, SchemaOf};
 use crate::exit::{Failure, Outcome};
 
 /// What was started for a command and is not over with it has this long to be ended.
@@ -53,6 +55,14 @@ fn run(cli: Cli) -> Outcome {
         print::data(&String::from_utf8_lossy(&script))?;
         return Ok(exit::OK);
     }
+    if let Command::Schema { of } = cli.command {
+        let schema = match of {
+            SchemaOf::Scenario => touchstone_scenarios::schema::scenario(),
+            SchemaOf::Config => settings::schema(),
+        };
+        print::data(&outputs::json(&schema))?;
+        return Ok(exit::OK);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -64,7 +74,9 @@ fn run(cli: Cli) -> Outcome {
             Command::Serve(args) => serve::run(args).await,
             Command::Conform { command } => conform::run(command).await,
             Command::Load { command } => load::run(command).await,
-            Command::Completions { .. } => unreachable!("handled before the runtime was built"),
+            Command::Completions { .. } | Command::Schema { .. } => {
+                unreachable!("handled before the runtime was built")
+            }
         }
     });
     if is_server {

@@ -1,19 +1,20 @@
-//! `touchstone serve`: the flags become a configuration, signals become a stop, and the log goes to stderr.
+//! `touchstone serve`: what was said becomes a configuration, signals become a stop.
 
 use std::io::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Stdin};
 use tokio_util::sync::CancellationToken;
-use touchstone_server::{Compression, Config, Rate, Secret, Server, StartError};
-use tracing_subscriber::EnvFilter;
+use touchstone_server::{Server, StartError};
 
-use crate::args::{LogFormat, ServeArgs};
-use crate::descriptors;
+use crate::args::ServeArgs;
 use crate::exit::{self, Failure, Outcome};
 use crate::interrupt::Signals;
+use crate::outputs::{self, ConformFormat};
+use crate::settings::secrets::{self, Secrets};
+use crate::settings::{self, Environment, Resolved, Said};
+use crate::{descriptors, log, print};
 
 /// The parent that started us has to tell the keys within this time.
 const GREETING_DEADLINE: Duration = Duration::from_secs(10);
@@ -21,22 +22,38 @@ const GREETING_DEADLINE: Duration = Duration::from_secs(10);
 /// What the parent of a supervised server says, on one line of stdin.
 #[derive(Deserialize)]
 struct Greeting {
+    secret: Option<String>,
     admin_key: String,
 }
 
 /// Runs the server until it is told to stop.
 pub(crate) async fn run(args: ServeArgs) -> Outcome {
-    log_to_stderr(args.log_format)?;
+    let environment = Environment::of_this_process();
+    let config_file = args.config.clone().or_else(|| environment.config_file());
+    let mut resolved = settings::resolve(&Said {
+        config_file: config_file.as_ref(),
+        environment: &environment,
+        flags: &args.flags,
+        set: &args.set,
+    })?;
+    let secrets = secrets::read(&mut resolved, &environment)?;
+    if args.print_config {
+        return print_config(&args, &mut resolved, &secrets);
+    }
+    log::to_stderr(resolved.settings.log_format, &resolved.settings.log_filter);
+    for warning in &resolved.warnings {
+        tracing::warn!("{warning}");
+    }
     descriptors::raise_limit();
-    let mut config = configuration(&args)?;
     let mut parent = None;
     if args.supervised {
         let mut stdin = BufReader::new(tokio::io::stdin());
-        config.admin_key = Some(Secret::new(greeting(&mut stdin).await?.admin_key));
+        let greeting = greeting(&mut stdin).await?;
+        secrets::replace(&mut resolved.settings, greeting.secret, greeting.admin_key);
         parent = Some(stdin);
-    } else if let Some(file) = &args.admin_key_file {
-        config.admin_key = Some(Secret::new(key_from(file)?));
     }
+    secrets::check_complete(&resolved.settings)?;
+    let config = resolved.settings.server;
     if config.allow_faults && config.admin_key.is_none() {
         return Err(Failure::usage(
             "--allow-faults needs an admin key: give --admin-key-file FILE",
@@ -45,6 +62,7 @@ pub(crate) async fn run(args: ServeArgs) -> Outcome {
 
     let server = Server::bind(config).map_err(|error| match error {
         StartError::Listen { .. } => Failure::usage(format!("{error}; choose another address with --listen")),
+        StartError::Setting { key, .. } => Failure::usage(format!("{error} ({})", resolved.origins.of(key))),
         other => Failure::usage(other),
     })?;
     // Before anybody is told that we are ready: a signal that came earlier would end the program on the spot.
@@ -66,73 +84,6 @@ pub(crate) async fn run(args: ServeArgs) -> Outcome {
     }
 }
 
-fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
-    let mut config = Config {
-        listen: args.listen.clone(),
-        admin_listen: args.admin_listen,
-        dialects: args.dialects.clone(),
-        origins: (!args.origins.is_empty()).then(|| args.origins.clone()),
-        ..Config::default()
-    };
-    config.allow_faults = args.allow_faults;
-    config.log_messages = args.log_messages;
-    config.compression = args.compression.then(Compression::default);
-    config.raw_echo.clone_from(&args.raw_echo);
-    set(&mut config.limits.message_bytes, args.message_bytes);
-    set(&mut config.limits.connections, args.connections);
-    set(&mut config.limits.queue_bytes, args.queue_bytes);
-    if let Some(rate) = args.rate {
-        // A burst of two seconds' worth, as common/7b has it for the dialects that are limited by default.
-        config.echo.rate = Some(Rate {
-            per_second: f64::from(rate),
-            burst: rate.saturating_mul(2),
-        });
-    }
-    set(&mut config.deadlines.grace, args.grace);
-    set(&mut config.deadlines.handshake, args.handshake_deadline);
-    set(&mut config.echo.heartbeat_interval, args.echo_heartbeat_interval);
-    set(&mut config.echo.session_ttl, documented_session_ttl()?);
-    set(&mut config.echo.session_ttl, args.echo_session_ttl);
-    set(&mut config.echo.store_deadline, args.echo_store_deadline);
-    Ok(config)
-}
-
-fn set<T>(value: &mut T, given: Option<T>) {
-    if let Some(given) = given {
-        *value = given;
-    }
-}
-
-/// `REDIS_SESSION_TTL`, the document's own name for it, in seconds.
-fn documented_session_ttl() -> Result<Option<Duration>, Failure> {
-    let Ok(text) = std::env::var("REDIS_SESSION_TTL") else {
-        return Ok(None);
-    };
-    match text.parse::<u64>() {
-        Ok(seconds) if seconds > 0 => Ok(Some(Duration::from_secs(seconds))),
-        _ => Err(Failure::usage(format!(
-            "REDIS_SESSION_TTL is `{text}`: write a whole number of seconds"
-        ))),
-    }
-}
-
-fn key_from(file: &Path) -> Result<String, Failure> {
-    let key = std::fs::read_to_string(file).map_err(|error| {
-        Failure::usage(format!(
-            "could not read the admin key file {}: {error}",
-            file.display()
-        ))
-    })?;
-    let key = key.trim();
-    if key.is_empty() {
-        return Err(Failure::usage(format!(
-            "the admin key file {} is empty",
-            file.display()
-        )));
-    }
-    Ok(key.to_owned())
-}
-
 async fn greeting(stdin: &mut BufReader<Stdin>) -> Result<Greeting, Failure> {
     let mut line = String::new();
     let told = tokio::time::timeout(GREETING_DEADLINE, stdin.read_line(&mut line)).await;
@@ -146,6 +97,27 @@ async fn greeting(stdin: &mut BufReader<Stdin>) -> Result<Greeting, Failure> {
             "--supervised is for the child of another touchstone, which tells its keys by stdin",
         )),
     }
+}
+
+/// Shows every value with its origin.
+fn print_config(args: &ServeArgs, resolved: &mut Resolved, secrets: &Secrets) -> Outcome {
+    for warning in &resolved.warnings {
+        print::talk(&format!("warning: {warning}\n"));
+    }
+    let (settings, origins) = (&mut resolved.settings, &resolved.origins);
+    match &args.report {
+        None => print::data(&settings::as_text(settings, origins, secrets))?,
+        Some(report) if report.format == ConformFormat::Json => {
+            let shown = settings::as_json(settings, origins, secrets);
+            outputs::write(&report.path, &outputs::json(&shown))?;
+        }
+        Some(_) => {
+            return Err(Failure::usage(
+                "the configuration is shown as text, or with --report json=PATH as JSON",
+            ));
+        }
+    }
+    Ok(exit::OK)
 }
 
 /// Says where it listens to the parent, and to a person what the log does not say by itself.
@@ -171,30 +143,4 @@ async fn parent_gone(parent: Option<BufReader<Stdin>>) {
     };
     let mut ignored = [0; 64];
     while matches!(stdin.read(&mut ignored).await, Ok(read) if read > 0) {}
-}
-
-fn log_to_stderr(format: LogFormat) -> Result<(), Failure> {
-    let wanted = std::env::var("TOUCHSTONE_LOG").unwrap_or_else(|_| "info".into());
-    let filter = EnvFilter::try_new(&wanted).map_err(|error| {
-        Failure::usage(format!(
-            "TOUCHSTONE_LOG is `{wanted}`: {error}; write for example debug, or touchstone_server=debug"
-        ))
-    })?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        // It would complain on stderr, and panic if nobody reads that either.
-        .log_internal_errors(false);
-    match format {
-        LogFormat::Text => builder
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-    }
-    // A panic is caught where it happened, and logged like anything else: not as plain text between lines of JSON.
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, "panic: {}", panic.payload_as_str().unwrap_or("no message"));
-    }));
-    Ok(())
 }

@@ -8,15 +8,7 @@ use touchstone_sut::{BuiltIn, StartError, Sut, Target, TargetError};
 
 use crate::args::TargetArgs;
 use crate::exit::Failure;
-
-/// The timings a target file can name, each with the flag of `serve` that sets it.
-const FLAGS: &[(&str, &str)] = &[
-    ("echo.heartbeat.interval", "--echo-heartbeat-interval"),
-    ("echo.session.ttl", "--echo-session-ttl"),
-    ("echo.store.deadline", "--echo-store-deadline"),
-    ("server.grace", "--grace"),
-    ("server.handshake.deadline", "--handshake-deadline"),
-];
+use crate::settings;
 
 /// How the built-in server is set while the suite is run against it, so that waiting for a heartbeat or for the end
 /// of a session takes moments.
@@ -28,7 +20,7 @@ const SUITE_TIMINGS: &[(&str, Duration)] = &[
 ];
 
 /// Its limits then: a rate that no case but the one about it comes near.
-const SUITE_LIMITS: &[(&str, &str, u64)] = &[("rate", "--rate", 400)];
+const SUITE_LIMITS: &[(&str, u64)] = &[("rate", 400)];
 
 impl TargetArgs {
     /// The target that was asked for, or else `built_in`.
@@ -63,7 +55,7 @@ pub(crate) fn for_load(timings: &[(&str, Duration)]) -> Result<Target, Failure> 
 
 fn built_in(
     timings: &[(&str, Duration)],
-    limits: &[(&str, &str, u64)],
+    limits: &[(&str, u64)],
     switches: &[&str],
 ) -> Result<Target, Failure> {
     let executable = std::env::current_exe().map_err(|error| {
@@ -72,21 +64,19 @@ fn built_in(
         ))
     })?;
     let mut flags: Vec<String> = switches.iter().map(|switch| (*switch).to_owned()).collect();
-    for (name, value) in timings {
-        let known = || FLAGS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        let (_, flag) = FLAGS.iter().find(|(known, _)| known == name).ok_or_else(|| {
-            Failure::usage(format!(
-                "the built-in server has no timing `{name}`; there is: {}",
-                known()
-            ))
-        })?;
-        flags.extend([(*flag).to_owned(), format!("{}us", value.as_micros())]);
+    let mut set = |key: &str, value: String| {
+        settings::check(key, &value)
+            .map_err(|advice| Failure::usage(format!("the built-in server: {advice}")))?;
+        flags.extend(["--set".to_owned(), format!("{key}={value}")]);
+        Ok::<_, Failure>(())
+    };
+    for (key, value) in timings {
+        set(key, format!("{}us", value.as_micros()))?;
     }
-    for (_, flag, value) in limits {
-        flags.extend([(*flag).to_owned(), value.to_string()]);
+    for (name, value) in limits {
+        set(&format!("limits.{name}"), value.to_string())?;
     }
-    let limits: Vec<_> = limits.iter().map(|(name, _, value)| (*name, *value)).collect();
-    Ok(Target::built_in(BuiltIn { executable, flags }, timings, &limits))
+    Ok(Target::built_in(BuiltIn { executable, flags }, timings, limits))
 }
 
 /// Starts it, or finds that it runs, unless `stop` comes first.

@@ -250,7 +250,8 @@ impl serde::Serialize for FixedDuration {
 }
 
 /// As [`fixed`] reads it; the unit is the longest that leaves the number whole, so that nothing is rounded away.
-fn written(time: Time) -> String {
+#[must_use]
+pub fn written(time: Time) -> String {
     let nanos = time.as_nanos();
     let units = [
         ("h", 3_600_000_000_000),

@@ -291,7 +291,8 @@ fn prepare(launch: &Launch) -> Command {
             // How it is set is for its flags alone: what a person's environment sets would be judged as if the server
             // were wrong.
             for (name, _) in std::env::vars_os() {
-                if name.to_string_lossy().starts_with(OUR_VARIABLES) || name == SESSION_TTL_VARIABLE {
+                let ours = name.to_string_lossy().starts_with(OUR_VARIABLES);
+                if ours || DOCUMENTED_VARIABLES.iter().any(|documented| name == *documented) {
                     command.env_remove(name);
                 }
             }
@@ -310,8 +311,15 @@ fn prepare(launch: &Launch) -> Command {
 
 /// What the built-in server's own environment variables begin with.
 const OUR_VARIABLES: &str = "TOUCHSTONE_";
-/// The one that the document of `echo` names.
-const SESSION_TTL_VARIABLE: &str = "REDIS_SESSION_TTL";
+/// Those that the dialects' documents name, and others understand too.
+const DOCUMENTED_VARIABLES: &[&str] = &[
+    "REDIS_SESSION_TTL",
+    "JWT_SECRET",
+    "SECRET_KEY",
+    "REDIS_HOST",
+    "CHANNEL_REDIS_URL",
+    "MESSAGE_REDIS_URL",
+];
 
 #[cfg(target_os = "linux")]
 fn die_with_parent(command: &mut Command) {

@@ -54,7 +54,7 @@ fn check_all(files: &[(&str, &str)], rows: &[Row<'_>]) {
 #[test]
 fn a_wrong_flag_is_named_with_what_would_do() {
     let rows: &[Row<'_>] = &[
-        (&["chek"], USAGE, &["chek", "similar subcommand exists: 'check'"]),
+        (&["chek"], USAGE, &["chek", "similar subcommand", "'check'"]),
         (&["check", "--quik"], USAGE, &["--quik", "--quick"]),
         (&["check", "--sessions", "0"], USAGE, &["--sessions", "1.."]),
         (
@@ -73,11 +73,11 @@ fn a_wrong_flag_is_named_with_what_would_do() {
             USAGE,
             &["--dialects", "`ecco` is not a dialect; there is: echo"],
         ),
-        (&["serve", "--rate", "0"], USAGE, &["--rate", "1.."]),
+        (&["serve", "--rate", "0"], USAGE, &["--rate", "50/s burst 100"]),
         (
             &["serve", "--message-bytes", "0"],
             USAGE,
-            &["--message-bytes", "1.."],
+            &["--message-bytes", "64KiB", "1 or more"],
         ),
         (
             &["serve", "--raw-echo", "raw"],
@@ -90,10 +90,32 @@ fn a_wrong_flag_is_named_with_what_would_do() {
             &["--grace", "for example 250ms"],
         ),
         (
-            &["serve", "--echo-heartbeat-interval", "0s"],
+            &["serve", "--set", "echo.heartbeat.interval=0s"],
             USAGE,
             &["echo.heartbeat.interval", "more than nothing"],
         ),
+        (
+            &["serve", "--set", "echo.heartbeat.intervall=1s"],
+            USAGE,
+            &["did you mean `echo.heartbeat.interval`?"],
+        ),
+        (
+            &["serve", "--config", "none.yaml"],
+            USAGE,
+            &["configuration none.yaml", "No such file"],
+        ),
+        (
+            &["serve", "--config", "wrong.yaml"],
+            USAGE,
+            &["wrong.yaml:2:3", "did you mean `connections`?"],
+        ),
+        (
+            &["serve", "--print-config", "--report", "tap=-"],
+            USAGE,
+            &["--report json=PATH"],
+        ),
+        (&["serve", "--report", "json=-"], USAGE, &["--print-config"]),
+        (&["schema", "confg"], USAGE, &["confg", "'config'"]),
         (&["serve", "--log-format", "xml"], USAGE, &["xml", "text, json"]),
         (
             &["serve", "--allow-faults"],
@@ -158,7 +180,8 @@ fn a_wrong_flag_is_named_with_what_would_do() {
         ),
         (&["completions", "tcsh"], USAGE, &["tcsh", "bash"]),
     ];
-    check_all(&[("file", "x"), ("empty", " \n")], rows);
+    let wrong = ("wrong.yaml", "limits:\n  conections: 1\n");
+    check_all(&[("file", "x"), ("empty", " \n"), wrong], rows);
 }
 
 #[test]

@@ -56,7 +56,9 @@ pub(crate) fn touchstone(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(args).current_dir(folder).env("RUST_BACKTRACE", "1");
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("TOUCHSTONE_") || name == "REDIS_SESSION_TTL" {
+        let documented = ["REDIS_SESSION_TTL", "JWT_SECRET", "SECRET_KEY", "REDIS_HOST"];
+        if name.to_string_lossy().starts_with("TOUCHSTONE_") || documented.iter().any(|known| name == *known)
+        {
             command.env_remove(name);
         }
     }

@@ -27,5 +27,5 @@ pub struct Retention {
     /// What is older goes. Default: none, nothing goes by its age.
     pub age: Option<Duration>,
     /// The oldest beyond so many go, in each channel, conversation and queue. Default: none, nothing goes by its number.
-    pub count: Option<u64>,
+    pub count: Option<usize>,
 }
