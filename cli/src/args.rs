@@ -32,7 +32,7 @@ Examples:
   how does it behave under load?
       touchstone load run smoke --url ws://127.0.0.1:8080
   the built-in server
-      touchstone serve --listen 127.0.0.1:8080
+      touchstone serve --dev
 
 Exit codes:
   0    ok
@@ -111,6 +111,9 @@ pub(crate) struct ServeArgs {
     pub(crate) set: Vec<String>,
     #[command(flatten)]
     pub(crate) flags: KeyFlags,
+    /// For the first five minutes: a made-up secret, on loopback only
+    #[arg(long, conflicts_with = "supervised")]
+    pub(crate) dev: bool,
     /// Show what every value is and where it came from, and end. What it prints is a configuration file
     #[arg(long)]
     pub(crate) print_config: bool,
@@ -124,8 +127,8 @@ pub(crate) struct ServeArgs {
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
-  touchstone serve
-  touchstone serve --listen 127.0.0.1:9001 --raw-echo /raw
+  touchstone serve --dev
+  touchstone serve --dialects echo --listen 127.0.0.1:9001 --raw-echo /raw
   touchstone serve --config touchstone.yaml --set echo.session.ttl=10m
   touchstone serve --config touchstone.yaml --print-config
 

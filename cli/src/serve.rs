@@ -36,7 +36,10 @@ pub(crate) async fn run(args: ServeArgs) -> Outcome {
         flags: &args.flags,
         set: &args.set,
     })?;
-    let secrets = secrets::read(&mut resolved, &environment)?;
+    let mut secrets = secrets::read(&mut resolved, &environment)?;
+    if args.dev {
+        secrets::make_up(&mut resolved.settings, &mut secrets)?;
+    }
     if args.print_config {
         return print_config(&args, &mut resolved, &secrets);
     }

@@ -16,6 +16,11 @@ pub(crate) const WHERE_FROM: &str = "secrets come from a file of their own (--se
 /// HMAC-SHA256 has no use for more, and with less it is weaker than it looks (RFC 7518, 3.2).
 const SECRET_BYTES_WANTED: usize = 32;
 
+/// The key of the admin API.
+const ADMIN_KEY: &str = "admin.key";
+/// The secret of all dialects.
+const COMMON: &str = "auth.secret";
+
 /// A secret: where its value may come from, and which it is of the configuration.
 struct Place {
     /// Its name where it is spoken of.
@@ -32,7 +37,7 @@ struct Place {
 
 const PLACES: &[Place] = &[
     Place {
-        name: "admin.key",
+        name: ADMIN_KEY,
         file_key: "admin.key_file",
         what: "admin key",
         variables: &["TOUCHSTONE_ADMIN_KEY"],
@@ -40,7 +45,7 @@ const PLACES: &[Place] = &[
         set: |settings, secret| settings.server.admin_key = Some(secret),
     },
     Place {
-        name: "auth.secret",
+        name: COMMON,
         file_key: "auth.secret_file",
         what: "secret",
         variables: &["TOUCHSTONE_SECRET", "JWT_SECRET"],
@@ -212,16 +217,47 @@ pub(crate) fn check_complete(settings: &Settings) -> Result<(), Failure> {
 }
 
 /// Whether a dialect has a secret of its own, or needs none.
-fn has_secret(settings: &Settings, dialect: Dialect) -> bool {
+const fn has_secret(settings: &Settings, dialect: Dialect) -> bool {
     let server = &settings.server;
-    let own = match dialect.name() {
-        "rooms" => &server.rooms.auth,
-        "outbox" => &server.outbox.auth,
-        "feed" => &server.feed.auth,
-        "direct" => &server.direct.auth,
-        _ => return true,
+    let own = match dialect {
+        Dialect::Echo => return true,
+        Dialect::Rooms => &server.rooms.auth,
+        Dialect::Outbox => &server.outbox.auth,
+        Dialect::Feed => &server.feed.auth,
+        Dialect::Direct => &server.direct.auth,
     };
     own.secret.is_some()
+}
+
+/// The flag that makes a secret up.
+const DEV: &str = "--dev";
+
+/// For the first five minutes: a secret that nobody knows, and only this machine can connect.
+///
+/// # Errors
+/// If a secret is configured, or an address that others can reach.
+pub(crate) fn make_up(settings: &mut Settings, secrets: &mut Secrets) -> Result<(), Failure> {
+    for (name, origin) in &secrets.0 {
+        if *name != ADMIN_KEY && *origin != Origin::Default {
+            return Err(Failure::usage(format!(
+                "{DEV} makes a secret up, and `{name}` is set ({origin}): leave one of them out"
+            )));
+        }
+    }
+    let server = &mut settings.server;
+    let addresses = server.listen.iter().chain(&server.admin_listen);
+    if let Some(address) = addresses.into_iter().find(|address| !address.ip().is_loopback()) {
+        return Err(Failure::usage(format!(
+            "{DEV} listens on loopback only, and {address} is not: give a secret with --secret-file FILE instead"
+        )));
+    }
+    let mut bytes = [0; SECRET_BYTES_WANTED];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failure::usage(format!("this machine gives no random bytes: {error}")))?;
+    server.auth.secret = Some(Secret::new(bytes));
+    secrets.0.retain(|(name, _)| *name != COMMON);
+    secrets.0.push((COMMON, Origin::Flag(DEV.to_owned())));
+    Ok(())
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ fn a_wrong_flag_is_named_with_what_would_do() {
             &["--message-bytes", "64KiB", "1 or more"],
         ),
         (
-            &["serve", "--raw-echo", "raw"],
+            &["serve", "--dev", "--raw-echo", "raw"],
             USAGE,
             &["`raw`", "starts with a slash"],
         ),
@@ -98,6 +98,26 @@ fn a_wrong_flag_is_named_with_what_would_do() {
             &["serve", "--set", "echo.heartbeat.intervall=1s"],
             USAGE,
             &["did you mean `echo.heartbeat.interval`?"],
+        ),
+        (
+            &["serve", "--dialects", "echo,feed,direct"],
+            USAGE,
+            &["no secret for feed, direct:", "--secret-file", "--dev"],
+        ),
+        (
+            &["serve", "--dev", "--listen", "0.0.0.0:0"],
+            USAGE,
+            &["--dev listens on loopback only", "0.0.0.0:0"],
+        ),
+        (
+            &["serve", "--dev", "--secret-file", "file"],
+            USAGE,
+            &["`auth.secret` is set (--secret-file)"],
+        ),
+        (
+            &["serve", "--secret-file", "empty"],
+            USAGE,
+            &["secret file empty is empty"],
         ),
         (
             &["serve", "--config", "none.yaml"],
@@ -118,14 +138,14 @@ fn a_wrong_flag_is_named_with_what_would_do() {
         (&["schema", "confg"], USAGE, &["confg", "'config'"]),
         (&["serve", "--log-format", "xml"], USAGE, &["xml", "text, json"]),
         (
-            &["serve", "--allow-faults"],
+            &["serve", "--dev", "--allow-faults"],
             USAGE,
             &["--allow-faults needs an admin key", "--admin-key-file"],
         ),
         (
-            &["serve", "--admin-key-file", "none"],
+            &["serve", "--admin-key-file", "absent"],
             USAGE,
-            &["admin key file none", "No such file"],
+            &["admin key file absent", "No such file"],
         ),
         (
             &["serve", "--admin-key-file", "empty"],
@@ -328,7 +348,7 @@ fn a_wrong_value_in_the_environment_is_shown_with_its_variable() {
     // A switch is understood as people write it: what is in the way here is that there is no key.
     for value in ["true", "1", "yes", "on"] {
         let bad = Bad {
-            args: &["serve"],
+            args: &["serve", "--dev"],
             env: &[("TOUCHSTONE_ALLOW_FAULTS", value)],
         };
         check(folder.path(), bad, USAGE, &["--allow-faults needs an admin key"]);
@@ -340,7 +360,7 @@ fn an_address_that_is_taken_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let folder = folder(&[]);
-    let args: &[&str] = &["serve", "--listen", &address];
+    let args: &[&str] = &["serve", "--dev", "--listen", &address];
     check(
         folder.path(),
         args,
@@ -355,7 +375,7 @@ fn a_target_that_is_not_to_be_had_ends_3() {
     let url = format!("ws://{free}");
     let ends = format!("'{PROGRAM}' --version");
     let deaf = format!(
-        "urls: [\"ws://127.0.0.1:${{port}}\"]\nspawn:\n  command: ['{PROGRAM}', serve, --listen, '127.0.0.1:0']\n  deadline: 300ms\n"
+        "urls: [\"ws://127.0.0.1:${{port}}\"]\nspawn:\n  command: ['{PROGRAM}', serve, --dev, --listen, '127.0.0.1:0']\n  deadline: 300ms\n"
     );
     let rows: &[Row<'_>] = &[
         (

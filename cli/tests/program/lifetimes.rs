@@ -50,13 +50,13 @@ fn send(pid: u32, signal: i32) {
 
 /// A server of its own behind `--spawn`.
 fn foreign() -> String {
-    format!("'{PROGRAM}' serve --listen '127.0.0.1:${{port}}'")
+    format!("'{PROGRAM}' serve --dev --listen '127.0.0.1:${{port}}'")
 }
 
 /// The same behind a shell that does not end when it is asked to.
 fn stubborn() -> String {
     let shell = format!(
-        "trap : TERM; \"{PROGRAM}\" serve --listen 127.0.0.1:${{port}} & while :; do sleep 0.1; done"
+        "trap : TERM; \"{PROGRAM}\" serve --dev --listen 127.0.0.1:${{port}} & while :; do sleep 0.1; done"
     );
     format!("sh -c '{shell}'")
 }
@@ -219,7 +219,10 @@ fn an_interrupted_check_still_reports_what_it_found() {
 fn a_server_that_is_told_to_stop_says_goodbye_and_ends_with_0() {
     let folder = folder(&[]);
     for signal in [libc::SIGTERM, libc::SIGINT] {
-        let running = Running::start(touchstone(folder.path(), &["serve", "--listen", "127.0.0.1:0"]));
+        let running = Running::start(touchstone(
+            folder.path(),
+            &["serve", "--dev", "--listen", "127.0.0.1:0"],
+        ));
         let address = eventually("it listens", || {
             let said = running.said();
             let rest = said.split_once("address=")?.1;

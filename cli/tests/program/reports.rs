@@ -68,7 +68,7 @@ fn the_exit_code_is_the_verdict() {
 #[test]
 fn a_difference_that_fails_nothing_is_shown_all_the_same() {
     let mine = "title: my own count\nrule: echo/2c\ndialect: echo\nactors: [ann]\nsteps:\n  - connect: ann\n  - ann.send: a\n  - ann.expect: {count: 7}\n";
-    let spawn = format!("{PROGRAM} serve --listen 127.0.0.1:${{port}}");
+    let spawn = format!("{PROGRAM} serve --dev --listen 127.0.0.1:${{port}}");
     let ended = run_in(&[("mine.yaml", mine)], &[OWN, &["--spawn", &spawn]].concat());
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     for part in [
