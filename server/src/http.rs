@@ -14,7 +14,7 @@ use touchstone_wire::handshake::check_upgrade;
 
 use crate::admin;
 use crate::config::HttpAccess;
-use crate::connection::{Expected, OpenRequest, converse};
+use crate::connection::{Answering, Arrival, Expected, Handshake, OpenRequest, converse};
 use crate::dialects::{DialectServer, direct, echo, feed, outbox, rooms};
 use crate::metrics;
 use crate::route::Route;
@@ -154,7 +154,7 @@ async fn upgrade<D: DialectServer>(
 ) -> Response {
     let place = place.iter().next().map_or("", |(_, place)| place);
     match admit(&shared, route, &request, place) {
-        Ok(response) => response,
+        Ok(admitted) => admitted.answer().await,
         Err(refusal) => {
             shared.metrics.handshakes_refused.inc();
             refusal
@@ -171,7 +171,7 @@ fn admit<D: DialectServer>(
     route: Arc<Route<D>>,
     request: &Request,
     place: &str,
-) -> Result<Response, Response> {
+) -> Result<Admitted, Response> {
     let headers = request.headers();
     let accept = check_upgrade(request.method(), request.version(), headers)
         .map_err(|refusal| refusal.response().map(Body::from))?;
@@ -201,17 +201,43 @@ fn admit<D: DialectServer>(
     if shared.stopping.has_begun() {
         return Err(come_back_later("the server is stopping\n"));
     }
-    let tracker = shared.conversations.clone();
-    hand_over.leave(Box::new(move |socket, leftover| {
-        tracker.spawn(converse(route, Box::new(expected.arrive(socket, leftover))));
-    }));
+    let (handshake, answering) = Handshake::new();
+    let conversation = converse(route, Box::new(expected), Box::new(handshake));
+    shared.conversations.spawn(conversation);
     let mut response = accept.response();
     if let Some(agreed) = agreed {
         response
             .headers_mut()
             .insert(header::SEC_WEBSOCKET_EXTENSIONS, agreed);
     }
-    Ok(response.map(|()| Body::empty()))
+    Ok(Admitted {
+        response: response.map(|()| Body::empty()),
+        hand_over: hand_over.clone(),
+        answering,
+    })
+}
+
+/// A handshake that nothing is wrong with. Dropped, it is one that came to nothing.
+#[derive(Debug)]
+struct Admitted {
+    response: Response,
+    hand_over: HandOver,
+    answering: Answering,
+}
+
+impl Admitted {
+    /// The 101, once the dialect has opened: what is meant for a client who has read it finds him.
+    async fn answer(self) -> Response {
+        let Answering { opened, arriving } = self.answering;
+        if opened.await.is_err() {
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+        self.hand_over.leave(Box::new(move |socket, leftover| {
+            // An error cannot be: the conversation waits for its socket.
+            let _ = arriving.send(Arrival { socket, leftover });
+        }));
+        self.response
+    }
 }
 
 /// Bytes of a body would be taken for frames.
@@ -288,7 +314,9 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::faults::StoreFault;
     use bytes::Bytes;
+    use std::time::Duration;
     use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpStream};
     use touchstone_wire as wire;
@@ -323,7 +351,8 @@ mod tests {
     async fn who_can_have_read_its_101_is_told_what_everybody_is_told_from_then_on() {
         let shared = shared();
         let (request, hand_over) = handshake();
-        let granted = admit(&shared, Arc::clone(&shared.echo), &request, "").unwrap();
+        let admitted = admit(&shared, Arc::clone(&shared.echo), &request, "").unwrap();
+        let granted = admitted.answer().await;
         assert_eq!(granted.status(), StatusCode::SWITCHING_PROTOCOLS);
         let told = [wire::server_text("one"), wire::server_text("two")];
         assert_eq!(shared.echo.hub.broadcast(&told[0]).await, 1);
@@ -340,13 +369,39 @@ mod tests {
     async fn a_handshake_that_comes_to_nothing_leaves_nothing_behind() {
         let shared = shared();
         let (request, hand_over) = handshake();
-        assert!(admit(&shared, Arc::clone(&shared.echo), &request, "").is_ok());
+        let admitted = admit(&shared, Arc::clone(&shared.echo), &request, "").unwrap();
+        admitted.answer().await;
         drop(hand_over.take());
+        shared.conversations.close();
+        shared.conversations.wait().await;
         assert_eq!(
             shared.echo.hub.broadcast(&wire::server_text("to nobody")).await,
             0
         );
         assert_eq!(shared.slots.left(), shared.config.limits.connections);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leaves_before_the_dialect_has_opened_leaves_nothing_behind() {
+        let shared = shared();
+        shared
+            .faults
+            .break_store(StoreFault::Slow, Duration::from_secs(1));
+        let (mut request, hand_over) = handshake();
+        *request.uri_mut() = "/ws/chat/?session=s".parse().unwrap();
+        let mut answer = Box::pin(
+            admit(&shared, Arc::clone(&shared.echo), &request, "")
+                .unwrap()
+                .answer(),
+        );
+        let answered = tokio::time::timeout(Duration::from_millis(500), &mut answer).await;
+        assert!(answered.is_err(), "nobody is let in before that");
+        drop(answer);
+        assert!(hand_over.take().is_none());
+        shared.conversations.close();
+        shared.conversations.wait().await;
+        assert_eq!(shared.slots.left(), shared.config.limits.connections);
+        assert_eq!(shared.metrics.connections_closed.get(), 1);
     }
 
     #[tokio::test]

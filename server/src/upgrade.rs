@@ -44,6 +44,12 @@ pub(crate) struct Peer(pub(crate) IpAddr);
 #[derive(Clone, Default)]
 pub(crate) struct HandOver(Arc<Mutex<Option<Ticket>>>);
 
+impl std::fmt::Debug for HandOver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HandOver")
+    }
+}
+
 impl HandOver {
     /// Once the answer is written, `ticket` gets the socket.
     pub(crate) fn leave(&self, ticket: Ticket) {

@@ -19,6 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use touchstone_protocol::close::CloseCode;
 use touchstone_storage::{ConnectionId, Timestamp};
 use touchstone_wire as wire;
@@ -346,22 +347,45 @@ impl Expected {
             slot,
         }
     }
-
-    /// The 101 has left: here is the socket, and what came behind the handshake in the same reads.
-    pub(crate) fn arrive(self, socket: TcpStream, leftover: Bytes) -> Arrival {
-        self.connection.transport.arrive(socket);
-        Arrival {
-            expected: self,
-            leftover,
-        }
-    }
 }
 
-/// A connection as the handshake hands it over.
+/// A socket whose 101 has left, with what came behind the handshake in the same reads.
 #[derive(Debug)]
 pub(crate) struct Arrival {
-    expected: Expected,
-    leftover: Bytes,
+    pub(crate) socket: TcpStream,
+    pub(crate) leftover: Bytes,
+}
+
+/// The connection's side of its handshake. The dialect opens first and the 101 leaves then: who has read it is known
+/// here, and hears what is meant for him.
+#[derive(Debug)]
+pub(crate) struct Handshake {
+    /// Told once the 101 may leave.
+    opened: oneshot::Sender<()>,
+    /// Brings the socket when it has; an error means that nothing came of the handshake.
+    arriving: oneshot::Receiver<Arrival>,
+}
+
+/// The same of whoever answers the handshake.
+#[derive(Debug)]
+pub(crate) struct Answering {
+    /// Ready once the 101 may leave.
+    pub(crate) opened: oneshot::Receiver<()>,
+    /// Where the socket goes.
+    pub(crate) arriving: oneshot::Sender<Arrival>,
+}
+
+impl Handshake {
+    /// Both sides of a handshake.
+    pub(crate) fn new() -> (Self, Answering) {
+        let (tell_opened, opened) = oneshot::channel();
+        let (arriving, arrival) = oneshot::channel();
+        let handshake = Self {
+            opened: tell_opened,
+            arriving: arrival,
+        };
+        (handshake, Answering { opened, arriving })
+    }
 }
 
 /// What a dialect is told of a new connection.

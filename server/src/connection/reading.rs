@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 use touchstone_protocol::close::{CloseCode, REASON_RATE_LIMIT, reason_going_away};
 use touchstone_wire as wire;
 
 use super::buffers::ReadBuffer;
-use super::{Arrival, Close, Connection, Expected, Mailbox, OwnAnswers, Phase, Terms, closing};
+use super::{Arrival, Close, Connection, Expected, Handshake, Mailbox, OwnAnswers, Phase, Terms, closing};
 use crate::dialects::{DialectServer, Heard};
 use crate::hub::Seat;
 use crate::rate::Bucket;
@@ -51,30 +52,50 @@ struct Conversation<D: DialectServer> {
     slot: Slot,
 }
 
-/// Speaks the route's dialect over the socket until TCP has ended. Never longer than the close deadline after the
-/// connection was told to end, plus what the dialect takes for the message in hand and for its last write.
+/// Opens the dialect's session, lets the handshake be answered, and speaks the dialect over the socket until TCP has
+/// ended. Never longer than the close deadline after the connection was told to end, plus what the dialect takes for the
+/// message in hand and for its last write.
 ///
 /// There is one of these futures per connection, and most of the time it waits for a message: what belongs to the
 /// beginning, to a turn or to the end is boxed and lives no longer than that.
-pub(crate) async fn converse<D: DialectServer>(route: Arc<Route<D>>, arrival: Box<Arrival>) {
-    if let Some(mut conversation) = Box::pin(begin(route, arrival)).await {
+pub(crate) async fn converse<D: DialectServer>(
+    route: Arc<Route<D>>,
+    expected: Box<Expected>,
+    handshake: Box<Handshake>,
+) {
+    if let Some(mut conversation) = Box::pin(begin(route, expected, handshake)).await {
         let end = conversation.read().await;
         Box::pin(conversation.end(end)).await;
     }
 }
 
 /// Opens the dialect's session and hears what came together with the handshake. `None` if that was the end already.
-async fn begin<D: DialectServer>(route: Arc<Route<D>>, arrival: Box<Arrival>) -> Option<Conversation<D>> {
-    let Arrival { expected, leftover } = *arrival;
+async fn begin<D: DialectServer>(
+    route: Arc<Route<D>>,
+    expected: Box<Expected>,
+    handshake: Box<Handshake>,
+) -> Option<Conversation<D>> {
     let Expected {
         connection,
         inflated,
         seat,
         request,
         slot,
-    } = expected;
+    } = *expected;
     let mailbox = Mailbox(connection);
     let opening = isolated(&mailbox.0, route.dialect.open(request, &mailbox)).await;
+    // An error means that nobody answers the handshake any more; the next line finds that out as well.
+    let _ = handshake.opened.send(());
+    let leftover = match handshake.arriving.await {
+        Ok(Arrival { socket, leftover }) => {
+            mailbox.0.transport.arrive(socket);
+            leftover
+        }
+        Err(_) => {
+            mailbox.0.terminate();
+            Bytes::new()
+        }
+    };
     match opening.unwrap_or_else(|panic| Err(panic.into())) {
         Ok(session) => {
             if let Some(heartbeats) = &route.heartbeats {

@@ -63,15 +63,18 @@ impl Transport {
         self.socket()?.try_write_vectored(pieces)
     }
 
-    /// Ready when a read may find something. This form of waiting replaces the waker of whoever read before us, the
+    /// Ready when a read may find something; to be asked once the socket is here. This form of waiting replaces the waker of whoever read before us, the
     /// HTTP task, whose memory would otherwise stay as long as the connection.
     pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket()?.poll_read_ready(cx)
     }
 
-    /// Ready when the socket may take something.
+    /// Ready when the socket may take something. Before it is here that is never: who brings it asks again.
     pub(super) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket()?.poll_write_ready(cx)
+        match self.socket.get() {
+            Some(socket) => socket.poll_write_ready(cx),
+            None => Poll::Pending,
+        }
     }
 
     /// Tells the peer that nothing more will come. An error means that it is gone, which is just as final.
