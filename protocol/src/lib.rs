@@ -17,5 +17,7 @@ pub mod json;
 pub mod outbox;
 pub mod rooms;
 pub mod routes;
+#[cfg(feature = "messages")]
+pub mod timestamp;
 
 pub use dialect::{Dialect, UnknownDialect};

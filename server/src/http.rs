@@ -1,6 +1,7 @@
 //! What the server answers over HTTP: WebSocket handshakes, the dialects' endpoints, metrics and health.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -24,8 +25,8 @@ use crate::upgrade::{HandOver, Peer};
 /// Advice to who was refused because the server is full or stops.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
-/// The longest body of a request; a longer one is answered 413.
-const BODY_BYTES_MAX: usize = 256 << 10;
+/// A request to the admin API may take so long: hashing a thousand passwords takes half of it on two cores.
+const ADMIN_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Whom a listener's address lets in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,28 +50,38 @@ pub(crate) enum Purpose {
 
 /// All routes of one listener.
 pub(crate) fn router(shared: &Arc<Shared>, purpose: Purpose, reach: Reach) -> Router {
-    let router = match purpose {
-        Purpose::All => with_dialects(with_admin(Router::new(), shared), shared, reach),
-        Purpose::Dialects => with_dialects(Router::new(), shared, reach),
-        Purpose::Admin => with_admin(Router::new(), shared),
+    let router = Router::new().fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") });
+    let limits = &shared.config.limits;
+    let requests = Limited {
+        head_bytes_max: limits.handshake_bytes,
+        deadline: shared.config.deadlines.handshake,
     };
-    router
-        .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn_with_state(Arc::clone(shared), limit))
+    let router = match purpose {
+        Purpose::All => with_dialects(with_health(router, shared), shared, reach),
+        Purpose::Dialects => with_dialects(router, shared, reach),
+        Purpose::Admin => with_health(router, shared),
+    };
+    let router = requests.limit(router, limits.body_bytes);
+    match (&shared.config.admin_key, purpose) {
+        (Some(key), Purpose::All | Purpose::Admin) => {
+            let requests = Limited {
+                deadline: ADMIN_DEADLINE,
+                ..requests
+            };
+            let admin = requests.limit(admin::routes(shared, key.clone()), limits.admin_body_bytes);
+            router.nest("/admin", admin)
+        }
+        (_, _) => router,
+    }
 }
 
-fn with_admin(router: Router, shared: &Arc<Shared>) -> Router {
+fn with_health(router: Router, shared: &Arc<Shared>) -> Router {
     let health = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(Arc::clone(shared));
-    let router = router.merge(health);
-    match &shared.config.admin_key {
-        Some(key) => router.nest("/admin", admin::routes(shared, key.clone())),
-        None => router,
-    }
+    router.merge(health)
 }
 
 fn with_dialects(mut router: Router, shared: &Arc<Shared>, reach: Reach) -> Router {
@@ -266,9 +277,24 @@ fn come_back_later(why: &'static str) -> Response {
         .into_response()
 }
 
-/// What holds for every request. hyper limits what it buffers, which is a little more than a head may have
-/// (rfc6455/handshake-size); a body must have come, and be answered, within the same deadline as a head.
-async fn limit(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+/// What holds for every request.
+#[derive(Debug, Clone, Copy)]
+struct Limited {
+    head_bytes_max: usize,
+    deadline: Duration,
+}
+
+impl Limited {
+    fn limit(self, router: Router, body_bytes_max: usize) -> Router {
+        router
+            .layer(DefaultBodyLimit::max(body_bytes_max))
+            .layer(middleware::from_fn_with_state(self, limit))
+    }
+}
+
+/// hyper limits what it buffers, which is a little more than a head may have (rfc6455/handshake-size); a body must
+/// have come, and be answered, within the same deadline as a head.
+async fn limit(State(limited): State<Limited>, request: Request, next: Next) -> Response {
     let target = request
         .uri()
         .path_and_query()
@@ -278,14 +304,14 @@ async fn limit(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + 4)
         .sum();
-    if target + fields > shared.config.limits.handshake_bytes {
+    if target + fields > limited.head_bytes_max {
         return (
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             [(header::CONNECTION, "close")],
         )
             .into_response();
     }
-    match tokio::time::timeout(shared.config.deadlines.handshake, next.run(request)).await {
+    match tokio::time::timeout(limited.deadline, next.run(request)).await {
         Ok(response) => response,
         Err(_) => (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")]).into_response(),
     }

@@ -55,6 +55,7 @@ pub(crate) struct Shared {
     /// Owns the tasks of all WebSocket connections.
     pub(crate) conversations: TaskTracker,
     pub(crate) store: Arc<Watched<Sqlite>>,
+    pub(crate) passwords: Passwords,
     pub(crate) echo: Arc<Route<EchoServer>>,
     pub(crate) rooms: Arc<Route<RoomsServer>>,
     pub(crate) outbox: Arc<Route<OutboxServer>>,
@@ -127,6 +128,7 @@ impl Parts {
                 .close_on_expiry
                 .then(|| Close::new(expired.0, expired.1)),
             numbers: Arc::clone(&self.numbers),
+            clock: self.clock,
             metrics: Arc::clone(&self.metrics),
         }
     }
@@ -169,6 +171,7 @@ impl Shared {
             slots: Slots::new(config.limits.connections),
             conversations: TaskTracker::new(),
             store: Arc::clone(&parts.store),
+            passwords: parts.passwords.clone(),
             echo: echo(&config, &parts, &mut random, &mut inboxes.echo),
             rooms: rooms(&config, &parts, &mut inboxes.rooms),
             outbox: outbox(&config, &parts, &mut inboxes.outbox),

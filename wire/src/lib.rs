@@ -22,8 +22,8 @@ mod text;
 pub mod violation;
 
 pub use encode::{
-    encode_deflated, encode_masked, encode_masked_close, encode_unmasked, server_binary, server_close,
-    server_close_empty, server_ping, server_pong, server_text,
+    CLOSE_REASON_BYTES_MAX, encode_deflated, encode_masked, encode_masked_close, encode_unmasked,
+    server_binary, server_close, server_close_empty, server_ping, server_pong, server_text,
 };
 pub use frame::{OpCode, PayloadForm};
 pub use raw::RawFrame;

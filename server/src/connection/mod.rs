@@ -25,6 +25,7 @@ use touchstone_storage::{ConnectionId, Timestamp};
 use touchstone_wire as wire;
 use touchstone_wire::deflate::Half;
 
+use crate::clock::Clock;
 use crate::config::Rate;
 use crate::hub::{Hub, Seat};
 use crate::metrics::Metrics;
@@ -50,6 +51,7 @@ pub(crate) struct Terms {
     /// How a connection is closed whose token has expired; `None` where that is of no account (common/3g).
     pub(crate) expired: Option<Close>,
     pub(crate) numbers: Arc<Numbers>,
+    pub(crate) clock: Clock,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -114,13 +116,15 @@ pub(crate) struct Connection {
     /// The second of the epoch from which it is closed as expired. Set once, by the dialect.
     expires_second: AtomicU64,
     number: u64,
+    since: Timestamp,
+    peer: Option<IpAddr>,
     sending: Sending,
     outgoing: Mutex<Outgoing>,
 }
 
 impl Connection {
     /// Before its socket is there: what is sent waits in the queue.
-    fn expected(terms: Arc<Terms>, granted: Option<Granted>) -> Self {
+    fn expected(terms: Arc<Terms>, peer: Option<IpAddr>, granted: Option<Granted>) -> Self {
         let number = terms.numbers.next.fetch_add(1, Ordering::Relaxed);
         let (sending, lasting) = match (&terms.deflation, granted) {
             (Some(deflation), Some(granted)) => deflation.sending(granted),
@@ -128,6 +132,8 @@ impl Connection {
         };
         Self {
             transport: Transport::expected(),
+            since: terms.clock.now(),
+            peer,
             terms,
             stop_advice: AtomicU8::new(GO_ON),
             owes_answer: AtomicBool::new(false),
@@ -183,6 +189,16 @@ impl Connection {
         if let (true, Some(close)) = (expired, &self.terms.expired) {
             self.end(close);
         }
+    }
+
+    /// When its handshake was granted.
+    pub(crate) fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// Who is at its other end, as far as we believe what we are told.
+    pub(crate) fn peer(&self) -> Option<IpAddr> {
+        self.peer
     }
 
     fn append(&self, opcode: wire::OpCode, payload: &[u8]) -> Sent {
@@ -306,6 +322,16 @@ impl Mailbox {
         ConnectionId(u128::from(server) << 64 | u128::from(self.0.number))
     }
 
+    /// When the handshake was granted.
+    pub(crate) fn since(&self) -> Timestamp {
+        self.0.since
+    }
+
+    /// Who is at the other end, as far as we believe what we are told.
+    pub(crate) fn peer(&self) -> Option<IpAddr> {
+        self.0.peer
+    }
+
     /// Sends `bytes` as a binary message.
     pub(crate) fn binary(&self, bytes: &[u8]) -> Sent {
         self.0.append(wire::OpCode::Binary, bytes)
@@ -337,7 +363,7 @@ impl Expected {
         let inflated = granted
             .as_ref()
             .map(|granted| granted.negotiated.agreement.client);
-        let connection = Arc::new(Connection::expected(Arc::clone(terms), granted));
+        let connection = Arc::new(Connection::expected(Arc::clone(terms), request.peer, granted));
         let seat = hub.seat(&connection);
         Self {
             connection,

@@ -1,5 +1,6 @@
 //! The dialect `direct`: one-to-one chat, one connection per user (spec `direct.md`).
 
+mod admin;
 pub(crate) mod http;
 
 use bytes::Bytes;

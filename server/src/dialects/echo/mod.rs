@@ -1,5 +1,6 @@
 //! The dialect `echo`: every message is counted and comes back, sessions go on where they were (spec `echo.md`).
 
+mod admin;
 pub(crate) mod http;
 mod sessions;
 

@@ -1,5 +1,6 @@
 //! The dialect `feed`: live updates of resources to users (spec `feed.md`).
 
+mod admin;
 pub(crate) mod http;
 
 use touchstone_protocol::{Dialect, feed, routes};

@@ -1,5 +1,6 @@
 //! The dialect `outbox`: a per-user stream of events from a durable outbox (spec `outbox.md`).
 
+mod admin;
 pub(crate) mod http;
 
 use touchstone_protocol::close::CloseCode;

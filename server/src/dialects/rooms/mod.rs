@@ -1,5 +1,6 @@
 //! The dialect `rooms`: multi-tenant channels (spec `rooms.md`).
 
+mod admin;
 pub(crate) mod http;
 
 use touchstone_protocol::close::CloseCode;
