@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod bus;
+pub mod dialogues;
 pub mod embedded;
 pub mod presence;
 pub mod session;
@@ -13,6 +14,7 @@ pub mod sqlite;
 
 pub use accounts::{Account, Accounts, CreateError, IdForm, Tenant};
 pub use bus::{Bus, BusError, Ear, Inbox, LocalBus, Payload};
+pub use dialogues::{Dialogue, DialogueMessage, Dialogues, Keep, MessagePlace, Progress};
 pub use embedded::{EmbeddedLimits, EmbeddedSessions};
 pub use presence::{Change, ConnectionId, LocalPresence, Presence, Present};
 pub use session::{Absent, Entry, Session, SessionStore, Settlement, StoreError, Timestamp};

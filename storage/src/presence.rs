@@ -50,6 +50,14 @@ pub trait Presence: Send + Sync + 'static {
         connection: ConnectionId,
     ) -> impl Future<Output = Result<Change, StoreError>> + Send;
 
+    /// The connections of a member that are counted in, in the order of their arrival: of two that arrive at once exactly
+    /// one finds the other before itself.
+    fn connections(
+        &self,
+        place: &str,
+        member: &str,
+    ) -> impl Future<Output = Result<Vec<ConnectionId>, StoreError>> + Send;
+
     /// Whether each of `members` is there, in their order.
     fn are_present(
         &self,
@@ -155,6 +163,14 @@ impl Presence for LocalPresence {
             places.remove(place);
         }
         Ok(change)
+    }
+
+    async fn connections(&self, place: &str, member: &str) -> Result<Vec<ConnectionId>, StoreError> {
+        let places = self.places();
+        let member = places.get(place).and_then(|place| place.members.get(member));
+        Ok(member
+            .map(|member| member.connections.clone())
+            .unwrap_or_default())
     }
 
     async fn are_present(&self, place: &str, members: &[&str]) -> Result<Vec<bool>, StoreError> {

@@ -27,11 +27,16 @@ async fn local_presence_keeps_the_contract() {
 
 #[tokio::test]
 async fn the_embedded_store_keeps_the_contract_in_memory() {
-    contract::accounts::keeps(Sqlite::in_memory().unwrap()).await;
+    keeps_the_contract(&Sqlite::in_memory().unwrap()).await;
 }
 
 #[tokio::test]
 async fn the_embedded_store_keeps_the_contract_on_disk() {
     let folder = tempfile::tempdir().unwrap();
-    contract::accounts::keeps(Sqlite::open(&folder.path().join("store.db")).unwrap()).await;
+    keeps_the_contract(&Sqlite::open(&folder.path().join("store.db")).unwrap()).await;
+}
+
+async fn keeps_the_contract(store: &Sqlite) {
+    contract::accounts::keeps(store.clone()).await;
+    contract::dialogues::keeps(store.clone()).await;
 }

@@ -7,6 +7,7 @@
 //! The traits are implemented in a file each, beside the tables that they need.
 
 mod accounts;
+mod dialogues;
 mod open;
 mod reading;
 mod writing;

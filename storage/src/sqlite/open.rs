@@ -11,7 +11,10 @@ use thiserror::Error;
 const APPLICATION_ID: i32 = 0x746f_7563;
 
 /// The tables of each trait, all written so that they may be there already.
-const TABLES: &[&str] = &[include_str!("tables/accounts.sql")];
+const TABLES: &[&str] = &[
+    include_str!("tables/accounts.sql"),
+    include_str!("tables/dialogues.sql"),
+];
 
 /// Prepared statements kept by each connection: more than there are in all.
 const STATEMENTS_KEPT: usize = 256;

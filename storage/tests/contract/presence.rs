@@ -21,6 +21,10 @@ pub(crate) async fn keeps(presence: impl Presence) {
         "counted once"
     );
 
+    let connections = async |member| presence.connections("place", member).await.unwrap();
+    assert_eq!(connections("ann").await, [one, three], "in the order of arrival");
+    assert_eq!(connections("eve").await, []);
+
     let latest = |limit| presence.latest("place", limit);
     let everybody = latest(10).await.unwrap();
     assert_eq!(
@@ -45,6 +49,7 @@ pub(crate) async fn keeps(presence: impl Presence) {
         Change::ConnectionOnly,
         "gone already"
     );
+    assert_eq!(connections("ann").await, [three]);
     assert_eq!(depart("ann", three).await.unwrap(), Change::Member);
     assert_eq!(depart("bob", two).await.unwrap(), Change::Member);
     assert_eq!(latest(10).await.unwrap().total, 0);
