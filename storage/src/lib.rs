@@ -18,4 +18,4 @@ pub use dialogues::{Dialogue, DialogueMessage, Dialogues, Keep, MessagePlace, Pr
 pub use embedded::{EmbeddedLimits, EmbeddedSessions};
 pub use presence::{Change, ConnectionId, LocalPresence, Presence, Present};
 pub use session::{Absent, Entry, Session, SessionStore, Settlement, StoreError, Timestamp};
-pub use sqlite::{OpenError, Sqlite};
+pub use sqlite::{BackupError, OpenError, Sqlite, SqliteSessions, backup};

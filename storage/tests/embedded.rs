@@ -5,13 +5,21 @@ mod contract;
 use std::sync::Arc;
 use std::time::Duration;
 
-use touchstone_storage::{EmbeddedLimits, EmbeddedSessions, LocalBus, LocalPresence, Sqlite};
+use touchstone_storage::{EmbeddedLimits, EmbeddedSessions, LocalBus, LocalPresence, Sqlite, SqliteSessions};
 
 const TTL: Duration = Duration::from_secs(60);
 
 #[tokio::test(start_paused = true)]
 async fn embedded_sessions_keep_the_contract() {
     let store = Arc::new(EmbeddedSessions::new(TTL, EmbeddedLimits::default()));
+    contract::session_store(store, TTL, tokio::time::advance).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn durable_sessions_keep_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(&folder.path().join("store.db")).unwrap();
+    let store = Arc::new(SqliteSessions::new(store, TTL, EmbeddedLimits::default()));
     contract::session_store(store, TTL, tokio::time::advance).await;
 }
 

@@ -1,28 +1,33 @@
-//! How a connection to the database is opened and set, and what makes a file one of ours.
+//! How a connection to the database is opened and set, and what makes a file one of ours and whole.
 
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use thiserror::Error;
 
 /// `touc` in the header of the file: what tells ours from any other SQLite database.
 const APPLICATION_ID: i32 = 0x746f_7563;
 
+/// Which tables there are, and of what shape. Raised with every change that an older program would trip over.
+const FORMAT: i32 = 1;
+
 /// The tables of each trait, all written so that they may be there already.
 const TABLES: &[&str] = &[
     include_str!("tables/accounts.sql"),
     include_str!("tables/dialogues.sql"),
+    include_str!("tables/sessions.sql"),
 ];
 
 /// Prepared statements kept by each connection: more than there are in all.
 const STATEMENTS_KEPT: usize = 256;
 
-/// How long a connection waits for another process that has the database to itself, for instance to make a copy.
+/// How long a connection waits for another process that has the database to itself for a moment.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why the store cannot be opened.
+/// Why the store cannot be opened. Nothing of the file was changed.
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// The file is there, but it is something else.
@@ -33,6 +38,32 @@ pub enum OpenError {
         /// How it shows.
         why: String,
     },
+    /// It is one of ours, but not whole.
+    #[error(
+        "the store {path} is damaged: {why}; restore a backup, or save what can be read with `sqlite3 {path} .recover`"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A newer version has written it.
+    #[error(
+        "the store {path} has format {found}, this version knows {FORMAT}: use the version that made it, or a newer one"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: i32,
+    },
+    /// Another process serves from it.
+    #[error("the store {path} is in use by another server: stop that one first")]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// SQLite, or the file system below it, refuses.
     #[error("the store {path} cannot be opened: {source}")]
     Refused {
@@ -41,9 +72,9 @@ pub enum OpenError {
         /// What it says.
         source: rusqlite::Error,
     },
-    /// The system gives no thread.
-    #[error("no thread for the store: {0}")]
-    Thread(#[from] io::Error),
+    /// The system gives no thread, or no file for the lock.
+    #[error("the store cannot be opened: {0}")]
+    System(#[from] io::Error),
 }
 
 /// A database that lives as long as its connection.
@@ -60,6 +91,21 @@ pub(super) fn in_memory() -> Result<Connection, OpenError> {
     })
 }
 
+/// Keeps other servers away from the file at `path`, until it is dropped. The system drops it with a process that dies.
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
+    // A file of its own: closing any handle of the database's would drop the locks that SQLite holds on it.
+    let mut beside = path.as_os_str().to_owned();
+    beside.push("-lock");
+    let file = File::options().create(true).append(true).open(beside)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+            path: path.to_owned(),
+        }),
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    }
+}
+
 /// The connection that writes. Makes what is missing.
 pub(super) fn for_writing(path: &Path) -> Result<Connection, OpenError> {
     let refused = |source| OpenError::Refused {
@@ -67,15 +113,15 @@ pub(super) fn for_writing(path: &Path) -> Result<Connection, OpenError> {
         source,
     };
     let connection = Connection::open(path).map_err(refused)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(refused)?;
     recognize(&connection, path)?;
     let set = || {
-        connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // FULL in WAL mode is an fsync at each commit: what was confirmed is on the disk.
         connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "foreign_keys", true)?;
         make_tables(&connection)?;
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+        connection.pragma_update(None, "user_version", FORMAT)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         Ok(())
     };
@@ -98,27 +144,48 @@ pub(super) fn for_reading(path: &Path) -> Result<Connection, OpenError> {
     })
 }
 
-/// Refuses what is somebody else's before a byte of it is changed.
-fn recognize(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let foreign = |why: String| OpenError::Foreign {
-        path: path.to_owned(),
-        why,
-    };
-    let looked = || -> rusqlite::Result<(i32, i64)> {
-        let id = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+/// Refuses what is somebody else's, newer than this program, or damaged, before a byte of it is changed. A file that was
+/// just made is ours.
+pub(super) fn recognize(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let path = path.to_owned();
+    let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
+    let looked = || -> rusqlite::Result<(i32, i32, i64)> {
         let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        Ok((id, tables))
+        Ok((number("application_id")?, number("user_version")?, tables))
     };
     match looked() {
-        Ok((APPLICATION_ID, _) | (_, 0)) => Ok(()),
-        Ok((id, _)) => Err(foreign(format!("it is a database of another program (id {id})"))),
-        Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == rusqlite::ErrorCode::NotADatabase => {
-            Err(foreign("it is no SQLite database, or a damaged one".to_owned()))
-        }
-        Err(source) => Err(OpenError::Refused {
-            path: path.to_owned(),
-            source,
+        Ok((0, 0, 0)) => Ok(()),
+        Ok((APPLICATION_ID, found, _)) if found > FORMAT => Err(OpenError::Newer { path, found }),
+        Ok((APPLICATION_ID, ..)) => match damage(connection) {
+            Ok(None) => Ok(()),
+            Ok(Some(why)) => Err(OpenError::Damaged { path, why }),
+            Err(source) => Err(broken(path, source)),
+        },
+        Ok((id, ..)) => Err(OpenError::Foreign {
+            path,
+            why: format!("it is a database of another program (application id {id})"),
         }),
+        Err(source) => Err(broken(path, source)),
+    }
+}
+
+/// The first thing that is wrong with the database's structure.
+fn damage(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let report: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    Ok((report != "ok").then(|| report.replace('\n', "; ")))
+}
+
+fn broken(path: PathBuf, source: rusqlite::Error) -> OpenError {
+    match source.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::Foreign {
+            path,
+            why: "it is no SQLite database, or its beginning is damaged".to_owned(),
+        },
+        Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged {
+            path,
+            why: source.to_string(),
+        },
+        _ => OpenError::Refused { path, source },
     }
 }
 
