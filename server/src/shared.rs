@@ -6,7 +6,9 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use touchstone_protocol as protocol;
 use touchstone_protocol::close::CloseCode;
-use touchstone_storage::{EmbeddedSessions, Inbox, LocalBus, LocalPresence, OpenError, Sqlite};
+use touchstone_storage::{
+    EmbeddedSessions, Inbox, LocalBus, LocalPresence, OpenError, Sqlite, SqliteSessions,
+};
 use touchstone_wire as wire;
 
 use crate::auth::{Passwords, Tokens};
@@ -15,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::{Config, DialectAuth, Rate, StoreChoice};
 use crate::connection::{Close, Deflation, Numbers, OwnAnswers, QueueLimits, Terms};
 use crate::dialects::direct::Direct;
-use crate::dialects::echo::{Echo, Sessions};
+use crate::dialects::echo::{Echo, Kept, Sessions};
 use crate::dialects::feed::Feed;
 use crate::dialects::outbox::Outbox;
 use crate::dialects::raw_echo::RawEcho;
@@ -37,7 +39,7 @@ const RAW_ECHO_QUEUE_BYTES: usize = 1 << 20;
 const RAW_ECHO_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The store and the bus of `echo` in this build.
-pub(crate) type EchoServer = Echo<Faulty<EmbeddedSessions>, LocalBus>;
+pub(crate) type EchoServer = Echo<Faulty<Kept>, LocalBus>;
 
 type RoomsServer = Rooms<Sqlite, LocalBus, LocalPresence>;
 type OutboxServer = Outbox<Sqlite, LocalBus, LocalPresence>;
@@ -211,9 +213,13 @@ fn echo(
     random: &mut fastrand::Rng,
     inboxes: &mut Vec<Inbox>,
 ) -> Arc<Route<EchoServer>> {
-    let store = EmbeddedSessions::new(config.echo.session_ttl, config.echo.embedded);
+    let (ttl, limits) = (config.echo.session_ttl, config.echo.embedded);
+    let store = match &config.store {
+        StoreChoice::Memory => Kept::InMemory(EmbeddedSessions::new(ttl, limits)),
+        StoreChoice::Path(_) => Kept::OnDisk(SqliteSessions::new(Sqlite::clone(&parts.store), ttl, limits)),
+    };
     let store = Faulty::new(store, Arc::clone(&parts.faults));
-    let (deadline, ttl) = (config.echo.store_deadline, config.echo.session_ttl);
+    let deadline = config.echo.store_deadline;
     let (relays, heard) = Relays::new();
     *inboxes = heard;
     let hub = Hub::new();

@@ -125,14 +125,13 @@ impl Upkeep {
                 .await
                 .is_some()
             {
-                let store = swept.store().inner();
-                store.sweep();
-                let sessions = store.take_crowded_out();
-                if sessions > 0 {
-                    tracing::warn!(
+                match swept.store().inner().sweep().await {
+                    Ok(0) => {}
+                    Ok(sessions) => tracing::warn!(
                         sessions,
                         "the embedded store was full: those that would run out first left it"
-                    );
+                    ),
+                    Err(error) => tracing::warn!(%error, "sessions that have run out could not be removed"),
                 }
             }
         });

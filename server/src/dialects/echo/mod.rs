@@ -3,6 +3,7 @@
 mod admin;
 pub(crate) mod http;
 mod sessions;
+mod store;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use crate::query::Query;
 use crate::relay::{Hears, Relays};
 pub(crate) use sessions::Sessions;
 use sessions::Tracked;
+pub(crate) use store::Kept;
 
 /// Where broadcasts travel between nodes.
 const TOPIC_BROADCAST: &str = "echo:broadcast";
