@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use touchstone_protocol::Dialect;
 use touchstone_scenarios::duration;
+use touchstone_server::StoreChoice;
 
 use crate::outputs::{ConformReport, LoadReport};
 use crate::settings::KeyFlags;
@@ -62,6 +63,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: LoadCommand,
     },
+    /// Copy a durable store to a file, also while a server uses it
+    #[command(
+        after_help = "Example:\n  touchstone backup --store embedded:/var/lib/touchstone/store.db \\\n    --to backup.db\n\n\
+The copy is a store itself: `serve --store embedded:backup.db` serves from it."
+    )]
+    Backup(BackupArgs),
     /// Print the JSON Schema of a kind of file, for editors
     #[command(after_help = "Example:\n  touchstone schema config > touchstone.schema.json")]
     Schema {
@@ -98,6 +105,16 @@ pub(crate) struct CheckArgs {
     /// Where everything random in the run comes from [default: drawn, and shown in the report]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The store: embedded:PATH
+    #[arg(long, value_name = "URL", value_parser = crate::settings::store)]
+    pub(crate) store: StoreChoice,
+    /// Where the copy goes; there must be nothing yet
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: PathBuf,
 }
 
 #[derive(Debug, Args)]

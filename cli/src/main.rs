@@ -1,6 +1,7 @@
 //! `touchstone`: flags, wiring and exit codes. What it does is in the libraries.
 
 mod args;
+mod backup;
 mod check;
 mod conform;
 mod descriptors;
@@ -63,6 +64,9 @@ fn run(cli: Cli) -> Outcome {
         print::data(&outputs::json(&schema))?;
         return Ok(exit::OK);
     }
+    if let Command::Backup(args) = cli.command {
+        return backup::run(&args);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -74,7 +78,7 @@ fn run(cli: Cli) -> Outcome {
             Command::Serve(args) => serve::run(args).await,
             Command::Conform { command } => conform::run(command).await,
             Command::Load { command } => load::run(command).await,
-            Command::Completions { .. } | Command::Schema { .. } => {
+            Command::Completions { .. } | Command::Schema { .. } | Command::Backup(_) => {
                 unreachable!("handled before the runtime was built")
             }
         }

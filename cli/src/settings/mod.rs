@@ -28,6 +28,7 @@ pub(crate) use environment::Environment;
 pub(crate) use flags::KeyFlags;
 pub(crate) use print::{as_json, as_text};
 pub(crate) use schema::schema;
+pub(crate) use slot::store;
 
 use slot::Given;
 use table::Key;

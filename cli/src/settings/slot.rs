@@ -359,7 +359,8 @@ fn dialect(text: &str) -> Read<Dialect> {
         .map_err(|error: touchstone_protocol::UnknownDialect| error.to_string())
 }
 
-fn store(text: &str) -> Read<StoreChoice> {
+/// Reads where state lives.
+pub(crate) fn store(text: &str) -> Read<StoreChoice> {
     match text.strip_prefix("embedded:") {
         Some("") => Ok(StoreChoice::Memory),
         Some(path) => Ok(StoreChoice::Path(path.into())),

@@ -1,0 +1,22 @@
+//! `touchstone backup`: a copy of a durable store.
+
+use touchstone_server::StoreChoice;
+
+use crate::args::BackupArgs;
+use crate::exit::{self, Failure, Outcome};
+use crate::print;
+
+/// Copies the store; what is in the way is this machine's, not the store's.
+pub(crate) fn run(args: &BackupArgs) -> Outcome {
+    let path = match &args.store {
+        StoreChoice::Memory => {
+            return Err(Failure::usage(
+                "embedded: is in a server's memory and cannot be copied; name a durable store, embedded:PATH",
+            ));
+        }
+        StoreChoice::Path(path) => path,
+    };
+    touchstone_storage::backup(path, &args.to).map_err(Failure::usage)?;
+    print::talk(&format!("copied {} to {}\n", path.display(), args.to.display()));
+    Ok(exit::OK)
+}
