@@ -4,11 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use touchstone_storage::{Account, Accounts, OpenError, Sqlite, backup};
+use touchstone_storage::{Account, Accounts, IdForm, OpenError, Sqlite, backup};
 
 fn account(number: usize) -> Account {
     Account {
         id: number.to_string(),
+        id_form: IdForm::Text,
         username: format!("user {number}"),
         email: None,
         name: Some("x".repeat(200)),
