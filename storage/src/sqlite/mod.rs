@@ -7,8 +7,8 @@
 //! The traits are implemented in a file each, beside the tables that they need.
 
 mod accounts;
-mod dialogues;
 mod backup;
+mod dialogues;
 mod open;
 mod reading;
 mod sessions;
