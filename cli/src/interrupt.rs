@@ -22,6 +22,36 @@ pub(crate) async fn or_interrupted<T>(
     }
 }
 
+/// SIGUSR1, where there are signals: it is how a drain is begun.
+pub(crate) struct DrainSignal {
+    #[cfg(unix)]
+    usr1: tokio::signal::unix::Signal,
+}
+
+impl DrainSignal {
+    /// From here on it no longer ends the program.
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let refused = |error| Failure::usage(format!("this machine gives no signals: {error}"));
+            let usr1 = signal(SignalKind::user_defined1()).map_err(refused)?;
+            Ok(Self { usr1 })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    /// Resolves when it comes.
+    pub(crate) async fn received(&mut self) {
+        #[cfg(unix)]
+        if self.usr1.recv().await.is_some() {
+            return;
+        }
+        std::future::pending().await
+    }
+}
+
 /// SIGTERM and SIGINT, or Ctrl-C where there are no signals.
 pub(crate) struct Signals {
     #[cfg(unix)]

@@ -10,7 +10,7 @@ use touchstone_server::{Server, StartError};
 
 use crate::args::ServeArgs;
 use crate::exit::{self, Failure, Outcome};
-use crate::interrupt::Signals;
+use crate::interrupt::{DrainSignal, Signals};
 use crate::outputs::{self, ConformFormat};
 use crate::settings::secrets::{self, Secrets};
 use crate::settings::{self, Environment, Resolved, Said};
@@ -70,6 +70,7 @@ pub(crate) async fn run(args: ServeArgs) -> Outcome {
     })?;
     // Before anybody is told that we are ready: a signal that came earlier would end the program on the spot.
     let mut signals = Signals::listen()?;
+    let (mut drain_signal, drain) = (DrainSignal::listen()?, server.drain());
     announce(&server, args.supervised)?;
     let stop = CancellationToken::new();
     let asked = async {
@@ -81,9 +82,16 @@ pub(crate) async fn run(args: ServeArgs) -> Outcome {
         // From here on the server ends the program by itself, within its grace period.
         std::future::pending::<()>().await;
     };
+    let drained = async {
+        loop {
+            drain_signal.received().await;
+            drain.begin();
+        }
+    };
     tokio::select! {
         _stopped = server.run(stop.clone()) => Ok(exit::OK),
         () = asked => unreachable!("it waits for ever once it has asked"),
+        () = drained => unreachable!("there may always be one more signal"),
     }
 }
 

@@ -46,6 +46,12 @@ pub fn reason_going_away(retry_after_seconds: u8) -> String {
     format!("server going away; retry after {retry_after_seconds} s")
 }
 
+/// The reason of a 1012 when the server is drained (common/6c): it carries this client's own advice.
+#[must_use]
+pub fn reason_restarting(retry_after_seconds: u8) -> String {
+    format!("server restarting; retry after {retry_after_seconds} s")
+}
+
 /// The advice in a close reason, in whole seconds, if there is one (common/6b, 6c).
 #[must_use]
 pub fn retry_after_seconds(reason: &str) -> Option<u32> {

@@ -208,9 +208,12 @@ fn admit<D: DialectServer>(
     let granted = deflation.and_then(|deflation| deflation.grant(headers));
     let agreed = granted.as_ref().map(|granted| granted.negotiated.answer.clone());
     let expected = Expected::new(&route.hub, &route.terms, open, slot, granted);
-    // Looked at after the seat is taken: a stop either finds the connection in its seat or is seen here.
+    // Looked at after the seat is taken: a stop or a drain either finds the connection in its seat or is seen here.
     if shared.stopping.has_begun() {
         return Err(come_back_later("the server is stopping\n"));
+    }
+    if route.draining.has_begun() {
+        return Err(come_back_later("the server is being drained\n"));
     }
     let (handshake, answering) = Handshake::new();
     let conversation = converse(route, Box::new(expected), Box::new(handshake));

@@ -69,6 +69,11 @@ impl Hub {
         taken
     }
 
+    /// Every connection that is here.
+    pub(crate) fn present(&self) -> impl Iterator<Item = Arc<Connection>> {
+        self.shards.iter().flat_map(present)
+    }
+
     /// Visits every connection that is here. No lock is held meanwhile.
     pub(crate) fn for_each(&self, mut visit: impl FnMut(&Connection)) {
         for shard in &self.shards {

@@ -11,6 +11,7 @@ mod config;
 mod connection;
 mod crowd;
 mod dialects;
+mod drain;
 mod faults;
 mod groups;
 mod heartbeat;
@@ -35,5 +36,5 @@ pub use config::{
     FeedConfig, HttpAccess, InvalidNetwork, Limits, Network, OutboxConfig, PresenceConfig, Rate, Retention,
     RoomsConfig, Secret, StoreChoice, TlsFiles,
 };
-pub use server::{Server, StartError, Stopped};
+pub use server::{Drain, Server, StartError, Stopped};
 pub use touchstone_storage::EmbeddedLimits;

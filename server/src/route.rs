@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::connection::Terms;
+use crate::drain::Draining;
 use crate::heartbeat::Heartbeats;
 use crate::hub::Hub;
 
@@ -14,4 +15,5 @@ pub(crate) struct Route<D> {
     /// `None` where the dialect has none.
     pub(crate) heartbeats: Option<Arc<Heartbeats>>,
     pub(crate) terms: Arc<Terms>,
+    pub(crate) draining: Draining,
 }

@@ -13,9 +13,11 @@ use touchstone_protocol::{Dialect, routes};
 use touchstone_storage::OpenError;
 
 use crate::config::Config;
+use crate::drain::{self, Scope};
 use crate::http::{self, Purpose, Reach};
 use crate::listen::{self, Acceptor};
 use crate::shared::Shared;
+use crate::stop::Parting;
 use crate::upgrade::HttpTerms;
 use crate::upkeep::Upkeep;
 
@@ -77,6 +79,18 @@ pub struct Server {
     shared: Arc<Shared>,
 }
 
+/// Begins a drain: nobody new is let in, and every connection is closed 1012, spread over the configured window, while
+/// those not yet closed go on working (common/6c).
+#[derive(Debug, Clone)]
+pub struct Drain(Arc<Shared>);
+
+impl Drain {
+    /// Begins it. To be called inside the runtime of a server that runs.
+    pub fn begin(&self) {
+        drain::begin(&self.0, Scope::Everything, self.0.config.deadlines.drain);
+    }
+}
+
 impl Server {
     /// Takes the addresses. From now on clients can connect; they are answered once [`run`](Self::run) is called.
     ///
@@ -113,6 +127,12 @@ impl Server {
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_listener.as_ref().map(|(address, _)| *address)
+    }
+
+    /// By which a drain is begun from outside.
+    #[must_use]
+    pub fn drain(&self) -> Drain {
+        Drain(Arc::clone(&self.shared))
     }
 
     /// Serves until `stop`, then stops gracefully: nothing new is accepted, what is in hand is finished, every
@@ -157,6 +177,8 @@ impl Server {
         }
         stop.cancelled().await;
         shared.stopping.begin();
+        shared.ending.cancel();
+        shared.errands.close();
         tracing::info!(connections = shared.conversations.len(), "stopping");
         let grace = shared.config.deadlines.grace;
         let patience = Instant::now() + grace;
@@ -167,6 +189,8 @@ impl Server {
             Instant::now() + grace.mul_f64(GRACE_FOR_CONNECTIONS),
         )
         .await;
+        // They end as soon as they look: none of them waits for longer than a round of closing.
+        shared.errands.wait().await;
         // The mender first: two of them would be in each other's way.
         upkeep.end(patience).await;
         let sessions_unsaved = shared.echo.dialect.sessions.mend_at_last(patience).await;
@@ -181,7 +205,10 @@ impl Server {
 /// Sees everybody off. Returns how many had not ended when their time was over.
 async fn say_goodbye(shared: &Shared, requests: &TaskTracker, patience: Instant) -> usize {
     for hub in shared.hubs() {
-        hub.for_each(|connection| connection.stop(shared.stopping.advice()));
+        hub.for_each(|connection| {
+            let retry_after_seconds = shared.stopping.advice();
+            connection.see_off(Parting::GoingAway { retry_after_seconds });
+        });
     }
     // Requests first: one of them may still become a connection.
     for tracker in [requests, &shared.conversations] {

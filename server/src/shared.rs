@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use touchstone_protocol as protocol;
 use touchstone_protocol::close::CloseCode;
@@ -22,6 +23,7 @@ use crate::dialects::feed::Feed;
 use crate::dialects::outbox::Outbox;
 use crate::dialects::raw_echo::RawEcho;
 use crate::dialects::rooms::Rooms;
+use crate::drain::Draining;
 use crate::faults::{Faults, Faulty};
 use crate::heartbeat::{Answers, Heartbeats, Otherwise};
 use crate::hub::Hub;
@@ -56,6 +58,10 @@ pub(crate) struct Shared {
     pub(crate) slots: Arc<Slots>,
     /// Owns the tasks of all WebSocket connections.
     pub(crate) conversations: TaskTracker,
+    /// Owns what an administrator set going, until `ending`.
+    pub(crate) errands: TaskTracker,
+    /// The server stops, and errands end.
+    pub(crate) ending: CancellationToken,
     pub(crate) store: Arc<Watched<Sqlite>>,
     pub(crate) passwords: Passwords,
     pub(crate) echo: Arc<Route<EchoServer>>,
@@ -144,7 +150,10 @@ impl Shared {
     pub(crate) fn new(config: Config, mut random: fastrand::Rng) -> Result<Self, OpenError> {
         let metrics = Arc::new(Metrics::new());
         let faults = Arc::new(Faults::default());
-        let stopping = Arc::new(Stopping::new(random.usize(0..10)));
+        let stopping = Arc::new(Stopping::new(
+            config.deadlines.retry_after_seconds.clone(),
+            random.usize(..=usize::from(u8::MAX)),
+        ));
         let store = match &config.store {
             StoreChoice::Memory => Sqlite::in_memory()?,
             StoreChoice::Path(path) => Sqlite::open(path)?,
@@ -172,6 +181,8 @@ impl Shared {
             stopping,
             slots: Slots::new(config.limits.connections),
             conversations: TaskTracker::new(),
+            errands: TaskTracker::new(),
+            ending: CancellationToken::new(),
             store: Arc::clone(&parts.store),
             passwords: parts.passwords.clone(),
             echo: echo(&config, &parts, &mut random, &mut inboxes.echo),
@@ -245,6 +256,7 @@ fn echo(
             random.fork(),
         ))),
         terms: Arc::new(terms),
+        draining: Draining::default(),
     })
 }
 
@@ -264,6 +276,7 @@ fn rooms(config: &Config, parts: &Parts, inboxes: &mut Vec<Inbox>) -> Arc<Route<
         hub: Hub::new(),
         heartbeats: None,
         terms: Arc::new(terms),
+        draining: Draining::default(),
     })
 }
 
@@ -279,6 +292,7 @@ fn outbox(config: &Config, parts: &Parts, inboxes: &mut Vec<Inbox>) -> Arc<Route
         hub: Hub::new(),
         heartbeats: None,
         terms: Arc::new(parts.terms(config, config.outbox.rate, expired)),
+        draining: Draining::default(),
     })
 }
 
@@ -311,6 +325,7 @@ fn feed(
             random.fork(),
         ))),
         terms: Arc::new(parts.terms(config, config.feed.rate, expired)),
+        draining: Draining::default(),
     })
 }
 
@@ -342,6 +357,7 @@ fn direct(
             random.fork(),
         ))),
         terms: Arc::new(parts.terms(config, config.direct.rate, expired)),
+        draining: Draining::default(),
     })
 }
 
@@ -366,5 +382,6 @@ fn raw_echo(config: &Config, parts: &Parts) -> Option<Arc<Route<RawEcho>>> {
         hub: Hub::new(),
         heartbeats: None,
         terms: Arc::new(terms),
+        draining: Draining::default(),
     }))
 }

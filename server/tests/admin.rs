@@ -93,7 +93,7 @@ async fn a_request_that_is_not_understood_is_told_why_and_does_nothing() {
         (
             "publish",
             r#"{"dialect":"direct","to":"all","type":"t","data":{},"scheduled_at":"soon"}"#,
-            "`scheduled_at`: a time is written as RFC 3339",
+            "a time is written as RFC 3339",
         ),
         (
             "publish",
@@ -145,6 +145,11 @@ async fn a_request_that_is_not_understood_is_told_why_and_does_nothing() {
             "sweep",
             r#"{"dialect":"direct"}"#,
             "this dialect has no queued events",
+        ),
+        (
+            "drain",
+            r#"{"window":"2h"}"#,
+            "`window` is a duration of up to 3600s",
         ),
         ("faults", "[]", "invalid"),
         ("faults", "{}", "a fault is"),

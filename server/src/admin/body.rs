@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::de::{DeserializeOwned, Error as _, Unexpected, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use touchstone_protocol::Dialect;
 
@@ -27,7 +27,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let body = Bytes::from_request(request, state)
             .await
-            .map_err(|rejection| (rejection.status(), error(&rejection.body_text())).into_response())?;
+            .map_err(|rejection| (rejection.status(), error(rejection.body_text())).into_response())?;
         let json: &[u8] = if body.is_empty() { b"{}" } else { &body };
         let read = serde_json::from_slice(json).map_err(|error| bad(&error))?;
         Ok(Self(read))
@@ -90,6 +90,12 @@ fn names_nul(json: &str) -> bool {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Named(pub(super) Dialect);
 
+impl Serialize for Named {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.name())
+    }
+}
+
 impl<'de> Deserialize<'de> for Named {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
@@ -126,20 +132,22 @@ impl<'de> Deserialize<'de> for GivenId {
 
 /// Nothing to say but that it is done.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(Deserialize))]
 pub(super) struct Done {}
 
 /// What is said of a request that was not done.
-#[derive(Debug, Default, Serialize)]
-pub(super) struct Failed<'a> {
-    pub(super) error: &'a str,
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(Deserialize))]
+pub(super) struct Failed {
+    pub(super) error: String,
     /// Which entry it is about, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) entry: Option<usize>,
 }
 
-pub(super) fn error(why: &str) -> Json<Failed<'_>> {
+pub(super) fn error(why: impl Into<String>) -> Json<Failed> {
     Json(Failed {
-        error: why,
+        error: why.into(),
         entry: None,
     })
 }
@@ -159,7 +167,7 @@ impl IntoResponse for Refusal {
             Self::Entry { index, .. } => Some(*index),
             Self::Request(_) | Self::Lacks(_) | Self::NotFound(_) | Self::Store(_) | Self::Bus(_) => None,
         };
-        let why = self.to_string();
-        (status, Json(Failed { error: &why, entry })).into_response()
+        let error = self.to_string();
+        (status, Json(Failed { error, entry })).into_response()
     }
 }

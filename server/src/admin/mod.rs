@@ -3,6 +3,8 @@
 
 mod administered;
 mod body;
+#[cfg(test)]
+mod description;
 mod faults;
 mod observe;
 mod operate;
@@ -12,10 +14,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodFilter, MethodRouter, on};
 use touchstone_protocol::Dialect;
 
 pub(crate) use administered::{
@@ -56,6 +58,9 @@ macro_rules! of_dialect {
 }
 use of_dialect;
 
+/// The API in OpenAPI's words.
+const DESCRIPTION: &str = include_str!("../../openapi/admin.json");
+
 /// Everything that can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Endpoint {
@@ -68,11 +73,13 @@ enum Endpoint {
     Connections,
     Events,
     Sweep,
+    Drain,
     Faults,
+    Description,
 }
 
 impl Endpoint {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Tenants,
         Self::Users,
         Self::User,
@@ -82,7 +89,9 @@ impl Endpoint {
         Self::Connections,
         Self::Events,
         Self::Sweep,
+        Self::Drain,
         Self::Faults,
+        Self::Description,
     ];
 
     /// Below `/admin`.
@@ -97,22 +106,42 @@ impl Endpoint {
             Self::Connections => "/connections",
             Self::Events => "/events",
             Self::Sweep => "/sweep",
+            Self::Drain => "/drain",
             Self::Faults => "/faults",
+            Self::Description => "/openapi.json",
+        }
+    }
+
+    fn method(self) -> Method {
+        match self {
+            Self::Tenants
+            | Self::Users
+            | Self::Channels
+            | Self::Publish
+            | Self::Disconnect
+            | Self::Sweep
+            | Self::Drain
+            | Self::Faults => Method::POST,
+            Self::Connections | Self::Events | Self::Description => Method::GET,
+            Self::User => Method::DELETE,
         }
     }
 
     fn handler(self) -> MethodRouter<Arc<Shared>> {
+        let method = MethodFilter::try_from(self.method()).expect("these methods have filters");
         match self {
-            Self::Tenants => post(provision::tenants),
-            Self::Users => post(provision::users),
-            Self::User => delete(provision::delete_user),
-            Self::Channels => post(provision::channels),
-            Self::Publish => post(operate::publish),
-            Self::Disconnect => post(operate::disconnect),
-            Self::Connections => get(observe::connections),
-            Self::Events => get(observe::events),
-            Self::Sweep => post(operate::sweep),
-            Self::Faults => post(faults::break_something),
+            Self::Tenants => on(method, provision::tenants),
+            Self::Users => on(method, provision::users),
+            Self::User => on(method, provision::delete_user),
+            Self::Channels => on(method, provision::channels),
+            Self::Publish => on(method, operate::publish),
+            Self::Disconnect => on(method, operate::disconnect),
+            Self::Connections => on(method, observe::connections),
+            Self::Events => on(method, observe::events),
+            Self::Sweep => on(method, operate::sweep),
+            Self::Drain => on(method, operate::drain),
+            Self::Faults => on(method, faults::break_something),
+            Self::Description => on(method, describe),
         }
     }
 
@@ -135,6 +164,10 @@ pub(crate) fn routes(shared: &Arc<Shared>, key: Secret) -> Router {
 /// Lets only those through who show the key. Without a key nobody can.
 pub(crate) fn protect(router: Router, key: Option<Secret>) -> Router {
     router.layer(middleware::from_fn_with_state(key, check_key))
+}
+
+async fn describe() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION).into_response()
 }
 
 async fn check_key(State(key): State<Option<Secret>>, request: Request, next: Next) -> Response {

@@ -25,6 +25,7 @@ pub(super) struct ConnectionsQuery {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(Deserialize))]
 pub(super) struct ConnectionsShown {
     /// How many there are, those that are not shown among them.
     total: usize,
@@ -32,8 +33,9 @@ pub(super) struct ConnectionsShown {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(Deserialize))]
 pub(super) struct ConnectionShown {
-    dialect: &'static str,
+    dialect: Named,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,19 +54,29 @@ pub(super) struct EventsQuery {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(Deserialize))]
 pub(super) struct EventsShown {
     events: Vec<EventShown>,
 }
 
 /// As outbox/4a names its parts.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(Deserialize))]
 pub(super) struct EventShown {
     event_id: String,
     event_type: String,
     message_data: Value,
-    status: &'static str,
+    status: Status,
     scheduled_at: Rfc3339,
     sent_at: Option<Rfc3339>,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(Deserialize))]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    Pending,
+    Sent,
 }
 
 /// The connections of one dialect, or of all that are served.
@@ -99,7 +111,7 @@ fn shown(dialect: Dialect, open: OpenConnection) -> ConnectionShown {
         peer,
     } = open;
     ConnectionShown {
-        dialect: dialect.name(),
+        dialect: Named(dialect),
         user,
         tenant,
         since: Rfc3339(since.millis()),
@@ -128,7 +140,10 @@ pub(super) async fn events(
             event_id: id,
             event_type: kind,
             message_data: data,
-            status: if sent_at.is_some() { "sent" } else { "pending" },
+            status: match sent_at {
+                None => Status::Pending,
+                Some(_) => Status::Sent,
+            },
             scheduled_at: Rfc3339(scheduled_at.millis()),
             sent_at: sent_at.map(|at| Rfc3339(at.millis())),
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -15,9 +16,14 @@ use touchstone_storage::Timestamp;
 use touchstone_wire as wire;
 
 use super::body::{Body, Done, Named};
+use super::faults::duration;
 use super::{Administered, Audience, GivenId, Publication, Refusal, UserName, of_dialect, served};
 use crate::connection::Close;
+use crate::drain::{self, Scope};
 use crate::shared::Shared;
+
+/// The longest window of a drain.
+const WINDOW_MAX: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,12 +32,13 @@ pub(super) struct PublishRequest {
     to: Audience,
     r#type: String,
     data: Value,
-    scheduled_at: Option<String>,
+    scheduled_at: Option<Rfc3339>,
     tenant: Option<String>,
 }
 
 /// How many publications were taken.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(Deserialize))]
 pub(super) struct Published {
     published: usize,
 }
@@ -52,20 +59,30 @@ pub(super) struct SweepRequest {
     dialect: Option<Named>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DrainRequest {
+    dialect: Option<Named>,
+    window: Option<String>,
+}
+
+/// How many connections are going to be closed.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(Deserialize))]
+pub(super) struct DrainBegun {
+    connections: usize,
+}
+
 pub(super) async fn publish(
     State(shared): State<Arc<Shared>>,
     Body(request): Body<PublishRequest>,
 ) -> Result<Json<Published>, Refusal> {
     let dialect = served(&shared, request.dialect.0)?;
-    let scheduled_at = request.scheduled_at.as_deref().map(|text| {
-        let parsed = text.parse::<Rfc3339>();
-        parsed.map_err(|error| Refusal::Request(format!("`scheduled_at`: {error}")))
-    });
     let publication = Publication {
         to: request.to,
         kind: request.r#type,
         data: request.data,
-        scheduled_at: scheduled_at.transpose()?.map(|at| Timestamp::from_millis(at.0)),
+        scheduled_at: request.scheduled_at.map(|at| Timestamp::from_millis(at.0)),
         tenant: request.tenant,
     };
     of_dialect!(shared, dialect, |of| of.publish(publication).await)?;
@@ -106,6 +123,27 @@ pub(super) async fn sweep(
     let dialect = served(&shared, dialect)?;
     of_dialect!(shared, dialect, |of| of.sweep().await)?;
     Ok(Json(Done {}))
+}
+
+pub(super) async fn drain(
+    State(shared): State<Arc<Shared>>,
+    Body(request): Body<DrainRequest>,
+) -> Result<Json<DrainBegun>, Refusal> {
+    let scope = match request.dialect {
+        Some(Named(dialect)) => Scope::Dialect(served(&shared, dialect)?),
+        None => Scope::Everything,
+    };
+    let window = match request.window.as_deref() {
+        None => shared.config.deadlines.drain,
+        Some(window) => duration(window)
+            .filter(|window| *window <= WINDOW_MAX)
+            .ok_or_else(|| {
+                let wanted = format!("`window` is a duration of up to {WINDOW_MAX:?}, for example 30s");
+                Refusal::Request(wanted)
+            })?,
+    };
+    let connections = drain::begin(&shared, scope, window);
+    Ok(Json(DrainBegun { connections }))
 }
 
 impl<'de> Deserialize<'de> for Audience {

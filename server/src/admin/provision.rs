@@ -68,6 +68,7 @@ pub(super) struct ChannelEntry {
 
 /// What was made, as it is told.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(Deserialize))]
 pub(super) struct MadeShown {
     id: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,16 +76,19 @@ pub(super) struct MadeShown {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(Deserialize))]
 pub(super) struct TenantsMade {
     tenants: Vec<MadeShown>,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(Deserialize))]
 pub(super) struct UsersMade {
     users: Vec<MadeShown>,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(Deserialize))]
 pub(super) struct ChannelsMade {
     channels: Vec<MadeShown>,
 }

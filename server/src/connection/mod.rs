@@ -11,7 +11,7 @@ mod reading;
 mod transport;
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -30,6 +30,7 @@ use crate::config::Rate;
 use crate::hub::{Hub, Seat};
 use crate::metrics::Metrics;
 use crate::slots::Slot;
+use crate::stop::Parting;
 use deflating::Sending;
 pub(crate) use deflating::{Deflation, Granted};
 use outgoing::Outgoing;
@@ -101,16 +102,16 @@ impl Numbers {
 /// The second in which a connection expires that never does.
 const NEVER: u64 = u64::MAX;
 
-/// The directive of a connection that is not being stopped.
-const GO_ON: u8 = 0;
+/// The parting of a connection that is not being seen off.
+const GO_ON: u16 = 0;
 
 /// The shared half of a connection: anybody may send to it or tell it to end; only its own task reads.
 #[derive(Debug)]
 pub(crate) struct Connection {
     transport: Transport,
     terms: Arc<Terms>,
-    /// Set once, at a stop: the seconds after which the client should come back.
-    stop_advice: AtomicU8,
+    /// Why it is being seen off, as [`Parting`]'s bits.
+    parting: AtomicU16,
     /// Set when a heartbeat leaves that is to be answered, cleared by its answer.
     owes_answer: AtomicBool,
     /// The second of the epoch from which it is closed as expired. Set once, by the dialect.
@@ -135,7 +136,7 @@ impl Connection {
             since: terms.clock.now(),
             peer,
             terms,
-            stop_advice: AtomicU8::new(GO_ON),
+            parting: AtomicU16::new(GO_ON),
             owes_answer: AtomicBool::new(false),
             expires_second: AtomicU64::new(NEVER),
             number,
@@ -157,10 +158,15 @@ impl Connection {
         self.note(sent)
     }
 
-    /// Says farewell and ends, once what is in hand is done. `advice`: seconds, not zero.
-    pub(crate) fn stop(&self, advice: u8) {
-        self.stop_advice.store(advice, Ordering::Release);
-        self.outgoing().wake();
+    /// Ends the connection, once what is in hand is done. The first reason stands.
+    pub(crate) fn see_off(&self, parting: Parting) {
+        let bits = parting.into_bits();
+        let seen_off = self
+            .parting
+            .compare_exchange(GO_ON, bits, Ordering::AcqRel, Ordering::Relaxed);
+        if seen_off.is_ok() {
+            self.outgoing().wake();
+        }
     }
 
     /// Puts the close frame behind everything else; the connection's task does the rest.
@@ -250,8 +256,8 @@ impl Connection {
         self.outgoing().phase()
     }
 
-    fn stop_advice(&self) -> Option<u8> {
-        Some(self.stop_advice.load(Ordering::Acquire)).filter(|advice| *advice != GO_ON)
+    fn parting(&self) -> Option<Parting> {
+        Parting::from_bits(self.parting.load(Ordering::Acquire))
     }
 
     fn note(&self, sent: Sent) -> Sent {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use touchstone_protocol::close::{CloseCode, REASON_RATE_LIMIT, reason_going_away};
+use touchstone_protocol::close::{CloseCode, REASON_RATE_LIMIT};
 use touchstone_wire as wire;
 
 use super::buffers::ReadBuffer;
@@ -19,6 +19,7 @@ use crate::hub::Seat;
 use crate::rate::Bucket;
 use crate::route::Route;
 use crate::slots::Slot;
+use crate::stop::Parting;
 
 /// Why the reading came to its end.
 #[derive(Debug)]
@@ -31,8 +32,8 @@ enum End {
     Close(Close),
     /// A close frame is on its way already.
     ClosingAlready,
-    /// The server stops; the client should come back after so many seconds.
-    Stopping(u8),
+    /// The server stops, or is drained.
+    SeenOff(Parting),
 }
 
 /// What there is to do.
@@ -172,8 +173,8 @@ impl<D: DialectServer> Conversation<D> {
             Phase::Closing => return Poll::Ready(News::End(End::ClosingAlready)),
             Phase::Broken => return Poll::Ready(News::End(End::PeerGone)),
         }
-        if let Some(advice) = connection.stop_advice() {
-            return Poll::Ready(News::End(End::Stopping(advice)));
+        if let Some(parting) = connection.parting() {
+            return Poll::Ready(News::End(End::SeenOff(parting)));
         }
         if let OwnAnswers::HeldBack { .. } = connection.terms.own_answers {
             ready!(flushed);
@@ -267,7 +268,7 @@ impl<D: DialectServer> Conversation<D> {
         drop(seat);
         let connection = &mailbox.0;
         connection.cork();
-        if let End::Stopping(_) = end {
+        if let End::SeenOff(Parting::GoingAway { .. }) = end {
             route.dialect.farewell(&mut session, &mailbox);
         }
         // A panic here has been counted and logged, and the connection ends anyway.
@@ -276,10 +277,7 @@ impl<D: DialectServer> Conversation<D> {
             End::PeerClosed(Some(code)) => connection.close(wire::server_close(code, "")),
             End::PeerClosed(None) => connection.close(wire::server_close_empty()),
             End::Close(Close { code, reason }) => connection.close(wire::server_close(code.0, &reason)),
-            End::Stopping(advice) => {
-                let reason = reason_going_away(advice);
-                connection.close(wire::server_close(CloseCode::GOING_AWAY.0, &reason));
-            }
+            End::SeenOff(parting) => connection.end(&parting.close()),
             End::PeerGone | End::ClosingAlready => {}
         }
         connection.uncork();
