@@ -9,6 +9,7 @@ pub mod bus;
 pub mod dialogues;
 pub mod embedded;
 pub mod presence;
+pub mod resources;
 pub mod session;
 pub mod sqlite;
 
@@ -17,5 +18,6 @@ pub use bus::{Bus, BusError, Ear, Inbox, LocalBus, Payload};
 pub use dialogues::{Dialogue, DialogueMessage, Dialogues, Keep, MessagePlace, Progress};
 pub use embedded::{EmbeddedLimits, EmbeddedSessions};
 pub use presence::{Change, ConnectionId, LocalPresence, Presence, Present};
+pub use resources::{Fields, Resource, ResourcePage, Resources, Shelf};
 pub use session::{Absent, Entry, Session, SessionStore, Settlement, StoreError, Timestamp};
 pub use sqlite::{BackupError, OpenError, Sqlite, SqliteSessions, backup};

@@ -11,6 +11,7 @@ mod backup;
 mod dialogues;
 mod open;
 mod reading;
+mod resources;
 mod sessions;
 mod writing;
 

@@ -18,6 +18,7 @@ const FORMAT: i32 = 1;
 const TABLES: &[&str] = &[
     include_str!("tables/accounts.sql"),
     include_str!("tables/dialogues.sql"),
+    include_str!("tables/resources.sql"),
     include_str!("tables/sessions.sql"),
 ];
 

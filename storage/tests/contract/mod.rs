@@ -4,6 +4,7 @@ pub(crate) mod accounts;
 pub(crate) mod bus;
 pub(crate) mod dialogues;
 pub(crate) mod presence;
+pub(crate) mod resources;
 
 use std::future::Future;
 use std::sync::Arc;
