@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use crate::keep::Keep;
 use crate::session::{StoreError, Timestamp};
 
 /// How far a message has got.
@@ -60,15 +61,6 @@ pub struct Dialogue {
     pub last: DialogueMessage,
     /// Messages from the other one that are not read.
     pub unread: u64,
-}
-
-/// What is kept of the past; what is not over yet is kept in any case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Keep {
-    /// What is older goes.
-    pub since: Option<Timestamp>,
-    /// The oldest beyond so many go, of each user or conversation by itself.
-    pub count_max: Option<u64>,
 }
 
 /// Keeps the dialogues of users, apart by realm.

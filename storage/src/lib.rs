@@ -6,18 +6,26 @@
 
 pub mod accounts;
 pub mod bus;
+pub mod conversations;
 pub mod dialogues;
 pub mod embedded;
+pub mod events;
+pub mod keep;
 pub mod presence;
 pub mod resources;
+pub mod revocations;
 pub mod session;
 pub mod sqlite;
 
 pub use accounts::{Account, Accounts, CreateError, IdForm, Tenant};
 pub use bus::{Bus, BusError, Ear, Inbox, LocalBus, Payload};
-pub use dialogues::{Dialogue, DialogueMessage, Dialogues, Keep, MessagePlace, Progress};
+pub use conversations::{Conversation, ConversationMessage, Conversations};
+pub use dialogues::{Dialogue, DialogueMessage, Dialogues, MessagePlace, Progress};
 pub use embedded::{EmbeddedLimits, EmbeddedSessions};
+pub use events::{Arrived, Event, EventState, Events, NewEvent};
+pub use keep::Keep;
 pub use presence::{Change, ConnectionId, LocalPresence, Presence, Present};
 pub use resources::{Fields, Resource, ResourcePage, Resources, Shelf};
+pub use revocations::Revocations;
 pub use session::{Absent, Entry, Session, SessionStore, Settlement, StoreError, Timestamp};
 pub use sqlite::{BackupError, OpenError, Sqlite, SqliteSessions, backup};

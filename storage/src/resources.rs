@@ -4,7 +4,7 @@ use std::future::Future;
 
 use serde_json::{Map, Value};
 
-use crate::dialogues::Keep;
+use crate::keep::Keep;
 use crate::session::{StoreError, Timestamp};
 
 /// Fields by name. The store looks at none of them.

@@ -3,7 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::Sqlite;
-use crate::dialogues::{Dialogue, DialogueMessage, Dialogues, Keep, MessagePlace, Progress};
+use crate::dialogues::{Dialogue, DialogueMessage, Dialogues, MessagePlace, Progress};
+use crate::keep::Keep;
 use crate::session::{StoreError, Timestamp};
 
 /// A message with the two it is between.

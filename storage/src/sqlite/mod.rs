@@ -8,10 +8,13 @@
 
 mod accounts;
 mod backup;
+mod conversations;
 mod dialogues;
+mod events;
 mod open;
 mod reading;
 mod resources;
+mod revocations;
 mod sessions;
 mod writing;
 

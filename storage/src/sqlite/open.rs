@@ -17,6 +17,9 @@ const FORMAT: i32 = 1;
 /// The tables of each trait, all written so that they may be there already.
 const TABLES: &[&str] = &[
     include_str!("tables/accounts.sql"),
+    include_str!("tables/conversations.sql"),
+    include_str!("tables/events.sql"),
+    include_str!("tables/revocations.sql"),
     include_str!("tables/dialogues.sql"),
     include_str!("tables/resources.sql"),
     include_str!("tables/sessions.sql"),

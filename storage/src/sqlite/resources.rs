@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Sqlite;
-use crate::dialogues::Keep;
+use crate::keep::Keep;
 use crate::resources::{Fields, Resource, ResourcePage, Resources, Shelf};
 use crate::session::{StoreError, Timestamp};
 

@@ -2,9 +2,12 @@
 
 pub(crate) mod accounts;
 pub(crate) mod bus;
+pub(crate) mod conversations;
 pub(crate) mod dialogues;
+pub(crate) mod events;
 pub(crate) mod presence;
 pub(crate) mod resources;
+pub(crate) mod revocations;
 
 use std::future::Future;
 use std::sync::Arc;
