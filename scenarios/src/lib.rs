@@ -1,9 +1,11 @@
 //! The corpus and the crate that reads it: rules, scenarios and workloads, compiled in, and YAML with diagnostics.
 
+pub mod cast;
 mod corpus;
 pub mod diag;
 pub mod duration;
 pub mod glob;
+pub mod habits;
 pub mod read;
 pub mod rules;
 pub mod scenario;

@@ -12,6 +12,7 @@ use touchstone_protocol::Dialect;
 
 use crate::corpus;
 use crate::diag::Diag;
+use crate::habits::{Exchange, Greeting, Habits, Stranger};
 use crate::read::Reader;
 use crate::scenario::{Matcher, Scope};
 use crate::source::{Source, Span, Spanned};
@@ -131,10 +132,8 @@ pub struct Folder {
     pub messages: Vec<MessageKind>,
     /// The close codes of the dialect, for coverage.
     pub close_codes: Vec<CloseCodeUse>,
-    /// What the dialect's heartbeats look like: set aside unless a scenario judges them.
-    pub heartbeat: Option<Matcher>,
-    /// Types of messages that go to everybody about somebody.
-    pub strangers: Vec<Stranger>,
+    /// What the dialect does by itself.
+    pub habits: Habits,
 }
 
 /// A kind of message.
@@ -208,17 +207,6 @@ pub enum SentBy {
     Both,
 }
 
-/// A message that goes to everybody, about somebody.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Stranger {
-    /// Its type.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Where the identity stands in it: a JSON pointer.
-    pub identity: String,
-}
-
 /// All rules.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
@@ -265,6 +253,12 @@ impl Rules {
                 diags.push(Diag::new("duplicate-clause", source, places[index], message));
             }
         }
+        for greeting in &folder.habits.greeting {
+            if !self.by_id.contains_key(&greeting.clause.value) {
+                let message = format!("there is no clause `{}`", greeting.clause.value);
+                diags.push(Diag::new("unknown-clause", source, greeting.clause.span, message));
+            }
+        }
         self.folders.push(folder);
     }
 
@@ -304,9 +298,36 @@ struct File {
     messages: Vec<MessageEntry>,
     #[serde(default)]
     close_codes: Vec<CloseCodeUse>,
+    connection: Option<ConnectionEntry>,
+    #[serde(default)]
+    greeting: Vec<GreetingEntry>,
+    exchange: Option<ExchangeEntry>,
     heartbeat: Option<Node>,
+    heartbeat_answer: Option<Node>,
     #[serde(default)]
     strangers: Vec<Stranger>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConnectionEntry {
+    claims: Node,
+    #[serde(default)]
+    tenants: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GreetingEntry {
+    clause: Spanned<String>,
+    message: Node,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExchangeEntry {
+    send: Node,
+    answer: Node,
 }
 
 #[derive(Deserialize)]
@@ -346,8 +367,8 @@ enum TextShape {
 
 /// The folder, and the place of each of its clauses.
 fn read_folder(source: &Arc<Source>) -> Result<(Folder, Vec<Span>), Diag> {
-    let file: File = yaml::from_str(source)?;
-    let (name, dialect) = match (file.dialect, file.folder) {
+    let mut file: File = yaml::from_str(source)?;
+    let (name, dialect) = match (file.dialect.take(), file.folder.take()) {
         (Some(name), None) => {
             let dialect = dialect(source, &name)?;
             (name.value, Some(dialect))
@@ -364,15 +385,11 @@ fn read_folder(source: &Arc<Source>) -> Result<(Folder, Vec<Span>), Diag> {
     };
     let places = file.clauses.iter().map(|entry| entry.id.span).collect();
     let clause = |entry| read_clause(source, &name, dialect, entry);
+    let habits = read_habits(source, &mut file)?;
     let clauses = file.clauses.into_iter().map(clause).collect::<Result<_, _>>()?;
     let message = |entry| read_message(source, entry);
     let messages = file.messages.into_iter().map(message).collect::<Result<_, _>>()?;
-    let heartbeat = file
-        .heartbeat
-        .as_ref()
-        .map(|node| read_matcher(source, node))
-        .transpose()?;
-    let (close_codes, strangers) = (file.close_codes, file.strangers);
+    let close_codes = file.close_codes;
     Ok((
         Folder {
             name,
@@ -380,11 +397,48 @@ fn read_folder(source: &Arc<Source>) -> Result<(Folder, Vec<Span>), Diag> {
             clauses,
             messages,
             close_codes,
-            heartbeat,
-            strangers,
+            habits,
         },
         places,
     ))
+}
+
+fn read_habits(source: &Arc<Source>, file: &mut File) -> Result<Habits, Diag> {
+    let rules = Rules::default();
+    let mut reader = Reader::new(source, &rules, Scope::None);
+    let connection = file.connection.take();
+    let tenants = connection.as_ref().is_some_and(|connection| connection.tenants);
+    reader.know(&["user", "tenant", "channel", "text"]);
+    let claims = connection
+        .map(|entry| reader.template(&entry.claims))
+        .transpose()?;
+    let mut greeting = Vec::new();
+    for entry in std::mem::take(&mut file.greeting) {
+        greeting.push(Greeting {
+            clause: Spanned {
+                value: ClauseId(entry.clause.value),
+                span: entry.clause.span,
+            },
+            message: reader.message(&entry.message)?,
+        });
+    }
+    let exchange = match file.exchange.take() {
+        None => None,
+        Some(entry) => Some(Exchange {
+            send: reader.template(&entry.send)?,
+            answer: reader.shape(&entry.answer)?,
+        }),
+    };
+    let heartbeat = file.heartbeat.take().map(|node| reader.shape(&node)).transpose()?;
+    Ok(Habits {
+        claims,
+        tenants,
+        greeting,
+        exchange,
+        heartbeat,
+        heartbeat_answer: file.heartbeat_answer.take().map(|node| node.to_json()),
+        strangers: std::mem::take(&mut file.strangers),
+    })
 }
 
 fn dialect(source: &Arc<Source>, name: &Spanned<String>) -> Result<Dialect, Diag> {
@@ -491,7 +545,7 @@ strangers: []
         let echo = rules.dialect(Dialect::Echo).unwrap();
         assert!(matches!(echo.messages[0].shape, Shape::Json(_)));
         assert!(matches!(echo.messages[1].shape, Shape::Text));
-        assert!(echo.heartbeat.is_some());
+        assert!(echo.habits.heartbeat.is_some());
         assert_eq!(echo.close_codes[0].sent_by, SentBy::Both);
     }
 

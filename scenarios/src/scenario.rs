@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use touchstone_protocol::Dialect;
 
+pub use crate::cast::{Bearer, Cast, CastChannel, CastUser};
 pub use crate::duration::Duration;
 use crate::rules::ClauseId;
 use crate::source::{Source, Span, Spanned};
@@ -32,6 +33,8 @@ pub struct Scenario {
     pub alone: bool,
     /// In the order of the file. Steps may also name actors that `connect: {as: …}` or `handshake: {as: …}` make.
     pub actors: Vec<Actor>,
+    /// The users and channels that actors and steps name, of a dialect that has them.
+    pub cast: Cast,
     /// Names for values, in order: a later one may use an earlier one.
     pub variables: Vec<(Spanned<String>, Template)>,
     /// Messages set aside wherever they arrive, counted in the transcript.
@@ -71,6 +74,18 @@ pub struct Actor {
 /// How an actor connects. Everything left out follows from the dialect and the target.
 #[derive(Debug, Clone, Default)]
 pub struct Connection {
+    /// The dialect it speaks, where that is not the one that the case runs on.
+    pub dialect: Option<Dialect>,
+    /// Whose it is; the actor's own name unless the file says otherwise.
+    pub user: Option<Spanned<String>>,
+    /// The token it carries: a word (`valid`, `expired`, `wrong_key`, `none`, `other_algorithm`, `missing`), a mapping
+    /// (`{of: bob, kind: expired, claims: {…}}`, `{raw: …}`), or a text that is sent as it stands. A valid one of its
+    /// user if left out.
+    pub token: Option<Template>,
+    /// The channel in its path: the name of one, or an id.
+    pub channel: Option<Template>,
+    /// The tenant of its user, by a name of the scenario's; the case's first if left out.
+    pub tenant: Option<Spanned<String>>,
     /// Path in place of the dialect's own; required where the scenario has no dialect.
     pub path: Option<Template>,
     /// Query parameters in order. A list as value repeats the parameter. Encoded when they are sent.
@@ -147,6 +162,8 @@ pub enum Action {
     Connect {
         /// In this order.
         actors: Vec<ActorName>,
+        /// Whether each awaits its greeting before the next one connects.
+        greeting: Awaited,
     },
     /// `connect: {as: c, path: …}`: an actor made on the spot, as tables need it.
     ConnectAs {
@@ -154,6 +171,8 @@ pub enum Action {
         actor: ActorName,
         /// How it connects.
         connection: Connection,
+        /// Whether the greeting is awaited.
+        greeting: Awaited,
     },
     /// `ann.refused: {status: [401, 403]}`: connects, and the handshake must be refused so.
     Refused {
@@ -234,6 +253,13 @@ pub enum Action {
         /// The pong's application data.
         payload: Payload,
     },
+    /// `ann.pinged:` awaits a ping of the server, with these bytes if the file names any.
+    Pinged {
+        /// Who awaits it.
+        actor: ActorName,
+        /// The ping's application data.
+        payload: Option<Payload>,
+    },
     /// `ann.tcp: reset`.
     Tcp {
         /// Whose connection.
@@ -256,7 +282,22 @@ pub enum Action {
         kind: Template,
         /// Its data.
         data: Template,
+        /// For when it is scheduled, from now on. `None`: now.
+        later: Option<Duration>,
     },
+    /// `users: […]` or `channel: {…}`: whom and what [`Scenario::cast`] holds. Nothing is left to do.
+    Introduce,
+    /// `events: {of: ann, $contains: {…}}`: the queued events of a user, as the server lists them.
+    Events {
+        /// Whose.
+        user: Spanned<String>,
+        /// Against the list. With `within:`, asked again until it fits.
+        matcher: Matcher,
+    },
+    /// What an operator does to the server: `disconnect`, `drain`, `sweep`, `delete_user`.
+    Operate(Operation),
+    /// `kill:`: ends the spawned server as `kill -9` does, and awaits its end.
+    Kill,
     /// `fault: {store: down, for: 2s}`.
     Fault(Fault),
     /// `stop: TERM`: signal the server, which has to be one that the suite started.
@@ -589,6 +630,8 @@ pub struct HttpRequest {
     /// Path of the dialect, found through the target (`/chat/api/sessions/${id}/`), or a literal one from the root
     /// for the common endpoints.
     pub path: Template,
+    /// Whose token the request carries.
+    pub bearer: Option<Bearer>,
     /// Request headers.
     pub headers: Vec<(String, Template)>,
     /// The body.
@@ -644,6 +687,42 @@ pub enum StoreFault {
     Down,
     /// Answers later than the dialect waits.
     Slow,
+}
+
+/// What an operator does to the server, by its admin interface or by the way that the target names.
+#[derive(Debug, Clone)]
+pub enum Operation {
+    /// Closes the connections of a user.
+    Disconnect {
+        /// Whose.
+        user: Spanned<String>,
+        /// The close code; the server's own if left out.
+        code: Option<u16>,
+        /// The reason; the server's own if left out.
+        reason: Option<String>,
+    },
+    /// Takes the user and all his data away.
+    DeleteUser {
+        /// Whom.
+        user: Spanned<String>,
+    },
+    /// Closes all connections, spread over a window, for a rolling restart.
+    Drain {
+        /// The window; the server's own if left out.
+        window: Option<Duration>,
+    },
+    /// Sends what is pending, now.
+    Sweep,
+}
+
+/// Whether something is awaited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Awaited {
+    /// It comes into the inbox like anything else.
+    #[default]
+    No,
+    /// It is awaited.
+    Yes,
 }
 
 /// A signal to the spawned server.

@@ -123,6 +123,9 @@ fn definitions() -> Value {
         "connect": connect(),
         "handshake": closed_object(keys::HANDSHAKE, handshake_key, "An opening handshake; what is left out is right."),
         "response": { "anyOf": [reference("statuses"), closed_object(keys::RESPONSE, response_key, "An HTTP answer.")] },
+        "token": token(),
+        "person": { "type": "string" },
+        "user": { "anyOf": [reference("person"), closed_object(keys::USER, user_key, "A user, and what is said of him.")] },
         "statuses": { "anyOf": [reference("status"), { "type": "array", "items": reference("status"), "minItems": 1 }] },
         "status": { "anyOf": [{ "type": "integer", "minimum": 100, "maximum": 599 },
             { "type": "string", "pattern": "^([1-5]xx|\\$\\{.+\\})$" }] },
@@ -207,6 +210,9 @@ fn actor_verb(verb: &str) -> Value {
         "pings" => {
             json!({ "description": "Sends a ping.", "anyOf": [{ "type": "null" }, reference("payload")] })
         }
+        "pinged" => {
+            json!({ "description": "Awaits a ping of the server.", "anyOf": [{ "type": "null" }, reference("payload")] })
+        }
         "ponged" => of("payload", "Awaits a pong with these bytes."),
         "tcp" => words(keys::TCP, "What happens to the connection below WebSocket."),
         _ => of("response", "Connects, and the handshake must be refused so."),
@@ -229,8 +235,26 @@ fn global_verb(verb: &str) -> Value {
         "nothing" => closed_object(keys::NOTHING, nothing_key, "Silence. A close is not silence."),
         "http" => of("request", "A request; its answer is `expect`."),
         "inject" => json!({ "type": "object", "description": "Makes the server emit, by its back door.",
-            "required": keys::INJECT, "additionalProperties": false,
-            "properties": { "to": {}, "type": text("The message type."), "data": {} } }),
+            "required": ["to", "type", "data"], "additionalProperties": false,
+            "properties": { "to": {}, "type": text("The message type."), "data": {},
+                "scheduled_at": { "type": "string", "pattern": "^\\+" } } }),
+        "users" => json!({ "description": "Users that no actor stands for.", "anyOf": [reference("user"),
+            { "type": "array", "items": reference("user"), "minItems": 1 }] }),
+        "channel" => {
+            let mut made = closed_object(keys::CHANNEL, channel_key, "A channel, or a conversation.");
+            made["required"] = json!(["as", "members"]);
+            made
+        }
+        "events" => json!({ "type": "object", "required": ["of"], "additionalProperties": true,
+            "description": "The queued events of a user: `of`, and beside it a matcher of their list.",
+            "properties": { "of": reference("person") } }),
+        "disconnect" => json!({ "description": "Closes the connections of a user.", "anyOf": [reference("person"),
+            closed_object(keys::DISCONNECT, disconnect_key, "Whose, and with what.")] }),
+        "delete_user" => of("person", "Takes a user and all his data away."),
+        "drain" => json!({ "description": "Closes all connections, spread over a window.", "anyOf": [{ "type": "null" },
+            closed_object(keys::DRAIN, |_| of("duration", "Over so long."), "How.")] }),
+        "sweep" => json!({ "description": "Sends what is pending, now.", "type": ["null", "boolean"] }),
+        "kill" => json!({ "description": "Ends the spawned server as kill -9 does.", "type": ["null", "boolean"] }),
         "fault" => {
             json!({ "type": "object", "description": "Breaks a part of the server.", "additionalProperties": false,
             "properties": { "store": words(&["down", "slow"], "How the store fails."),
@@ -271,6 +295,7 @@ fn companion(key: &str) -> Value {
             "alternative",
             "Other outcomes that are known, worse and understandable.",
         ),
+        "greeted" => json!({ "enum": [true], "description": "Each awaits its greeting before the next one connects." }),
         "each" => list_of("step", "Run for each row of the table."),
         _ => global_verb("expect"),
     }
@@ -310,12 +335,59 @@ fn connect() -> Value {
 fn connection_key(key: &str) -> Value {
     match key {
         "path" => text("In place of the dialect's own; needed where there is no dialect."),
+        "dialect" => text("The dialect it speaks, where that is not the folder's."),
+        "user" => text("Whose connection it is, where that is not the actor's own name."),
+        "token" => of("token", "In place of a valid token of its user."),
+        "channel" => text("The channel in its path: one that `channel` makes, or an id."),
+        "tenant" => text("The tenant of its user, by any name."),
         "query" => json!({ "type": ["object", "string"], "description": "Parameters; a list repeats one." }),
         "headers" => json!({ "type": "object", "description": "Extra request headers; a list repeats one." }),
         _ => words(
             &["judge", "raw"],
             "Raw: no pong, no close answer, frames by hand. Follows from the steps.",
         ),
+    }
+}
+
+fn token() -> Value {
+    let key = |key: &str| match key {
+        "of" => of("person", "Whose."),
+        "kind" => words(keys::TOKEN_KINDS, "What is wrong with it."),
+        "claims" => json!({ "type": "object", "description": "Claims in place of its own; null leaves one out." }),
+        _ => text("Sent as it stands."),
+    };
+    json!({ "anyOf": [{ "type": "string" }, closed_object(keys::TOKEN, key, "A token made of another one.")] })
+}
+
+fn user_key(key: &str) -> Value {
+    match key {
+        "as" => text("The name of its variable."),
+        "tenant" => text("By any name."),
+        _ => json!({}),
+    }
+}
+
+fn channel_key(key: &str) -> Value {
+    match key {
+        "as" => text("The name of its variable."),
+        "members" => one_or_more("person", "Its members."),
+        "tenant" => text("By any name."),
+        _ => json!({}),
+    }
+}
+
+fn disconnect_key(key: &str) -> Value {
+    match key {
+        "user" => reference("person"),
+        "code" => json!({ "type": "integer" }),
+        _ => text("The reason of the close."),
+    }
+}
+
+fn bearer_key(key: &str) -> Value {
+    match key {
+        "user" => reference("person"),
+        _ => reference("token"),
     }
 }
 
@@ -361,6 +433,8 @@ fn request() -> Value {
 
 fn request_key(key: &str) -> Value {
     match key {
+        "as" => json!({ "description": "Whose token it carries.", "anyOf": [reference("person"),
+            closed_object(keys::BEARER, bearer_key, "And which one.")] }),
         "headers" => json!({ "type": "object" }),
         "json" => json!({ "description": "The body, as JSON." }),
         "body" => text("The body, letter for letter."),

@@ -59,19 +59,6 @@ impl Reader<'_> {
             Kind::Null => Fields::none(node, "an actor"),
             _ => Fields::of(self, node, "an actor")?,
         };
-        if let Some(span) = fields.key_span("dialect") {
-            self.introduce(
-                name,
-                &Connection {
-                    path: Some(Template::new("/".into())),
-                    ..Connection::default()
-                },
-                None,
-            )?;
-            return Err(self
-                .at("unknown-key", span, "an actor has no dialect of its own")
-                .help("the folder of the file says which dialect is spoken"));
-        }
         let read = self.connection(&mut fields);
         // The name is known even if its entry is wrong, or every use of it would be a mistake too.
         let (connection, client) = match read {
@@ -134,7 +121,7 @@ impl Reader<'_> {
                 )
                 .help("use letters, digits and `_`, and begin with a letter"));
         }
-        if self.scope == Scope::None && connection.path.is_none() {
+        if self.scope == Scope::None && connection.dialect.is_none() && connection.path.is_none() {
             return Err(self
                 .at(
                     "missing-key",
@@ -146,10 +133,12 @@ impl Reader<'_> {
                 )
                 .help("add `path: /where/it/connects`"));
         }
+        let user = self.engage(name, connection)?;
         self.actors.insert(
             name.value.clone(),
             Known {
                 client,
+                user,
                 connected: false,
                 raw: false,
             },
@@ -162,7 +151,7 @@ impl Reader<'_> {
         let is_raw = |name: &str| self.actors.get(name).is_some_and(|known| known.raw);
         for step in steps {
             match &mut step.action {
-                Action::ConnectAs { actor, connection } if is_raw(actor) => connection.client = Client::Raw,
+                Action::ConnectAs { actor, connection, .. } if is_raw(actor) => connection.client = Client::Raw,
                 Action::Interleave { lanes, .. } => {
                     lanes.iter_mut().for_each(|(_, steps)| self.raw_clients(steps));
                 }

@@ -1,5 +1,6 @@
 //! How actors connect, and what a handshake or an HTTP request and their answers look like.
 
+use crate::cast::UNNAMED;
 use crate::diag::Diag;
 use crate::read::{Fields, Read, Reader, Use, keys};
 use crate::scenario::{
@@ -14,6 +15,7 @@ impl Reader<'_> {
     /// The keys of a connection, taken out of `fields`; the client if the file names one.
     pub(super) fn connection(&mut self, fields: &mut Fields<'_>) -> Read<(Connection, Option<Client>)> {
         fields.announce(keys::CONNECTION);
+        let identity = self.identity(fields)?;
         let path = fields
             .take("path")
             .map(|(_, node)| self.template(node))
@@ -34,6 +36,7 @@ impl Reader<'_> {
             query_whole,
             headers,
             client: client.unwrap_or_default(),
+            ..identity
         };
         Ok((connection, client))
     }
@@ -110,6 +113,12 @@ impl Reader<'_> {
                 ..Connection::default()
             };
             self.make_actor(actor, &connection, Some(Client::Raw))?;
+        } else if target.is_none() {
+            let unnamed = Spanned {
+                value: UNNAMED.to_owned(),
+                span: node.span,
+            };
+            self.engage(&unnamed, &Connection::default())?;
         }
         Ok(RawHandshake {
             actor,
@@ -156,6 +165,7 @@ impl Reader<'_> {
         }
         drop(methods);
         let path = self.path(path)?;
+        let bearer = fields.take("as").map(|(_, node)| self.bearer(node)).transpose()?;
         let headers = fields
             .take("headers")
             .map_or(Ok(Vec::new()), |(_, node)| self.pairs(node))?;
@@ -171,6 +181,7 @@ impl Reader<'_> {
         Ok(HttpRequest {
             method: method.to_uppercase(),
             path,
+            bearer,
             headers,
             body,
         })

@@ -28,6 +28,7 @@ pub(crate) const ACTOR_VERBS: &[&str] = &[
     "ends",
     "pings",
     "ponged",
+    "pinged",
     "tcp",
     "refused",
 ];
@@ -39,8 +40,16 @@ pub(crate) const VERBS: &[&str] = &[
     "nothing",
     "http",
     "inject",
+    "users",
+    "channel",
+    "events",
+    "disconnect",
+    "delete_user",
+    "drain",
+    "sweep",
     "fault",
     "stop",
+    "kill",
     "stopped",
     "start",
     "log",
@@ -52,7 +61,7 @@ pub(crate) const VERBS: &[&str] = &[
 /// What holds for any step.
 pub(crate) const MODIFIERS: &[&str] = &["clause", "within", "alternatives"];
 /// Keys beside a verb.
-pub(crate) const COMPANIONS: &[&str] = &["clause", "within", "alternatives", "expect", "each"];
+pub(crate) const COMPANIONS: &[&str] = &["clause", "within", "alternatives", "expect", "each", "greeted"];
 /// Verbs that wait for something, and so may say until when.
 pub(crate) const WAITING: &[&str] = &[
     "connect",
@@ -62,19 +71,30 @@ pub(crate) const WAITING: &[&str] = &[
     "closed",
     "ends",
     "ponged",
+    "pinged",
     "http",
+    "events",
     "log",
     "metrics",
     "stopped",
 ];
 /// Those of them that are told when their thing happened, and so may also say from when on.
-pub(crate) const WITH_NEAR_EDGE: &[&str] = &["handshake", "refused", "expect", "closed", "ends", "ponged"];
+pub(crate) const WITH_NEAR_EDGE: &[&str] = &[
+    "handshake", "refused", "expect", "closed", "ends", "ponged", "pinged",
+];
 /// Verbs that judge nothing, and so are under no clause.
 pub(crate) const UNJUDGED: &[&str] = &[
     "tcp",
     "inject",
+    "users",
+    "channel",
+    "disconnect",
+    "delete_user",
+    "drain",
+    "sweep",
     "fault",
     "stop",
+    "kill",
     "start",
     "pause",
     "interleave",
@@ -92,6 +112,7 @@ pub(crate) const WITH_ALTERNATIVES: &[&str] = &[
     "closed",
     "ends",
     "ponged",
+    "pinged",
 ];
 /// Verbs that may stand in a lane beside those of its actor.
 pub(crate) const LANE_VERBS: &[&str] = &["connect", "http", "inject", "pause"];
@@ -108,7 +129,30 @@ pub(crate) const EXPECT_ON: &[&str] = &[
 /// `nothing: {on: …}`.
 pub(crate) const NOTHING: &[&str] = &["on", "for", "clause", "within", "alternatives"];
 /// An actor, in `actors` and in `connect: {as: …}`.
-pub(crate) const CONNECTION: &[&str] = &["path", "query", "headers", "client"];
+pub(crate) const CONNECTION: &[&str] = &[
+    "dialect", "user", "token", "channel", "tenant", "path", "query", "headers", "client",
+];
+/// A token that is not one text.
+pub(crate) const TOKEN: &[&str] = &["of", "kind", "claims", "raw"];
+/// What is wrong with a token, or nothing.
+pub(crate) const TOKEN_KINDS: &[&str] = &[
+    "valid",
+    "expired",
+    "wrong_key",
+    "none",
+    "other_algorithm",
+    "missing",
+];
+/// A user of `users`.
+pub(crate) const USER: &[&str] = &["as", "id", "username", "email", "password", "name", "avatar", "tenant"];
+/// A channel.
+pub(crate) const CHANNEL: &[&str] = &["as", "members", "id", "name", "tenant"];
+/// Who asks over HTTP.
+pub(crate) const BEARER: &[&str] = &["user", "token"];
+/// A disconnection.
+pub(crate) const DISCONNECT: &[&str] = &["user", "code", "reason"];
+/// A drain.
+pub(crate) const DRAIN: &[&str] = &["window"];
 /// A handshake by hand.
 pub(crate) const HANDSHAKE: &[&str] = &[
     "as",
@@ -127,7 +171,7 @@ pub(crate) const RESPONSE: &[&str] = &["status", "headers", "json", "upgraded", 
 pub(crate) const METHODS: &[&str] = &["get", "post", "put", "patch", "delete", "head", "options"];
 /// An HTTP request.
 pub(crate) const REQUEST: &[&str] = &[
-    "get", "post", "put", "patch", "delete", "head", "options", "headers", "json", "body",
+    "get", "post", "put", "patch", "delete", "head", "options", "as", "headers", "json", "body",
 ];
 /// A frame.
 pub(crate) const FRAME: &[&str] = &[
@@ -157,7 +201,7 @@ pub(crate) const ALTERNATIVE: &[&str] = &[
     "message", "messages", "closed", "refused", "nothing", "code", "reason", "clean", "why",
 ];
 /// A message made by the back door.
-pub(crate) const INJECT: &[&str] = &["to", "type", "data"];
+pub(crate) const INJECT: &[&str] = &["to", "type", "data", "scheduled_at"];
 /// A table.
 pub(crate) const TABLE: &[&str] = &["columns", "rows"];
 /// Signals.
@@ -200,4 +244,10 @@ pub(crate) const REQUIREMENTS: &[&str] = &[
     "limits",
     "timings",
     "compression",
+    "admin",
+    "auth",
+    "users",
+    "channels",
+    "events",
+    "durable",
 ];

@@ -340,7 +340,7 @@ impl Reader<'_> {
     }
 
     /// One message.
-    pub(super) fn message(&mut self, node: &Node) -> Read<MessageMatcher> {
+    pub(crate) fn message(&mut self, node: &Node) -> Read<MessageMatcher> {
         match &node.kind {
             Kind::String(_) => Ok(MessageMatcher::Text(self.template(node)?)),
             Kind::Map(entries) => match entries.as_slice() {

@@ -4,6 +4,7 @@
 //! could never fail. Each file gives all the mistakes that stand independent of each other, not only the first.
 
 mod actor;
+mod cast;
 mod closing;
 mod connection;
 mod fields;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 use touchstone_protocol::Dialect;
 
+use crate::cast::Cast;
 use crate::diag::Diag;
 use crate::duration;
 use crate::read::fields::Fields;
@@ -35,8 +37,9 @@ use crate::yaml::{self, Kind, Node};
 pub(crate) type Read<T> = Result<T, Diag>;
 
 /// Variables that exist without being defined: unique in each run and stable within it, or facts of the target.
-/// `uid` and `uid.<anything>` are unique ids, `limits.<name>` the target's limits.
-pub const BUILTIN_VARIABLES: &[&str] = &["uid", "dialect", "limits"];
+/// `uid` and `uid.<anything>` are unique ids, `now` the seconds since the epoch, `limits.<name>` the target's limits,
+/// `tenant` and `channel` those that a case has without naming them.
+pub const BUILTIN_VARIABLES: &[&str] = &["uid", "now", "dialect", "limits", "tenant", "channel"];
 
 /// The keys of a frame. In a variable only the runner sees them.
 pub const FRAME_KEYS: &[&str] = keys::FRAME;
@@ -76,6 +79,8 @@ pub(crate) struct Reader<'a> {
     /// Variables that are defined here, by name.
     variables: BTreeSet<String>,
     actors: BTreeMap<String, Known>,
+    /// Users and channels that have been named.
+    cast: Cast,
     /// Keys of the target file that the scenario requires.
     required: Vec<String>,
     /// Whether a capture here is sure to be reached.
@@ -103,6 +108,8 @@ enum Use {
 /// An actor as far as it has been read.
 struct Known {
     client: Option<Client>,
+    /// The name of its user, where there are users.
+    user: Option<String>,
     connected: bool,
     /// A step of it needs frames that only the raw client sends.
     raw: bool,
@@ -125,6 +132,7 @@ impl<'a> Reader<'a> {
             diags: Vec::new(),
             variables: BTreeSet::new(),
             actors: BTreeMap::new(),
+            cast: Cast::default(),
             required: Vec::new(),
             captures: Captures::Allowed,
             captured: Vec::new(),
@@ -133,6 +141,11 @@ impl<'a> Reader<'a> {
             uses: RefCell::default(),
             used: RefCell::default(),
         }
+    }
+
+    /// Variables that a rules file may use.
+    pub(crate) fn know(&mut self, names: &[&str]) {
+        self.variables.extend(names.iter().map(|name| (*name).to_owned()));
     }
 
     fn scenario(&mut self, root: &Node, id: &str) -> Read<Scenario> {
@@ -174,6 +187,7 @@ impl<'a> Reader<'a> {
             requires: requires.unwrap_or_default(),
             alone: alone.unwrap_or_default(),
             actors: actors.unwrap_or_default(),
+            cast: self.cast.clone(),
             variables: variables.unwrap_or_default(),
             ignore: ignore.unwrap_or_default(),
             heartbeats_judged: heartbeats.unwrap_or_default(),
@@ -341,7 +355,7 @@ impl<'a> Reader<'a> {
         items.iter().map(|item| self.dialect(item)).collect()
     }
 
-    fn dialect(&self, node: &Node) -> Read<Dialect> {
+    pub(super) fn dialect(&self, node: &Node) -> Read<Dialect> {
         let name = self.string(node)?;
         name.parse().map_err(|_| {
             let known = Dialect::ALL.iter().map(|dialect| dialect.name()).chain(["none"]);
@@ -392,6 +406,15 @@ impl<'a> Reader<'a> {
                     "bad-name",
                     name.span,
                     format!("`{}` has a meaning of its own", name.value),
+                )
+                .help("choose another name"));
+        }
+        if self.cast.user(&name.value).is_some() || self.cast.channel(&name.value).is_some() {
+            return Err(self
+                .at(
+                    "bad-name",
+                    name.span,
+                    format!("`{}` is a user or a channel already", name.value),
                 )
                 .help("choose another name"));
         }

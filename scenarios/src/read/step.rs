@@ -5,7 +5,7 @@ use crate::read::keys;
 use crate::read::outcome::Modifiers;
 use crate::read::table::Place;
 use crate::read::{Fields, Read, Reader};
-use crate::scenario::{Action, ActorName, Signal, Step};
+use crate::scenario::{Action, ActorName, Awaited, Operation, Signal, Step};
 use crate::source::{Span, Spanned};
 use crate::yaml::{Kind, Node};
 
@@ -183,6 +183,13 @@ impl Reader<'_> {
                 payload: self.payload(value)?,
             },
             "raw" | "pings" => self.raw_action(actor, verb, value)?,
+            "pinged" => Action::Pinged {
+                actor,
+                payload: match value.kind {
+                    Kind::Null => None,
+                    _ => Some(self.payload(value)?),
+                },
+            },
             "ponged" => Action::Ponged {
                 actor,
                 payload: self.payload(value)?,
@@ -278,6 +285,20 @@ impl Reader<'_> {
                 Action::Http { request, response }
             }
             "inject" => self.inject(value)?,
+            "users" => self.users(value)?,
+            "channel" => self.channel(value)?,
+            "events" => self.events(value)?,
+            "disconnect" => self.disconnect(value)?,
+            "delete_user" => Action::Operate(Operation::DeleteUser {
+                user: self.person_at(value)?,
+            }),
+            "drain" => self.drain(value)?,
+            "sweep" | "kill" | "start" => match (value.kind.clone(), verb) {
+                (Kind::Null | Kind::Boolean(true), "sweep") => Action::Operate(Operation::Sweep),
+                (Kind::Null | Kind::Boolean(true), "kill") => Action::Kill,
+                (Kind::Null | Kind::Boolean(true), _) => Action::Start,
+                _ => return Err(self.expected(value, "nothing").help(format!("write `- {verb}:`"))),
+            },
             "fault" => Action::Fault(self.fault(value)?),
             "stop" => {
                 let signals = [
@@ -291,10 +312,6 @@ impl Reader<'_> {
             }
             "stopped" => Action::Stopped {
                 exit: self.exit(value)?,
-            },
-            "start" => match value.kind {
-                Kind::Null | Kind::Boolean(true) => Action::Start,
-                _ => return Err(self.expected(value, "nothing").help("write `- start:`")),
             },
             "log" => Action::Log {
                 matcher: self.message_shape(value)?,
@@ -321,6 +338,13 @@ impl Reader<'_> {
 
     /// `connect: ann`, `connect: [ann, bob]`, or `connect: {as: c, …}`; in a lane `connect:` is the lane's own actor.
     fn connect_step(&mut self, parts: &mut Parts<'_>) -> Read<(Action, Modifiers)> {
+        let greeting = match parts.beside.take("greeted") {
+            None => Awaited::No,
+            Some((_, node)) => {
+                self.flag(node)?;
+                Awaited::Yes
+            }
+        };
         let modifiers = self.modifiers(&mut parts.beside, None, "connect")?;
         let value = parts.value;
         if let Kind::Map(_) = value.kind {
@@ -333,6 +357,7 @@ impl Reader<'_> {
                 Action::ConnectAs {
                     actor: name,
                     connection,
+                    greeting,
                 },
                 modifiers,
             ));
@@ -362,6 +387,6 @@ impl Reader<'_> {
             }
             self.connect(actor);
         }
-        Ok((Action::Connect { actors }, modifiers))
+        Ok((Action::Connect { actors, greeting }, modifiers))
     }
 }

@@ -1,7 +1,11 @@
 //! What is done to the system under test from outside, and what it tells about itself.
 
+use serde_json::Value;
+
+use crate::cast::DEFAULT_CHANNEL;
 use crate::read::{Fields, Read, Reader, keys};
-use crate::scenario::{Action, Fault, MetricMoved, StoreFault, TcpFault};
+use crate::scenario::{Action, Duration, Fault, MetricMoved, Operation, StoreFault, TcpFault, Template};
+use crate::source::Spanned;
 use crate::yaml::{Kind, Node};
 
 impl Reader<'_> {
@@ -15,8 +19,100 @@ impl Reader<'_> {
         let data = fields
             .require(self, "data")
             .and_then(|node| self.template(node))?;
+        let later = fields
+            .take("scheduled_at")
+            .map(|(_, node)| self.later(node))
+            .transpose()?;
         fields.finish(self)?;
-        Ok(Action::Inject { to, kind, data })
+        self.check_audience(&to)?;
+        Ok(Action::Inject { to, kind, data, later })
+    }
+
+    /// `+1h`: from now on.
+    fn later(&self, node: &Node) -> Read<Duration> {
+        let text = self.string(node)?;
+        let help = "write for example `scheduled_at: +1h`: from now on";
+        let Some(rest) = text.strip_prefix('+') else {
+            return Err(self.expected(node, "a time from now on").help(help));
+        };
+        let node = Node {
+            kind: Kind::String(rest.to_owned()),
+            span: node.span,
+        };
+        self.duration(&node).map_err(|diag| diag.help(help))
+    }
+
+    /// A name among those who are told has to be somebody's.
+    fn check_audience(&self, to: &Template) -> Read<()> {
+        let items = match &to.value {
+            Value::Array(items) => items.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        for name in items.iter().filter_map(Value::as_str) {
+            let known = name == "all" || name.contains("${") || self.cast.channel(name).is_some() || name == DEFAULT_CHANNEL;
+            if !known && self.has_users(None) {
+                self.person(&Spanned {
+                    value: name.to_owned(),
+                    span: to.span,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `events: {of: ann, $contains: {…}}`: what stands beside `of` is a matcher of the list.
+    pub(super) fn events(&mut self, value: &Node) -> Read<Action> {
+        let entries = self.map(value)?;
+        let (of, rest): (Vec<_>, Vec<_>) = entries.iter().cloned().partition(|(key, _)| key.value == "of");
+        let Some((_, user)) = of.first() else {
+            return Err(self
+                .wrong("missing-key", value, "`events` needs the key `of`")
+                .help("write for example `events: {of: ann, $contains: {status: sent}}`"));
+        };
+        let user = self.person_at(user)?;
+        if rest.is_empty() {
+            return Err(self
+                .wrong("matches-anything", value, "this could never fail: nothing is asked of the events")
+                .help("write for example `events: {of: ann, $contains: {status: sent}}`"));
+        }
+        let matcher = self.matcher(&Node {
+            kind: Kind::Map(rest),
+            span: value.span,
+        })?;
+        Ok(Action::Events { user, matcher })
+    }
+
+    /// `disconnect: ann`, or with a code and a reason.
+    pub(super) fn disconnect(&mut self, value: &Node) -> Read<Action> {
+        if !matches!(value.kind, Kind::Map(_)) {
+            return Ok(Action::Operate(Operation::Disconnect {
+                user: self.person_at(value)?,
+                code: None,
+                reason: None,
+            }));
+        }
+        let mut fields = Fields::of(self, value, "`disconnect`")?;
+        fields.announce(keys::DISCONNECT);
+        let user = fields.require(self, "user").and_then(|node| self.person_at(node))?;
+        let code = fields.take("code").map(|(_, node)| self.count(node)).transpose()?;
+        let reason = fields.take("reason").map(|(_, node)| self.string(node)).transpose()?;
+        fields.finish(self)?;
+        Ok(Action::Operate(Operation::Disconnect { user, code, reason }))
+    }
+
+    /// `drain:`, or `drain: {window: 2s}`.
+    pub(super) fn drain(&mut self, value: &Node) -> Read<Action> {
+        let window = match value.kind {
+            Kind::Null => None,
+            _ => {
+                let mut fields = Fields::of(self, value, "`drain`")?;
+                fields.announce(keys::DRAIN);
+                let window = fields.take("window").map(|(_, node)| self.duration(node)).transpose()?;
+                fields.finish(self)?;
+                window
+            }
+        };
+        Ok(Action::Operate(Operation::Drain { window }))
     }
 
     pub(super) fn fault(&mut self, value: &Node) -> Read<Fault> {

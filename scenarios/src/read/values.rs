@@ -211,7 +211,7 @@ impl<'a> Reader<'a> {
     }
 
     /// JSON with variables, all of which are defined here.
-    pub(super) fn template(&self, node: &Node) -> Read<Template> {
+    pub(crate) fn template(&self, node: &Node) -> Read<Template> {
         self.check_template(node)?;
         Ok(Template {
             span: node.span,
@@ -283,9 +283,10 @@ impl<'a> Reader<'a> {
         let (first, rest) = name.split_once('.').unwrap_or((name, ""));
         match first {
             "uid" => true,
+            "now" => rest.is_empty(),
             "dialect" => rest.is_empty() && self.scope != Scope::None,
             "limits" => LIMITS.contains(&rest) || (self.scope == Scope::None && !rest.is_empty()),
-            _ => self.variables.contains(first),
+            _ => self.variables.contains(first) || self.is_of_cast(first, rest),
         }
     }
 
@@ -299,7 +300,7 @@ impl<'a> Reader<'a> {
                 BUILTIN_VARIABLES
                     .iter()
                     .map(ToString::to_string)
-                    .filter(|name| name != "limits"),
+                    .filter(|name| !matches!(name.as_str(), "limits" | "tenant" | "channel")),
             )
             .chain(limits)
             .collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::diag::Diag;
 use crate::read::Reader;
-use crate::scenario::{Action, Fault, Scenario, Scope, Step};
+use crate::scenario::{Action, Fault, Operation, Scenario, Scope, Step};
 use crate::source::Spanned;
 
 /// What comes after it says by which dialect, and to whom.
@@ -30,6 +30,7 @@ impl Reader<'_> {
         flatten(&scenario.given, &mut steps);
         flatten(&scenario.steps, &mut steps);
         self.check_actors(scenario, &steps);
+        self.check_channels(scenario);
         self.check_used(scenario.variables.iter().map(|(name, _)| name), "variable");
         for step in steps {
             let Some(need) = need_of(&step.action) else {
@@ -129,7 +130,7 @@ fn flatten<'s>(steps: &'s [Step], out: &mut Vec<&'s Step>) {
 
 fn need_of(action: &Action) -> Option<Need> {
     let (key, reach) = match action {
-        Action::Stop { .. } | Action::Stopped { .. } | Action::Start => ("spawn", Reach::Everybody),
+        Action::Stop { .. } | Action::Kill | Action::Stopped { .. } | Action::Start => ("spawn", Reach::Everybody),
         Action::Fault(Fault::Store { .. }) => ("faults.store", Reach::Everybody),
         Action::Fault(Fault::Handler { .. }) => ("faults.handler", Reach::Everybody),
         Action::Inject { to, .. } => {
@@ -145,7 +146,14 @@ fn need_of(action: &Action) -> Option<Need> {
         }
         Action::Log { .. } => ("log", Reach::ItsOwn),
         Action::Metrics { .. } => ("metrics", Reach::ItsOwn),
-        Action::Connect { .. }
+        // Felt by everybody, and asked of the target when the case is run.
+        Action::Operate(Operation::Drain { .. }) => ("admin", Reach::Everybody),
+        Action::Operate(
+            Operation::Disconnect { .. } | Operation::DeleteUser { .. } | Operation::Sweep,
+        )
+        | Action::Events { .. }
+        | Action::Introduce
+        | Action::Connect { .. }
         | Action::ConnectAs { .. }
         | Action::Refused { .. }
         | Action::Handshake { .. }
@@ -158,6 +166,7 @@ fn need_of(action: &Action) -> Option<Need> {
         | Action::Closed { .. }
         | Action::Ends { .. }
         | Action::Ponged { .. }
+        | Action::Pinged { .. }
         | Action::Tcp { .. }
         | Action::Http { .. }
         | Action::Pause(_)

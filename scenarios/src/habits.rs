@@ -1,0 +1,64 @@
+//! What a dialect does by itself: what its connections carry, what it sends a newcomer, its heartbeats, and its frames
+//! about people who have nothing to do with a case. Literal, like everything that is judged; read from the rules.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::rules::ClauseId;
+use crate::scenario::{Matcher, MessageMatcher, Template};
+use crate::source::Spanned;
+
+/// The habits of a dialect. Everything may be missing.
+#[derive(Debug, Clone, Default)]
+pub struct Habits {
+    /// What its tokens claim, besides the times: `user`, `tenant` are the variables in it.
+    pub claims: Option<Template>,
+    /// Whether its users belong to tenants.
+    pub tenants: bool,
+    /// What a newcomer is sent, in this order, before anything else.
+    pub greeting: Vec<Greeting>,
+    /// A message that is answered, and its answer.
+    pub exchange: Option<Exchange>,
+    /// What its heartbeats look like: set aside unless a scenario judges them.
+    pub heartbeat: Option<Matcher>,
+    /// What the well-behaved client answers to them by itself, unless a scenario judges them.
+    pub heartbeat_answer: Option<Value>,
+    /// Frames that go to everybody.
+    pub strangers: Vec<Stranger>,
+}
+
+/// One message of a greeting. Variables in it are `user`, `channel` and `tenant` of the newcomer.
+#[derive(Debug, Clone)]
+pub struct Greeting {
+    /// The clause it is judged under.
+    pub clause: Spanned<ClauseId>,
+    /// What it has to be.
+    pub message: MessageMatcher,
+}
+
+/// An ordinary message and its answer: what the common scenarios send where any message would do. Both have the variable
+/// `text` in them.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// Text, or JSON.
+    pub send: Template,
+    /// What answers it.
+    pub answer: Matcher,
+}
+
+/// A frame that goes to everybody. Set aside where it is about somebody who does not take part in the case.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stranger {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Where the identity stands in it: a JSON pointer.
+    pub identity: Option<String>,
+    /// It is about a resource: one of these words is in the path, or in the type of the frame, from which the case
+    /// captured the resource's id. Empty: it is about a user.
+    #[serde(default)]
+    pub among: Vec<String>,
+    /// It names nobody, and follows a frame of this type: it is a stranger's if that one was.
+    pub after: Option<String>,
+}
