@@ -27,7 +27,7 @@ pub fn clauses_of(step: &Step) -> Vec<ClauseId> {
                 .iter()
                 .for_each(|response| in_response(response, &mut found));
         }
-        Action::Log { matcher } => in_matcher(matcher, &mut found),
+        Action::Log { matcher } | Action::Events { matcher, .. } => in_matcher(matcher, &mut found),
         Action::Connect { .. }
         | Action::ConnectAs { .. }
         | Action::Send { .. }
@@ -37,8 +37,12 @@ pub fn clauses_of(step: &Step) -> Vec<ClauseId> {
         | Action::Close { .. }
         | Action::Ends { .. }
         | Action::Ponged { .. }
+        | Action::Pinged { .. }
         | Action::Tcp { .. }
         | Action::Inject { .. }
+        | Action::Introduce
+        | Action::Operate(_)
+        | Action::Kill
         | Action::Fault(_)
         | Action::Stop { .. }
         | Action::Stopped { .. }

@@ -35,7 +35,7 @@ impl Endpoint {
                 .iter()
                 .map(|address| format!("ws://{address}{path}"))
                 .collect(),
-            headers: target.headers.iter().cloned().collect(),
+            headers: target.headers_for(None).iter().cloned().collect(),
         }
     }
 }

@@ -23,6 +23,9 @@ pub struct Habits {
     pub heartbeat: Option<Matcher>,
     /// What the well-behaved client answers to them by itself, unless a scenario judges them.
     pub heartbeat_answer: Option<Value>,
+    /// Types of frames that tell others who comes and goes: a scenario for several dialects sets them aside, like
+    /// greetings.
+    pub presence: Vec<String>,
     /// Frames that go to everybody.
     pub strangers: Vec<Stranger>,
 }

@@ -305,6 +305,8 @@ struct File {
     heartbeat: Option<Node>,
     heartbeat_answer: Option<Node>,
     #[serde(default)]
+    presence: Vec<String>,
+    #[serde(default)]
     strangers: Vec<Stranger>,
 }
 
@@ -429,7 +431,11 @@ fn read_habits(source: &Arc<Source>, file: &mut File) -> Result<Habits, Diag> {
             answer: reader.shape(&entry.answer)?,
         }),
     };
-    let heartbeat = file.heartbeat.take().map(|node| reader.shape(&node)).transpose()?;
+    let heartbeat = file
+        .heartbeat
+        .take()
+        .map(|node| reader.shape(&node))
+        .transpose()?;
     Ok(Habits {
         claims,
         tenants,
@@ -437,6 +443,7 @@ fn read_habits(source: &Arc<Source>, file: &mut File) -> Result<Habits, Diag> {
         exchange,
         heartbeat,
         heartbeat_answer: file.heartbeat_answer.take().map(|node| node.to_json()),
+        presence: std::mem::take(&mut file.presence),
         strangers: std::mem::take(&mut file.strangers),
     })
 }

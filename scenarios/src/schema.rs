@@ -248,13 +248,19 @@ fn global_verb(verb: &str) -> Value {
         "events" => json!({ "type": "object", "required": ["of"], "additionalProperties": true,
             "description": "The queued events of a user: `of`, and beside it a matcher of their list.",
             "properties": { "of": reference("person") } }),
-        "disconnect" => json!({ "description": "Closes the connections of a user.", "anyOf": [reference("person"),
-            closed_object(keys::DISCONNECT, disconnect_key, "Whose, and with what.")] }),
+        "disconnect" => {
+            json!({ "description": "Closes the connections of a user.", "anyOf": [reference("person"),
+            closed_object(keys::DISCONNECT, disconnect_key, "Whose, and with what.")] })
+        }
         "delete_user" => of("person", "Takes a user and all his data away."),
-        "drain" => json!({ "description": "Closes all connections, spread over a window.", "anyOf": [{ "type": "null" },
-            closed_object(keys::DRAIN, |_| of("duration", "Over so long."), "How.")] }),
+        "drain" => {
+            json!({ "description": "Closes all connections, spread over a window.", "anyOf": [{ "type": "null" },
+            closed_object(keys::DRAIN, |_| of("duration", "Over so long."), "How.")] })
+        }
         "sweep" => json!({ "description": "Sends what is pending, now.", "type": ["null", "boolean"] }),
-        "kill" => json!({ "description": "Ends the spawned server as kill -9 does.", "type": ["null", "boolean"] }),
+        "kill" => {
+            json!({ "description": "Ends the spawned server as kill -9 does.", "type": ["null", "boolean"] })
+        }
         "fault" => {
             json!({ "type": "object", "description": "Breaks a part of the server.", "additionalProperties": false,
             "properties": { "store": words(&["down", "slow"], "How the store fails."),
@@ -295,7 +301,9 @@ fn companion(key: &str) -> Value {
             "alternative",
             "Other outcomes that are known, worse and understandable.",
         ),
-        "greeted" => json!({ "enum": [true], "description": "Each awaits its greeting before the next one connects." }),
+        "greeted" => {
+            json!({ "enum": [true], "description": "Each awaits its greeting before the next one connects." })
+        }
         "each" => list_of("step", "Run for each row of the table."),
         _ => global_verb("expect"),
     }
@@ -353,7 +361,9 @@ fn token() -> Value {
     let key = |key: &str| match key {
         "of" => of("person", "Whose."),
         "kind" => words(keys::TOKEN_KINDS, "What is wrong with it."),
-        "claims" => json!({ "type": "object", "description": "Claims in place of its own; null leaves one out." }),
+        "claims" => {
+            json!({ "type": "object", "description": "Claims in place of its own; null leaves one out." })
+        }
         _ => text("Sent as it stands."),
     };
     json!({ "anyOf": [{ "type": "string" }, closed_object(keys::TOKEN, key, "A token made of another one.")] })

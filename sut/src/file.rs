@@ -4,9 +4,14 @@
 //! from them.
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use touchstone_protocol::Dialect;
 use touchstone_scenarios::duration::FixedDuration;
+
+use crate::tokens::Algorithm;
 
 /// A target file.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -38,9 +43,224 @@ pub struct TargetFile {
     pub faults: BTreeMap<String, FileCall>,
     /// How to start and stop the server.
     pub spawn: Option<FileSpawn>,
+    /// How a token comes to be: `secret`, `login` or `command`. For all dialects, or by dialect, like the three below.
+    pub auth: Option<PerDialect<FileAuth>>,
+    /// How users come to be, and channels unless `channels` says otherwise.
+    pub users: Option<PerDialect<FileUsers>>,
+    /// How a channel comes to be.
+    pub channels: Option<PerDialect<FileChannels>>,
+    /// Per dialect, how the queued events of a user are listed.
+    #[serde(default)]
+    pub events: BTreeMap<String, FileEvents>,
     /// Sent with every request and handshake.
+    pub headers: Option<PerDialect<BTreeMap<String, FileText>>>,
+}
+
+/// How a token comes to be. Exactly one of the three.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileAuth {
+    /// We sign it.
+    pub secret: Option<FileSecret>,
+    /// The server gives it out.
+    pub login: Option<FileLogin>,
+    /// A program writes it to its standard output; `${user.…}` in its arguments.
+    #[serde(default)]
+    pub command: Vec<String>,
+}
+
+/// What tokens are signed with. Exactly one of `env` and `text`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileSecret {
+    /// The environment variable that holds the secret.
+    pub env: Option<String>,
+    /// The secret itself, for one that is none.
+    pub text: Option<String>,
+    /// `HS256`, `HS384` or `HS512`.
+    #[serde(default)]
+    pub algorithm: Algorithm,
+    /// The claims besides `exp` and `iat`, in place of the spec's.
+    pub claims: Option<serde_json::Value>,
+}
+
+/// A request that is answered with a token.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileLogin {
+    /// Path of a POST.
+    pub post: String,
+    /// Headers of the request.
     #[serde(default)]
     pub headers: BTreeMap<String, FileText>,
+    /// Its body, with `${user.email}`, `${user.password}` and the like.
+    #[serde(default)]
+    pub json: serde_json::Value,
+    /// Where the token stands in the answer: a JSON pointer.
+    pub token: String,
+}
+
+/// How users come to be. Exactly one of the four.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileUsers {
+    /// By the admin interface that the built-in server has.
+    pub admin: Option<FileAdmin>,
+    /// By requests, one after the other, for each user.
+    #[serde(default)]
+    pub steps: Vec<FileWay>,
+    /// By a program that writes a JSON object of what is to be known of the user: `id` at least.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// They are there already: `{id, username, email, password, tenant: {…}}`, lent to one case at a time.
+    #[serde(default)]
+    pub list: Vec<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// An admin interface.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileAdmin {
+    /// Its key.
+    pub key: FileText,
+}
+
+/// How a channel comes to be. Exactly one of the two.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileChannels {
+    /// By a request; `${channel.name}`, `${channel.members}`, `${user.…}` (the first member) in it.
+    pub step: Option<FileWay>,
+    /// By a program that writes a JSON object with the channel's `id`.
+    #[serde(default)]
+    pub command: Vec<String>,
+}
+
+/// A request, and what is kept of its answer. Exactly one of `get`, `post`, `put`, `patch`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileWay {
+    /// Path of a GET.
+    pub get: Option<String>,
+    /// Path of a POST.
+    pub post: Option<String>,
+    /// Path of a PUT.
+    pub put: Option<String>,
+    /// Path of a PATCH.
+    pub patch: Option<String>,
+    /// Headers of the request, with variables.
+    #[serde(default)]
+    pub headers: BTreeMap<String, FileText>,
+    /// Its body, with variables in its strings.
+    #[serde(default)]
+    pub json: serde_json::Value,
+    /// What is kept of the answer: a name, and a JSON pointer to its value. `id: /data/user/_id`.
+    #[serde(default)]
+    pub take: BTreeMap<String, String>,
+}
+
+/// How queued events are listed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileEvents {
+    /// Path of a GET, with `${user.id}`.
+    pub get: String,
+    /// Headers of the request.
+    #[serde(default)]
+    pub headers: BTreeMap<String, FileText>,
+    /// Where the list stands in the answer: a JSON pointer. Left out: the answer is the list.
+    #[serde(default)]
+    pub items: String,
+    /// Where in each of them the status stands: a JSON pointer.
+    pub status: Option<String>,
+}
+
+/// The same for all dialects, or for each that is named.
+#[derive(Debug, Clone)]
+pub enum PerDialect<T> {
+    /// For all.
+    All(T),
+    /// For these.
+    Each(BTreeMap<Dialect, T>),
+}
+
+impl<T> PerDialect<T> {
+    /// By dialect.
+    #[must_use]
+    pub fn by_dialect(self) -> BTreeMap<Dialect, T>
+    where
+        T: Clone,
+    {
+        match self {
+            Self::All(all) => Dialect::ALL
+                .iter()
+                .map(|dialect| (*dialect, all.clone()))
+                .collect(),
+            Self::Each(each) => each,
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for PerDialect<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PerDialectVisitor(PhantomData))
+    }
+}
+
+struct PerDialectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> serde::de::Visitor<'de> for PerDialectVisitor<T> {
+    type Value = PerDialect<T>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a mapping, or one for each dialect")
+    }
+
+    /// The first key decides: a dialect's name, or a key of what is the same for all.
+    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<PerDialect<T>, A::Error> {
+        use serde::de::Error as _;
+        let first = map.next_key::<String>()?;
+        let Some(first) = first else {
+            return Err(A::Error::custom("empty: say how"));
+        };
+        let Ok(dialect) = first.parse::<Dialect>() else {
+            let rest = serde::de::value::MapAccessDeserializer::new(Resumed {
+                first: Some(first),
+                rest: map,
+            });
+            return T::deserialize(rest).map(PerDialect::All);
+        };
+        let mut each = BTreeMap::from([(dialect, map.next_value()?)]);
+        while let Some(name) = map.next_key::<String>()? {
+            let dialect = name.parse::<Dialect>().map_err(A::Error::custom)?;
+            each.insert(dialect, map.next_value()?);
+        }
+        Ok(PerDialect::Each(each))
+    }
+}
+
+/// A mapping whose first key was read already.
+struct Resumed<A> {
+    first: Option<String>,
+    rest: A,
+}
+
+impl<'de, A: serde::de::MapAccess<'de>> serde::de::MapAccess<'de> for Resumed<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: serde::de::DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, A::Error> {
+        match self.first.take() {
+            Some(first) => seed.deserialize(first.into_deserializer()).map(Some),
+            None => self.rest.next_key_seed(seed),
+        }
+    }
+
+    fn next_value_seed<V: serde::de::DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.rest.next_value_seed(seed)
+    }
 }
 
 /// Where a dialect is, if not at its documented paths.

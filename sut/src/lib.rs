@@ -3,16 +3,24 @@
 //! What is the same for `conform` and `load`, and knows neither scenario steps nor samples. A target is what is
 //! *known* of a server ([`Target`]); a [`Sut`] is one that *runs*.
 
+mod accounts;
 pub mod file;
 pub mod http;
 mod log;
 mod metrics;
+mod operate;
+mod people;
 mod process;
 mod sut;
 mod target;
+mod tokens;
 
+pub use accounts::{AdminKey, ChannelsBy, TokensBy, UsersBy};
 pub use log::{Log, Mark};
 pub use metrics::Metrics;
+pub use operate::Injection;
+pub use people::{ChannelWanted, People, ProvisionError, User, UserWanted};
 pub use process::{Signal, StartError};
 pub use sut::Sut;
 pub use target::{BuiltIn, Origin, Ready, SPAWN_DEADLINE, Target, TargetError};
+pub use tokens::{TokenKind, TokenWanted};

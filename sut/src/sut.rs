@@ -1,25 +1,24 @@
 //! A system under test that runs: reached by HTTP, made to emit and to fail, stopped and started again.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Method, header};
+use http::Method;
 use serde_json::Value;
 use tokio::net::TcpStream;
-use tokio::process::Command;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 use touchstone_protocol::Dialect;
-use touchstone_scenarios::template::Template;
 
-use crate::file::FileCall;
 use crate::http::{CallError, HttpRequest, HttpResponse, send};
 use crate::log::Log;
 use crate::metrics::Metrics;
+use crate::operate::succeeded;
+use crate::people::Pool;
 use crate::process::{Launch, Process, Signal, StartError, Tie};
-use crate::target::{self, BuiltIn, Origin, Ready, SPAWN_DEADLINE, Target};
+use crate::target::{BuiltIn, Origin, Ready, SPAWN_DEADLINE, Target};
 
 /// Time between two looks at whether a spawned server is ready. There is no event to await: it is another process.
 const READY_POLL: Duration = Duration::from_millis(20);
@@ -37,6 +36,8 @@ pub struct Sut {
     log: Arc<Log>,
     /// What the built-in server was told; made up for this run.
     credentials: Option<Credentials>,
+    /// Who of a target file's list of users is with which case.
+    pub(crate) pool: Arc<Pool>,
 }
 
 /// The secrets of a built-in server. They travel through its stdin and are never shown.
@@ -89,7 +90,20 @@ impl Sut {
             process: Mutex::new(process),
             log,
             credentials,
+            pool: Arc::default(),
         })
+    }
+
+    pub(crate) fn told_secret(&self) -> Option<&str> {
+        self.credentials
+            .as_ref()
+            .map(|credentials| credentials.secret.as_str())
+    }
+
+    pub(crate) fn told_admin_key(&self) -> Option<&str> {
+        self.credentials
+            .as_ref()
+            .map(|credentials| credentials.admin_key.as_str())
     }
 
     /// What is known of it.
@@ -113,10 +127,9 @@ impl Sut {
     /// Texts that must never appear in a report.
     #[must_use]
     pub fn secrets(&self) -> Vec<&str> {
-        self.credentials
-            .iter()
-            .flat_map(|credentials| [credentials.secret.as_str(), &credentials.admin_key])
-            .collect()
+        let told = self.credentials.iter();
+        let told = told.flat_map(|credentials| [credentials.secret.as_str(), &credentials.admin_key]);
+        told.chain(self.target.accounts.secrets()).collect()
     }
 
     /// The pid of the server we started, while it runs.
@@ -128,8 +141,20 @@ impl Sut {
     ///
     /// # Errors
     /// There was no whole answer in time. A status of any kind is an answer.
-    pub async fn http(&self, mut request: HttpRequest) -> Result<HttpResponse, CallError> {
-        for (name, value) in &self.target.headers {
+    pub async fn http(&self, request: HttpRequest) -> Result<HttpResponse, CallError> {
+        self.http_as(None, request).await
+    }
+
+    /// The same, with the headers that the target has for a dialect.
+    ///
+    /// # Errors
+    /// There was no whole answer in time. A status of any kind is an answer.
+    pub async fn http_as(
+        &self,
+        dialect: Option<Dialect>,
+        mut request: HttpRequest,
+    ) -> Result<HttpResponse, CallError> {
+        for (name, value) in self.target.headers_for(dialect) {
             request.headers.entry(name).or_insert_with(|| value.clone());
         }
         send(&self.addresses[0], request).await
@@ -143,116 +168,6 @@ impl Sut {
         let response = self.http(HttpRequest::new(Method::GET, "/metrics")).await?;
         succeeded("GET /metrics", &response)?;
         Ok(Metrics::parse(&String::from_utf8_lossy(&response.body)))
-    }
-
-    /// Makes the server emit a message of its own, by the way the target names.
-    ///
-    /// # Errors
-    /// The target names no way for this audience, or it failed.
-    pub async fn inject(
-        &self,
-        dialect: Dialect,
-        to: &Value,
-        kind: &str,
-        data: &Value,
-    ) -> Result<(), CallError> {
-        let audience = match to {
-            Value::String(all) if all == "all" => "all",
-            Value::Array(_) => "users",
-            _ => "user",
-        };
-        let key = format!("inject.{}.{audience}", dialect.name());
-        let call = self
-            .target
-            .inject
-            .get(dialect.name())
-            .and_then(|ways| ways.get(audience));
-        let call = call.ok_or_else(|| CallError::Target(format!("the target file says no `{key}`")))?;
-        let variables = [("to", to.clone()), ("type", kind.into()), ("data", data.clone())];
-        self.call(&key, call, Some(dialect), &variables).await
-    }
-
-    /// Makes the server's store fail for a time; no time at all ends a failure.
-    ///
-    /// # Errors
-    /// The target names no way, or it failed.
-    pub async fn break_store(&self, mode: &str, lasting: Duration) -> Result<(), CallError> {
-        let variables = [
-            ("mode", mode.into()),
-            ("for", format!("{}ms", lasting.as_millis()).into()),
-            ("seconds", lasting.as_secs_f64().into()),
-        ];
-        self.fault("store", &variables).await
-    }
-
-    /// Makes the next `times` calls of a handler fail.
-    ///
-    /// # Errors
-    /// The target names no way, or it failed.
-    pub async fn break_handler(&self, times: u32) -> Result<(), CallError> {
-        self.fault("handler", &[("times", times.into())]).await
-    }
-
-    async fn fault(&self, kind: &str, variables: &[(&str, Value)]) -> Result<(), CallError> {
-        let key = format!("faults.{kind}");
-        let call = self.target.faults.get(kind);
-        let call = call.ok_or_else(|| CallError::Target(format!("the target file says no `{key}`")))?;
-        self.call(&key, call, None, variables).await
-    }
-
-    async fn call(
-        &self,
-        key: &str,
-        call: &FileCall,
-        dialect: Option<Dialect>,
-        variables: &[(&str, Value)],
-    ) -> Result<(), CallError> {
-        let fill = |value: &Value| {
-            let template = Template::new(value.clone());
-            let known = |name: &str| {
-                variables
-                    .iter()
-                    .find(|(known, _)| *known == name)
-                    .map(|(_, value)| value.clone())
-            };
-            template
-                .resolve(&known)
-                .map_err(|error| CallError::Target(format!("`{key}`: {error}")))
-        };
-        let (method, path) = match (&call.post, &call.put, call.command.as_slice()) {
-            (Some(path), None, []) => (Method::POST, path),
-            (None, Some(path), []) => (Method::PUT, path),
-            (None, None, [_, ..]) => {
-                let words: Result<Vec<_>, _> = call
-                    .command
-                    .iter()
-                    .map(|word| fill(&word.as_str().into()))
-                    .collect();
-                return run_command(&words?.iter().map(text_of).collect::<Vec<_>>()).await;
-            }
-            _ => {
-                return Err(CallError::Target(format!(
-                    "`{key}` needs exactly one of post, put and command"
-                )));
-            }
-        };
-        let path = text_of(&fill(&path.as_str().into())?);
-        let path = dialect.map_or_else(|| path.clone(), |dialect| self.target.http_path(dialect, &path));
-        let mut request = HttpRequest::new(method, path);
-        if !call.json.is_null() {
-            request = request.json(&fill(&call.json)?);
-        }
-        let headers = target::headers(&format!("{key}.headers"), &call.headers);
-        request
-            .headers
-            .extend(headers.map_err(|error| CallError::Target(error.to_string()))?);
-        if let Some(credentials) = &self.credentials {
-            request
-                .headers
-                .insert(header::AUTHORIZATION, bearer(&credentials.admin_key));
-        }
-        let response = self.http(request).await?;
-        succeeded(key, &response)
     }
 
     /// Sends the server that we started a signal.
@@ -434,61 +349,6 @@ fn free_port() -> Result<u16, StartError> {
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
         .map_err(|error| StartError::Target(format!("no free port on 127.0.0.1: {error}")))
-}
-
-async fn run_command(words: &[String]) -> Result<(), CallError> {
-    let failed = |reason: String| CallError::Command {
-        program: words[0].clone(),
-        reason,
-    };
-    let mut command = Command::new(&words[0]);
-    command
-        .args(&words[1..])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    let output = timeout(SPAWN_DEADLINE, command.output())
-        .await
-        .map_err(|_| failed(format!("not done within {SPAWN_DEADLINE:?}")))?
-        .map_err(|error| failed(error.to_string()))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(failed(format!(
-        "{}: {}",
-        output.status,
-        beginning_of(&output.stderr)
-    )))
-}
-
-fn succeeded(what: &str, response: &HttpResponse) -> Result<(), CallError> {
-    if response.status.is_success() {
-        return Ok(());
-    }
-    Err(CallError::Refused {
-        what: what.to_owned(),
-        status: response.status,
-        body: beginning_of(&response.body),
-    })
-}
-
-/// Enough of an error's text to act on.
-fn beginning_of(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(&bytes[..bytes.len().min(300)])
-        .trim()
-        .to_owned()
-}
-
-fn text_of(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn bearer(key: &str) -> HeaderValue {
-    let mut value =
-        HeaderValue::try_from(format!("Bearer {key}")).expect("a made-up key is letters and digits");
-    value.set_sensitive(true);
-    value
 }
 
 /// A secret for one run: 256 bits from the system, in hex.

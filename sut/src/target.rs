@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use touchstone_protocol::{Dialect, defaults, echo, routes};
+use touchstone_protocol::{Dialect, defaults, direct, echo, feed, outbox, rooms, routes};
 use touchstone_scenarios::diag::Diag;
 use touchstone_scenarios::source::Source;
 use touchstone_scenarios::yaml;
 
-use crate::file::{FileCall, FilePaths, FileReady, FileSignal, FileText, TargetFile};
+use crate::accounts::{Accounts, AdminKey, UsersBy};
+use crate::file::{FileCall, FileEvents, FilePaths, FileReady, FileSignal, FileText, PerDialect, TargetFile};
 use crate::process::Signal;
 
 /// How long a spawned server may take to be ready, and to stop, unless the target file says otherwise.
@@ -32,8 +33,20 @@ pub struct Target {
     pub(crate) capabilities: BTreeMap<String, bool>,
     pub(crate) inject: BTreeMap<String, BTreeMap<String, FileCall>>,
     pub(crate) faults: BTreeMap<String, FileCall>,
-    /// Sent with every request and handshake.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) accounts: Accounts,
+    pub(crate) events: BTreeMap<Dialect, FileEvents>,
+    headers: BTreeMap<Dialect, Vec<(HeaderName, HeaderValue)>>,
+    /// Where its dialects are, as far as `paths` does not say.
+    mounted: Mounted,
+}
+
+/// Where dialects are mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mounted {
+    /// At their documented paths.
+    AsDocumented,
+    /// Under `/{dialect}`, where none is in the way of another.
+    Prefixed,
 }
 
 /// How a system under test comes to run.
@@ -126,7 +139,13 @@ impl Target {
         target
             .limits
             .extend(limits.iter().map(|(name, value)| ((*name).to_owned(), *value)));
+        target.mounted = Mounted::Prefixed;
         target.inject = BTreeMap::from([("echo".into(), BTreeMap::from([("all".into(), broadcast)]))]);
+        for dialect in Dialect::ALL.iter().filter(|dialect| dialect.has_tokens()) {
+            let users = UsersBy::Admin(AdminKey::Told);
+            target.accounts.users.insert(*dialect, users);
+            target.inject.insert(dialect.name().into(), published(*dialect));
+        }
         target.faults = BTreeMap::from([
             (
                 "store".into(),
@@ -253,7 +272,13 @@ impl Target {
         target.capabilities = file.capabilities;
         target.inject = file.inject;
         target.faults = file.faults;
-        target.headers = headers("headers", &file.headers)?;
+        for (dialect, entries) in file.headers.map(PerDialect::by_dialect).unwrap_or_default() {
+            target.headers.insert(dialect, headers("headers", &entries)?);
+        }
+        target.accounts = Accounts::read(file.auth, file.users, file.channels)?;
+        for (dialect, events) in file.events {
+            target.events.insert(dialect_named("events", &dialect)?, events);
+        }
         Ok(target)
     }
 
@@ -262,6 +287,13 @@ impl Target {
             ("echo.heartbeat.interval", echo::HEARTBEAT_INTERVAL),
             ("echo.session.ttl", echo::SESSION_TTL),
             ("echo.store.deadline", echo::STORE_DEADLINE),
+            ("rooms.typing.ttl", rooms::TYPING_TTL),
+            ("outbox.sweep.interval", outbox::SWEEP_INTERVAL),
+            ("outbox.confirm.timeout", outbox::CONFIRM_TIMEOUT),
+            ("feed.heartbeat.interval", feed::HEARTBEAT_INTERVAL),
+            ("feed.heartbeat.timeout", feed::HEARTBEAT_TIMEOUT),
+            ("direct.heartbeat.interval", direct::HEARTBEAT_INTERVAL),
+            ("direct.heartbeat.timeout", direct::HEARTBEAT_TIMEOUT),
             ("server.grace", defaults::GRACE_PERIOD),
             ("server.handshake.deadline", defaults::HANDSHAKE_DEADLINE),
             ("server.close.deadline", defaults::CLOSE_DEADLINE),
@@ -279,7 +311,10 @@ impl Target {
             capabilities: BTreeMap::new(),
             inject: BTreeMap::new(),
             faults: BTreeMap::new(),
-            headers: Vec::new(),
+            accounts: Accounts::default(),
+            events: BTreeMap::new(),
+            headers: BTreeMap::new(),
+            mounted: Mounted::AsDocumented,
         }
     }
 
@@ -301,6 +336,10 @@ impl Target {
         !matches!(self.origin, Origin::Running { .. })
     }
 
+    const fn is_built_in(&self) -> bool {
+        matches!(self.origin, Origin::BuiltIn(_))
+    }
+
     /// Whether what a scenario `requires:` is there. A key is a path in the target file (`spawn`, `faults.store`,
     /// `inject.echo.all`, `limits.message_bytes`), `log` (which a spawned server has), or a capability.
     #[must_use]
@@ -316,33 +355,132 @@ impl Target {
                 .inject
                 .get(*dialect)
                 .is_some_and(|ways| ways.contains_key(*audience)),
+            ["admin"] => {
+                let by_admin = |users: &UsersBy| matches!(users, UsersBy::Admin(_));
+                self.accounts.users.values().any(by_admin)
+            }
+            ["auth", ..] => self.is_built_in() || !self.accounts.auth.is_empty(),
+            ["users"] => !self.accounts.users.is_empty(),
+            ["channels"] => !self.accounts.channels.is_empty() || self.has("admin"),
+            ["events", dialect] => {
+                self.has("admin")
+                    || dialect
+                        .parse()
+                        .is_ok_and(|dialect| self.events.contains_key(&dialect))
+            }
             ["limits", name] => self.limits.contains_key(*name),
             ["timings", name @ ..] => self.timings.contains_key(&name.join(".")),
             _ => false,
         }
     }
 
-    /// Path of the dialect's WebSocket on this server.
+    /// Path of the dialect's WebSocket on this server, with the segments in braces that its documented one has.
     #[must_use]
-    pub fn websocket_path(&self, dialect: Dialect) -> &str {
-        self.paths
-            .get(&dialect)
-            .and_then(|paths| paths.ws.as_deref())
-            .unwrap_or(routes::websocket(dialect))
+    pub fn websocket_path(&self, dialect: Dialect) -> String {
+        let documented = routes::websocket(dialect);
+        match (
+            self.paths.get(&dialect).and_then(|paths| paths.ws.as_deref()),
+            self.mounted,
+        ) {
+            (Some(moved), _) => moved.to_owned(),
+            (None, Mounted::Prefixed) => routes::prefixed(dialect, documented),
+            (None, Mounted::AsDocumented) => documented.to_owned(),
+        }
     }
 
-    /// A documented HTTP path of the dialect, as it is on this server. One outside the dialect's base stays as it is.
+    /// A path as a scenario writes it, as it is on this server: one of the shape of the dialect's WebSocket is moved to
+    /// where that is, any other stays.
     #[must_use]
-    pub fn http_path(&self, dialect: Dialect, documented: &str) -> String {
-        let root = routes::http_base(dialect);
-        match (
-            documented.strip_prefix(root),
-            self.paths.get(&dialect).and_then(|paths| paths.http.as_deref()),
-        ) {
-            (Some(rest), Some(moved)) => format!("{}{rest}", moved.trim_end_matches('/')),
+    pub fn websocket_path_like(&self, dialect: Dialect, documented: &str) -> String {
+        let (path, query) = documented.split_at(documented.find('?').unwrap_or(documented.len()));
+        match parameters(routes::websocket(dialect), path) {
+            Some(values) if !values.is_empty() => {
+                let moved = self.websocket_path(dialect);
+                let filled = values
+                    .into_iter()
+                    .fold(moved, |path, (name, value)| path.replace(name, value));
+                format!("{filled}{query}")
+            }
             _ => documented.to_owned(),
         }
     }
+
+    /// A documented HTTP path of the dialect, as it is on this server. One outside the dialect's roots stays as it is.
+    #[must_use]
+    pub fn http_path(&self, dialect: Dialect, documented: &str) -> String {
+        if !routes::http_roots(dialect)
+            .iter()
+            .any(|root| is_below(documented, root))
+        {
+            return documented.to_owned();
+        }
+        let moved = self.paths.get(&dialect).and_then(|paths| paths.http.as_deref());
+        match (
+            moved,
+            documented.strip_prefix(routes::http_base(dialect)),
+            self.mounted,
+        ) {
+            (Some(moved), Some(rest), _) => format!("{}{rest}", moved.trim_end_matches('/')),
+            (None, _, Mounted::Prefixed) => routes::prefixed(dialect, documented),
+            _ => documented.to_owned(),
+        }
+    }
+
+    /// The headers of every request and handshake of a dialect; of requests that are no dialect's, those of the first.
+    #[must_use]
+    pub fn headers_for(&self, dialect: Option<Dialect>) -> &[(HeaderName, HeaderValue)] {
+        let dialect = dialect.or_else(|| self.dialects.first().copied());
+        dialect
+            .and_then(|dialect| self.headers.get(&dialect))
+            .map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Who can be told something by the admin interface.
+const AUDIENCES: [&str; 4] = ["user", "users", "channel", "all"];
+
+/// The back door of the built-in server, for each audience.
+fn published(dialect: Dialect) -> BTreeMap<String, FileCall> {
+    let call = FileCall {
+        post: Some("/admin/publish".into()),
+        json: serde_json::json!({
+            "dialect": dialect.name(),
+            "to": "${to}",
+            "type": "${type}",
+            "data": "${data}",
+            "scheduled_at": "${scheduled_at}",
+        }),
+        ..FileCall::default()
+    };
+    let audiences = AUDIENCES.iter();
+    audiences
+        .map(|audience| ((*audience).to_owned(), call.clone()))
+        .collect()
+}
+
+/// The values of a path's segments in braces, if `path` has the shape of `template`.
+fn parameters<'a>(template: &'a str, path: &'a str) -> Option<Vec<(&'a str, &'a str)>> {
+    let (mut names, mut values) = (template.split('/'), path.split('/'));
+    let mut found = Vec::new();
+    loop {
+        match (names.next(), values.next()) {
+            (None, None) => return Some(found),
+            (Some(name), Some(value)) if name.starts_with('{') => found.push((name, value)),
+            (Some(name), Some(value)) if name == value => {}
+            _ => return None,
+        }
+    }
+}
+
+/// Whether `path` is below `root`, whose segments in braces may be anything.
+fn is_below(path: &str, root: &str) -> bool {
+    let path = path.split('?').next().unwrap_or_default();
+    let mut segments = path.split('/');
+    root.split('/').all(|name| {
+        segments
+            .next()
+            .is_some_and(|segment| name.starts_with('{') || name == segment)
+    })
 }
 
 /// The first word that only a shell understands: `PORT=1` before a program, or what joins programs.
@@ -513,7 +651,7 @@ mod tests {
         assert_eq!(target.timing("server.grace"), Some(defaults::GRACE_PERIOD));
         assert_eq!(target.websocket_path(Dialect::Echo), "/socket");
         assert!(target.has("inject.echo.all") && target.has("faults.store") && target.has("spawn"));
-        assert_eq!(target.headers[0].1, "https://example.test");
+        assert_eq!(target.headers_for(None)[0].1, "https://example.test");
         let Origin::Spawned {
             ready,
             stop,
@@ -536,7 +674,7 @@ mod tests {
             ("urls: [\"ws://x:${port}\"]", "add `spawn`"),
             (
                 "urls: [\"ws://x:1\"]\ndialects: [ecco]",
-                "`ecco` is not a dialect; there is: echo",
+                "`ecco` is not a dialect; there is: echo, rooms, outbox, feed, direct",
             ),
             (
                 "urls: [\"ws://x:1\"]\nspawn: {command: []}",

@@ -1,5 +1,6 @@
 //! The well-behaved client: `tokio-tungstenite`, which shares nothing with the server's codec.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::arrivals::Stamped;
 use super::dial::{Address, dial};
-use super::{Connection, OpenError, SendError, Writer};
+use super::{Connection, OpenError, Reflex, SendError, Writer};
 use crate::tap::{Gate, LOG_BYTES_MAX, Log, OurEnd, Tap};
 
 type Socket = WebSocketStream<Tap<Stamped>>;
@@ -64,6 +65,7 @@ pub(super) async fn open(
     address: &Address,
     log: Log,
     deadline: Instant,
+    reflex: Option<Reflex>,
     tasks: &mut JoinSet<()>,
 ) -> Result<Connection, OpenError> {
     let began = Instant::now();
@@ -93,7 +95,7 @@ pub(super) async fn open(
     let (drive_log, drive_stop) = (log.clone(), stop.clone());
     tasks.spawn(async move {
         drive_stop
-            .run_until_cancelled(drive(socket, inbox, drive_log))
+            .run_until_cancelled(drive(socket, inbox, drive_log, reflex))
             .await;
         // Nobody listens any more if the connection was dropped without a farewell.
         let _gone = done.send(());
@@ -136,9 +138,21 @@ pub(super) fn close_frame(code: u16, reason: &str) -> CloseFrame {
 }
 
 /// Owns the socket: writes what it is told and reads all the time, so that neither ever waits for the other.
-async fn drive(mut socket: Socket, mut commands: mpsc::Receiver<Command>, log: Log) {
+async fn drive(mut socket: Socket, mut commands: mpsc::Receiver<Command>, log: Log, reflex: Option<Reflex>) {
     let mut writing: Option<Writing> = None;
+    // At most one heartbeat is under way at a time, so this stays short.
+    let mut answers: VecDeque<String> = VecDeque::new();
     loop {
+        if writing.is_none()
+            && let Some(answer) = answers.pop_front()
+        {
+            // Nobody waits for it to be written.
+            let (written, _) = oneshot::channel();
+            writing = Some(Writing {
+                message: Some(Message::text(answer)),
+                written,
+            });
+        }
         tokio::select! {
             Some(command) = commands.recv(), if writing.is_none() => {
                 writing = Some(Writing { message: Some(command.message), written: command.written });
@@ -150,7 +164,10 @@ async fn drive(mut socket: Socket, mut commands: mpsc::Receiver<Command>, log: L
                         let _gone = done.written.send(result);
                     }
                 }
-                Turn::Read => {}
+                Turn::Read(text) => {
+                    let answer = reflex.as_ref().zip(text).and_then(|(reflex, text)| reflex(&text));
+                    answers.extend(answer);
+                }
                 Turn::Ended(error) => {
                     note(&log, error);
                     break;
@@ -178,7 +195,7 @@ struct Writing {
 
 enum Turn {
     Written(Result<(), Error>),
-    Read,
+    Read(Option<String>),
     Ended(Option<Error>),
 }
 
@@ -190,7 +207,8 @@ fn poll_turn(socket: &mut Socket, writing: Option<&mut Writing>, context: &mut C
     }
     match Pin::new(socket).poll_next(context) {
         Poll::Pending => Poll::Pending,
-        Poll::Ready(Some(Ok(_))) => Poll::Ready(Turn::Read),
+        Poll::Ready(Some(Ok(Message::Text(text)))) => Poll::Ready(Turn::Read(Some(text.as_str().to_owned()))),
+        Poll::Ready(Some(Ok(_))) => Poll::Ready(Turn::Read(None)),
         Poll::Ready(Some(Err(error))) => Poll::Ready(Turn::Ended(Some(error))),
         Poll::Ready(None) => Poll::Ready(Turn::Ended(None)),
     }

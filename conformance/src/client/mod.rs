@@ -9,6 +9,7 @@ mod request;
 mod written;
 
 use std::net::Shutdown;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -27,6 +28,9 @@ use crate::tap::{Gate, Log, OurEnd, Record};
 
 /// How long a case that is over waits for the server to answer its farewell. Nothing is judged by it.
 const FAREWELL_DEADLINE: Duration = Duration::from_millis(250);
+
+/// What a client answers by itself to a text, if anything.
+pub type Reflex = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +89,7 @@ enum Writer {
 }
 
 impl Connection {
-    /// Connects the well-behaved client.
+    /// Connects the well-behaved client. `reflex` is what it answers by itself.
     ///
     /// # Errors
     /// When there is no upgraded connection; `log` holds what was seen until then.
@@ -93,9 +97,10 @@ impl Connection {
         address: &Address,
         log: Log,
         deadline: Instant,
+        reflex: Option<Reflex>,
         tasks: &mut JoinSet<()>,
     ) -> Result<Self, OpenError> {
-        judge::open(address, log, deadline, tasks).await
+        judge::open(address, log, deadline, reflex, tasks).await
     }
 
     /// Opens TCP, writes these bytes as they are and reads whatever comes.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use tokio::time::Instant;
+use touchstone_protocol::Dialect;
 use touchstone_scenarios::scenario::Client;
 
 use crate::client::Connection;
@@ -13,6 +14,8 @@ use crate::tap::{Log, Record};
 #[derive(Debug)]
 pub(crate) struct Actor {
     pub(crate) name: String,
+    /// What it speaks, if that is a dialect.
+    pub(crate) dialect: Option<Dialect>,
     pub(crate) log: Log,
     pub(crate) client: Client,
     /// `None` once it was reset, or if it was refused.
@@ -21,6 +24,8 @@ pub(crate) struct Actor {
     pub(crate) next: usize,
     /// The first frame that no `ponged` step has looked at.
     pub(crate) next_pong: usize,
+    /// The first frame that no `pinged` step has looked at.
+    pub(crate) next_ping: usize,
     /// Its end is no surprise: a step awaited it or caused it.
     pub(crate) end_expected: bool,
     /// A listed alternative took place of what the scenario tells of it: its further steps mean nothing.
@@ -46,14 +51,21 @@ pub(crate) enum Arrival {
 }
 
 impl Actor {
-    pub(crate) fn new(name: &str, log: Log, client: Client, connection: Option<Connection>) -> Self {
+    pub(crate) fn new(
+        (name, dialect): (&str, Option<Dialect>),
+        log: Log,
+        client: Client,
+        connection: Option<Connection>,
+    ) -> Self {
         Self {
             name: name.to_owned(),
+            dialect,
             log,
             client,
             connection,
             next: 0,
             next_pong: 0,
+            next_ping: 0,
             end_expected: false,
             excused: false,
             accept: None,
@@ -65,13 +77,13 @@ impl Actor {
         &self,
         from: usize,
         deadline: Instant,
-        set_aside: impl Fn(&Message) -> bool,
+        set_aside: impl Fn(&Record, usize) -> bool,
     ) -> Arrival {
         let look = |record: &Record| {
             let waiting = record.received.iter().enumerate().skip(from);
             let next = waiting
                 .take_while(|(_, message)| message.at <= deadline)
-                .find(|(_, message)| !set_aside(message));
+                .find(|(index, _)| !set_aside(record, *index));
             match next {
                 Some((index, message)) => Some(Arrival::Message {
                     index,
@@ -87,12 +99,9 @@ impl Actor {
     }
 
     /// The numbers of the messages that are set aside.
-    pub(crate) fn set_aside(&self, set_aside: impl Fn(&Message) -> bool) -> BTreeSet<usize> {
+    pub(crate) fn set_aside(&self, set_aside: impl Fn(&Record, usize) -> bool) -> BTreeSet<usize> {
         let record = self.log.record();
-        let numbered = record.received.iter().enumerate();
-        numbered
-            .filter(|(_, message)| set_aside(message))
-            .map(|(index, _)| index)
-            .collect()
+        let numbers = 0..record.received.len();
+        numbers.filter(|index| set_aside(&record, *index)).collect()
     }
 }

@@ -68,13 +68,20 @@ impl Bench {
         let mut random = fastrand::Rng::with_seed(hasher.finish());
         let bits = random.u128(..);
         format!(
-            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-            bits >> 96,
+            "{}-{:04x}-4{:03x}-{:04x}-{:012x}",
+            self.mark_of(case, order),
             (bits >> 80) & 0xFFFF,
             (bits >> 64) & 0xFFF,
             0x8000 | ((bits >> 48) & 0x3FFF),
             bits & 0xFFFF_FFFF_FFFF
         )
+    }
+
+    /// What all unique ids of a trial begin with, and no other's do: eight hex digits.
+    pub(crate) fn mark_of(&self, case: &Case, order: usize) -> String {
+        let mut hasher = DefaultHasher::new();
+        (self.nonce, &case.id, order).hash(&mut hasher);
+        format!("{:08x}", hasher.finish() >> 32)
     }
 
     /// Texts that no report may show, with what it shows in their place.
@@ -83,13 +90,6 @@ impl Bench {
         secrets
             .map(|secret| (secret.to_owned(), "<secret>".to_owned()))
             .collect()
-    }
-
-    /// A text as reports may show it.
-    pub(crate) fn without_secrets(&self, text: String) -> String {
-        self.secrets()
-            .into_iter()
-            .fold(text, |text, (secret, shown)| text.replace(&secret, &shown))
     }
 
     /// A timing of the target, by the name a scenario uses.

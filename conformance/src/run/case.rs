@@ -98,6 +98,10 @@ fn take(result: &mut CaseResult, report: TrialReport) {
             result.reason = Some(why);
             CaseVerdict::CouldNotRun
         }
+        End::Skipped(why) => {
+            result.reason = Some(why);
+            CaseVerdict::Skipped
+        }
     };
     result.findings = report.findings;
 }

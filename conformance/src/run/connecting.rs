@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use touchstone_protocol::{Dialect, routes};
 use touchstone_scenarios::scenario::{
-    Action, ActorName, Client, Connection as Wanted, Outcome, RawHandshake, ResponseMatcher, Step,
+    Action, ActorName, Awaited, Client, Connection as Wanted, Outcome, RawHandshake, ResponseMatcher, Step,
+    Template,
 };
 use touchstone_scenarios::source::Span;
 
@@ -20,7 +22,13 @@ const REFUSED_INSTEAD: &str = "the handshake is refused, where a browser cannot 
 
 impl Trial<'_> {
     /// `connect: ann`: those that are described under `actors`, one after the other.
-    pub(super) async fn connect(&mut self, step: &Step, names: &[ActorName], following: &[Step]) -> Flow {
+    pub(super) async fn connect(
+        &mut self,
+        step: &Step,
+        names: &[ActorName],
+        greeting: Awaited,
+        following: &[Step],
+    ) -> Flow {
         for name in names {
             let known = self
                 .scenario()
@@ -29,6 +37,7 @@ impl Trial<'_> {
                 .find(|actor| actor.name.value == name.value);
             let wanted = known.map(|actor| actor.connection.clone()).unwrap_or_default();
             self.connect_as(step, name, &wanted, following).await?;
+            self.greet(step, name, &wanted, greeting).await?;
         }
         Ok(())
     }
@@ -42,17 +51,19 @@ impl Trial<'_> {
         following: &[Step],
     ) -> Flow {
         let frame = self.frame(step)?;
-        let address = self.address(name, wanted)?;
+        let address = self.address(name, wanted).await?;
+        let dialect = wanted.dialect.or(self.case.dialect);
         let log = Log::default();
+        let reflex = self.reflex(dialect);
         let opened = match wanted.client {
-            Client::Judge => Connection::open(&address, log.clone(), frame.to, &mut self.tasks).await,
+            Client::Judge => Connection::open(&address, log.clone(), frame.to, reflex, &mut self.tasks).await,
             Client::Raw => self.open_raw(step, &address, &log, frame).await,
         };
         let upgraded_at = log.record().response_at;
         match opened {
             Ok(connection) => {
                 self.actors
-                    .push(Actor::new(name, log, wanted.client, Some(connection)));
+                    .push(Actor::new((name, dialect), log, wanted.client, Some(connection)));
                 self.mark(upgraded_at.unwrap_or(self.mark));
                 Ok(())
             }
@@ -63,7 +74,7 @@ impl Trial<'_> {
                 Err(self.broken(step.span, &format!("`{address}` is no address to connect to")))
             }
             Err(error @ (OpenError::Handshake(_) | OpenError::Timeout(_))) => {
-                self.not_upgraded(step, name, log, &error, following)
+                self.not_upgraded(step, (name, dialect), log, &error, following)
             }
         }
     }
@@ -104,7 +115,7 @@ impl Trial<'_> {
     fn not_upgraded(
         &mut self,
         step: &Step,
-        name: &ActorName,
+        (name, dialect): (&ActorName, Option<Dialect>),
         log: Log,
         error: &OpenError,
         following: &[Step],
@@ -126,7 +137,7 @@ impl Trial<'_> {
                 matches!(later.action, Action::Closed { .. } | Action::Ends { .. })
                     && REFUSALS.contains(&status)
             });
-        let mut actor = Actor::new(name, log, Client::Judge, None);
+        let mut actor = Actor::new((name, dialect), log, Client::Judge, None);
         let (judged, why) = match (listed, awaits_close) {
             (Some(alternative), _) => (step, Some(alternative.why.as_str())),
             // What was expected is the close, so its clause is the one that is judged.
@@ -155,7 +166,7 @@ impl Trial<'_> {
             .iter()
             .find(|actor| actor.name.value == name.value);
         let wanted = known.map(|actor| actor.connection.clone()).unwrap_or_default();
-        let address = self.address(name, &wanted)?;
+        let address = self.address(name, &wanted).await?;
         self.shake(step, name, &address, &RawHandshake::default(), Some(response))
             .await
     }
@@ -181,7 +192,10 @@ impl Trial<'_> {
         if request.target.is_some() && wanted.path.is_none() {
             wanted.path = request.target.clone();
         }
-        let address = self.address(name, &wanted)?;
+        if request.query_whole.is_some() {
+            wanted.query_whole = Some(Template::new(Value::Null));
+        }
+        let address = self.address(name, &wanted).await?;
         self.shake(step, name, &address, request, response).await
     }
 
@@ -210,7 +224,7 @@ impl Trial<'_> {
             Err(error) => return Err(Halt::CouldNotRun(error.to_string())),
         };
         let unreachable = connection.is_none();
-        let mut actor = Actor::new(name, log.clone(), Client::Raw, connection);
+        let mut actor = Actor::new((name, self.case.dialect), log.clone(), Client::Raw, connection);
         actor.accept = written.key.map(|key| derive_accept_key(key.as_bytes()));
         actor.end_expected = request.actor.is_none();
         let accept = actor.accept.clone();
@@ -263,20 +277,29 @@ impl Trial<'_> {
         accepted.map(|alternative| alternative.why.clone())
     }
 
-    /// Where an actor connects: path, query and headers of its own over those of the dialect and the target. Actors
-    /// are spread over the nodes.
-    fn address(&self, name: &ActorName, wanted: &Wanted) -> Result<Address, Halt> {
-        let target = self.bench.sut.target();
-        let path = match (&wanted.path, self.case.dialect) {
-            (Some(path), _) => text_of(self.resolve(path)?),
-            (None, Some(dialect)) => target.websocket_path(dialect).to_owned(),
+    /// Where an actor connects: path, token, query and headers of its own over those of the dialect and the target.
+    /// Actors are spread over the nodes. A path with a query, or a query as a whole, is all there is: no token is added.
+    async fn address(&mut self, name: &ActorName, wanted: &Wanted) -> Result<Address, Halt> {
+        let dialect = wanted.dialect.or(self.case.dialect);
+        let path = match (dialect, &wanted.path) {
+            (Some(dialect), _) => self.path_of(dialect, name, wanted)?,
+            (None, Some(path)) => text_of(self.resolve(path)?),
             (None, None) => "/".to_owned(),
         };
         let nodes = self.bench.sut.addresses();
-        let node = &nodes[self.actors.len() % nodes.len()];
+        let node = nodes[self.actors.len() % nodes.len()].clone();
+        let mut address =
+            Address::parse(&format!("ws://{node}{path}")).map_err(|error| self.broken(name.span, &error))?;
+        let whole = wanted.query_whole.is_some() || path.contains('?');
+        let parameter = dialect.and_then(routes::token_parameter).filter(|_| !whole);
+        if let Some(parameter) = parameter
+            && let Some(token) = self.token_of(name, wanted, name.span).await?
+        {
+            address.add_query(parameter, &token);
+        }
+        let target = self.bench.sut.target();
         let broken = |error: &dyn std::fmt::Display| self.broken(name.span, error);
-        let mut address = Address::parse(&format!("ws://{node}{path}")).map_err(|error| broken(&error))?;
-        for (header, value) in &target.headers {
+        for (header, value) in target.headers_for(dialect) {
             if let Ok(value) = value.to_str() {
                 address.headers.push((header.to_string(), value.to_owned()));
             }
@@ -315,6 +338,7 @@ fn is_about(action: &Action, name: &ActorName) -> bool {
         | Action::Closed { actor, .. }
         | Action::Ends { actor }
         | Action::Ponged { actor, .. }
+        | Action::Pinged { actor, .. }
         | Action::Tcp { actor, .. }
         | Action::ConnectAs { actor, .. }
         | Action::Refused { actor, .. } => one(actor),
@@ -324,6 +348,10 @@ fn is_about(action: &Action, name: &ActorName) -> bool {
         Action::Handshake { .. }
         | Action::Http { .. }
         | Action::Inject { .. }
+        | Action::Introduce
+        | Action::Events { .. }
+        | Action::Operate(_)
+        | Action::Kill
         | Action::Fault(_)
         | Action::Stop { .. }
         | Action::Stopped { .. }

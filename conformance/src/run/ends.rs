@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use touchstone_scenarios::scenario::{ActorName, Client, ClosedMatcher, Payload, Step};
 
 use super::expectations::{Frame, Taken, missed, timed_out};
-use super::trial::{Flow, Trial};
+use super::trial::{Flow, Halt, Trial};
 use crate::client::close_message;
 use crate::frames::opcode;
 use crate::matching::{Comparison, compare_closed, describe_close, payload_bytes, shortened, waits_for_tcp};
@@ -111,6 +111,7 @@ impl Trial<'_> {
             next: actor.next,
             at,
             found,
+            captured: Vec::new(),
         })
     }
 
@@ -145,6 +146,7 @@ impl Trial<'_> {
                 next,
                 at,
                 found: Comparison::default(),
+                captured: Vec::new(),
             }),
             Some(_) | None => {
                 let check = if frame.explicit {
@@ -162,39 +164,87 @@ impl Trial<'_> {
 
     /// `ponged`: a pong with these bytes that no step before has taken.
     pub(super) async fn ponged(&mut self, step: &Step, name: &ActorName, payload: &Payload) -> Flow {
-        self.checks.looked_at(Check::Message);
-        let frame = self.frame(step)?;
-        let index = self.actor(name)?;
-        if self.actors[index].excused {
-            return Ok(());
-        }
         let bytes = payload_bytes(payload, &|name| self.variable(name))
             .map_err(|error| self.broken(step.span, &error))?;
-        let (log, skip) = (self.actors[index].log.clone(), self.actors[index].next_pong);
-        let pong = log.wait_for(frame.to, |record| {
-            let mut frames = record.frames.iter().enumerate().skip(skip);
-            let answers = |(_, (direction, frame)): &(usize, &(Direction, crate::frames::Frame))| {
-                *direction == Direction::Down && frame.header.opcode == opcode::PONG && frame.payload == bytes
+        let index = self.actor(name)?;
+        let awaited = AwaitedFrame {
+            opcode: opcode::PONG,
+            from: self.actors[index].next_pong,
+            expected: format!("a pong with {}", shortened(&String::from_utf8_lossy(&bytes))),
+            payload: Some(bytes),
+        };
+        let seen = self.control_frame(step, index, awaited).await?;
+        self.actors[index].next_pong = seen.unwrap_or(self.actors[index].next_pong);
+        Ok(())
+    }
+
+    /// `pinged`: a ping of the server that no step before has taken.
+    pub(super) async fn pinged(&mut self, step: &Step, name: &ActorName, payload: Option<&Payload>) -> Flow {
+        let bytes = payload.map(|payload| payload_bytes(payload, &|name| self.variable(name)));
+        let bytes = bytes
+            .transpose()
+            .map_err(|error| self.broken(step.span, &error))?;
+        let index = self.actor(name)?;
+        let awaited = AwaitedFrame {
+            opcode: opcode::PING,
+            from: self.actors[index].next_ping,
+            expected: "a ping".to_owned(),
+            payload: bytes,
+        };
+        let seen = self.control_frame(step, index, awaited).await?;
+        self.actors[index].next_ping = seen.unwrap_or(self.actors[index].next_ping);
+        Ok(())
+    }
+
+    /// Awaits a control frame of the server; the number of the frame after it.
+    async fn control_frame(
+        &mut self,
+        step: &Step,
+        index: usize,
+        awaited: AwaitedFrame,
+    ) -> Result<Option<usize>, Halt> {
+        self.checks.looked_at(Check::Message);
+        let frame = self.frame(step)?;
+        if self.actors[index].excused {
+            return Ok(None);
+        }
+        let log = self.actors[index].log.clone();
+        let seen = log.wait_for(frame.to, |record| {
+            let mut frames = record.frames.iter().enumerate().skip(awaited.from);
+            let fits = |(_, (direction, frame)): &(usize, &(Direction, crate::frames::Frame))| {
+                *direction == Direction::Down
+                    && frame.header.opcode == awaited.opcode
+                    && awaited
+                        .payload
+                        .as_ref()
+                        .is_none_or(|bytes| frame.payload == *bytes)
             };
-            frames
-                .find(answers)
-                .map(|(number, (_, frame))| (number, frame.at))
+            frames.find(fits).map(|(number, (_, frame))| (number, frame.at))
         });
         let next = self.actors[index].next;
-        let attempt = match pong.await {
+        let (attempt, number) = match seen.await {
             Some((number, at)) if at <= frame.to => {
-                self.actors[index].next_pong = number + 1;
-                Ok(Taken {
+                let taken = Taken {
                     next,
                     at,
                     found: Comparison::default(),
-                })
+                    captured: Vec::new(),
+                };
+                (Ok(taken), Some(number + 1))
             }
-            Some(_) | None => {
-                let expected = format!("a pong with {}", shortened(&String::from_utf8_lossy(&bytes)));
-                Err(timed_out(step.span, &expected, frame))
-            }
+            Some(_) | None => (Err(timed_out(step.span, &awaited.expected, frame)), None),
         };
-        self.conclude(step, index, attempt, frame).await
+        self.conclude(step, index, attempt, frame).await?;
+        Ok(number)
     }
+}
+
+/// A control frame that is waited for.
+struct AwaitedFrame {
+    opcode: u8,
+    /// From this frame of the connection on.
+    from: usize,
+    expected: String,
+    /// `None`: whatever it holds.
+    payload: Option<Vec<u8>>,
 }

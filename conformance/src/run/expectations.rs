@@ -55,6 +55,21 @@ pub(super) struct Taken {
     pub(super) at: Instant,
     /// What is wrong with it all the same, and what it captured.
     pub(super) found: Comparison,
+    /// What was captured, each with the type of its message.
+    pub(super) captured: Vec<(String, serde_json::Value)>,
+}
+
+impl Taken {
+    /// Adds what was found in a message.
+    fn add(&mut self, found: Comparison, message: &Message) {
+        let kind = type_of(message);
+        let values = found
+            .captures
+            .iter()
+            .map(|(_, value)| (kind.clone(), value.clone()));
+        self.captured.extend(values);
+        self.found.extend(found);
+    }
 }
 
 /// A message that is not the expected one, and what is wrong with it.
@@ -65,7 +80,7 @@ struct Stray {
 }
 
 /// Why an attempt did not.
-pub(super) struct Missed(Mismatch);
+pub(super) struct Missed(pub(super) Mismatch);
 
 pub(super) type Attempt = Result<Taken, Missed>;
 
@@ -129,6 +144,7 @@ impl Trial<'_> {
                 self.actors[index].next = taken.next;
                 self.mark(taken.at);
                 self.report_early(step, &name, taken.at, frame)?;
+                self.captured.extend(taken.captured);
                 return self.report_all(step, &name, taken.found);
             }
             Err(Missed(mismatch)) => mismatch,
@@ -193,6 +209,7 @@ impl Trial<'_> {
                         next: start,
                         at: frame.to,
                         found: Comparison::default(),
+                        captured: Vec::new(),
                     }),
                     Arrival::Message { .. } | Arrival::Ended => None,
                 };
@@ -204,9 +221,9 @@ impl Trial<'_> {
     }
 
     pub(super) async fn arrival(&self, index: usize, from: usize, deadline: Instant) -> Arrival {
-        self.actors[index]
-            .arrival(from, deadline, |message| self.is_set_aside(message))
-            .await
+        let actor = &self.actors[index];
+        let set_aside = |record: &_, number| self.is_set_aside(actor.dialect, record, number);
+        actor.arrival(from, deadline, set_aside).await
     }
 
     async fn attempt(&mut self, index: usize, expected: &Expected, frame: Frame) -> Attempt {
@@ -223,11 +240,17 @@ impl Trial<'_> {
         }
     }
 
-    async fn attempt_in_order(&self, index: usize, expected: &[MessageMatcher], frame: Frame) -> Attempt {
+    pub(super) async fn attempt_in_order(
+        &self,
+        index: usize,
+        expected: &[MessageMatcher],
+        frame: Frame,
+    ) -> Attempt {
         let mut taken = Taken {
             next: self.actors[index].next,
             at: self.mark,
             found: Comparison::default(),
+            captured: Vec::new(),
         };
         for (position, matcher) in expected.iter().enumerate() {
             match self.arrival(index, taken.next, frame.to).await {
@@ -245,7 +268,7 @@ impl Trial<'_> {
                         };
                         return Err(self.diagnose(index, stray, (matcher, rest), frame).await);
                     }
-                    taken.found.extend(found);
+                    taken.add(found, &message);
                     taken.next = number + 1;
                     taken.at = message.at;
                 }
@@ -326,6 +349,7 @@ impl Trial<'_> {
             next: self.actors[index].next,
             at: self.mark,
             found: Comparison::default(),
+            captured: Vec::new(),
         };
         let mut messages: Vec<Message> = Vec::new();
         let span = expected.first().map_or_else(Span::default, span_of);
@@ -361,7 +385,7 @@ impl Trial<'_> {
             }
         }
         for (message, expectation) in messages.iter().zip(chosen) {
-            taken.found.extend(self.look(&expected[expectation], message));
+            taken.add(self.look(&expected[expectation], message), message);
         }
         Ok(taken)
     }
@@ -491,6 +515,11 @@ fn message_text(matcher: &MessageMatcher) -> String {
         MessageMatcher::Text(template) => format!("text {}", shortened(&template.value.to_string())),
         MessageMatcher::Binary(_) => "a binary message".to_owned(),
     }
+}
+
+/// The value of a message's `type`, where it has one.
+fn type_of(message: &Message) -> String {
+    group(message, "/type").trim_matches('"').to_owned()
 }
 
 /// Whose order a message belongs to.

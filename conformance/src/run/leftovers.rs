@@ -64,9 +64,11 @@ impl Trial<'_> {
         let left = record
             .received
             .iter()
+            .enumerate()
             .skip(actor.next)
-            .filter(|message| !self.is_set_aside(message));
-        let strays = left.map(|message| (Check::Extra, "no further message", describe(&message.content)));
+            .filter(|(index, _)| !self.is_set_aside(actor.dialect, &record, *index));
+        let strays =
+            left.map(|(_, message)| (Check::Extra, "no further message", describe(&message.content)));
         let surprising = record.is_upgraded()
             && record.server_ended_at().is_some()
             && !actor.end_expected

@@ -1,13 +1,17 @@
 //! Runs cases: many at once on one server, those that need it to themselves afterwards, one by one.
 
 mod actors;
+mod aside;
 mod bench;
 mod case;
+mod cast;
 mod connecting;
 mod ends;
 mod expectations;
+mod greeting;
 mod lane;
 mod leftovers;
+mod operations;
 mod orders;
 mod outside;
 mod steps;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 use touchstone_scenarios::scenario::{
-    Fault, HttpBody, HttpRequest, Matcher, MetricMoved, ResponseMatcher, Signal, Step, StoreFault, Template,
+    Fault, HttpBody, HttpRequest, Matcher, MetricMoved, ResponseMatcher, Signal, Step, StoreFault,
 };
 use touchstone_sut::http::{CallError, HttpRequest as Request, HttpResponse};
 use touchstone_sut::{Metrics, Signal as SutSignal};
@@ -19,7 +20,7 @@ use crate::matching::{
 use crate::verdict::Check;
 
 /// Between two looks at something that cannot be awaited: an answer over HTTP, a metric.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+pub(super) const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// How long gauges may take to come to rest before a case that counts on them.
 const REST: Duration = Duration::from_secs(1);
 
@@ -33,10 +34,10 @@ impl Trial<'_> {
     ) -> Flow {
         self.checks.looked_at(Check::Message);
         let frame = self.frame(step)?;
-        let request = self.request(step, wanted)?;
+        let request = self.request(step, wanted).await?;
         self.note(format!("{} {}", request.method, request.path));
         let found = loop {
-            let answered = self.bench.sut.http(request.clone()).await;
+            let answered = self.bench.sut.http_as(self.case.dialect, request.clone()).await;
             let over = step.within.is_none() || Instant::now() >= frame.to;
             let found = match answered {
                 Ok(answer) => {
@@ -59,10 +60,19 @@ impl Trial<'_> {
             sleep(BETWEEN_LOOKS).await;
         };
         self.mark(Instant::now());
+        let values = found
+            .captures
+            .iter()
+            .map(|(_, value)| (request.path.clone(), value.clone()));
+        self.captured.extend(values);
         self.judge_outside(step, found)
     }
 
-    fn request(&self, step: &Step, wanted: &HttpRequest) -> Result<Request, Halt> {
+    async fn request(&mut self, step: &Step, wanted: &HttpRequest) -> Result<Request, Halt> {
+        let token = match &wanted.bearer {
+            Some(bearer) => self.token_of_bearer(bearer).await?,
+            None => None,
+        };
         let broken = |error: &dyn std::fmt::Display| self.broken(step.span, error);
         let path = text_of(self.resolve(&wanted.path)?);
         let path = match self.case.dialect {
@@ -76,6 +86,10 @@ impl Trial<'_> {
             HttpBody::Json(template) => request = request.json(&self.resolve(template)?),
             HttpBody::Text(template) => request.body = text_of(self.resolve(template)?).into(),
         }
+        if let Some(token) = token {
+            let value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|error| broken(&error))?;
+            request.headers.insert(AUTHORIZATION, value);
+        }
         for (name, template) in &wanted.headers {
             let name = HeaderName::try_from(name).map_err(|error| broken(&error))?;
             let value = HeaderValue::try_from(text_of(self.resolve(template)?));
@@ -87,7 +101,7 @@ impl Trial<'_> {
     }
 
     /// Finds fault with what was not as expected; it ends the case unless it is judged under a clause of its own.
-    fn judge_outside(&mut self, step: &Step, found: Comparison) -> Flow {
+    pub(super) fn judge_outside(&mut self, step: &Step, found: Comparison) -> Flow {
         let recognised = found.is_recognised();
         self.capture(found.captures);
         found
@@ -95,33 +109,6 @@ impl Trial<'_> {
             .into_iter()
             .try_for_each(|mismatch| self.report(step, None, mismatch, None))?;
         if recognised { Ok(()) } else { Err(Halt::Found) }
-    }
-
-    /// `inject`: a back door that does not open is no verdict on the server.
-    pub(super) async fn inject(
-        &mut self,
-        step: &Step,
-        to: &Template,
-        kind: &Template,
-        data: &Template,
-    ) -> Flow {
-        let (to, kind, data) = (
-            self.resolve(to)?,
-            text_of(self.resolve(kind)?),
-            self.resolve(data)?,
-        );
-        let Some(dialect) = self.case.dialect else {
-            return Err(self.broken(step.span, &"without a dialect there is no way to inject"));
-        };
-        self.note(format!("inject {kind} to {to}"));
-        let at = Instant::now();
-        self.bench
-            .sut
-            .inject(dialect, &to, &kind, &data)
-            .await
-            .map_err(|error| not_done(&error))?;
-        self.mark_span(at, Instant::now());
-        Ok(())
     }
 
     pub(super) async fn fault(&mut self, step: &Step, fault: &Fault) -> Flow {
@@ -299,7 +286,7 @@ fn too_little<'a>(
         .then(|| (metric, format!("{} went from {began} to {value}", name.value)))
 }
 
-fn not_done(error: &CallError) -> Halt {
+pub(super) fn not_done(error: &CallError) -> Halt {
     Halt::CouldNotRun(error.to_string())
 }
 

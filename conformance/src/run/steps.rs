@@ -15,9 +15,14 @@ impl Trial<'_> {
     pub(super) async fn run_step(&mut self, step: &Step, following: &[Step]) -> Flow {
         self.enter(step);
         match &step.action {
-            Action::Connect { actors } => self.connect(step, actors, following).await,
-            Action::ConnectAs { actor, connection } => {
-                self.connect_as(step, actor, connection, following).await
+            Action::Connect { actors, greeting } => self.connect(step, actors, *greeting, following).await,
+            Action::ConnectAs {
+                actor,
+                connection,
+                greeting,
+            } => {
+                self.connect_as(step, actor, connection, following).await?;
+                self.greet(step, actor, connection, *greeting).await
             }
             Action::Refused { actor, response } => self.refused(step, actor, response).await,
             Action::Handshake { request, response } => self.handshake(step, request, response.as_ref()).await,
@@ -33,9 +38,20 @@ impl Trial<'_> {
             Action::Closed { actor, matcher } => self.closed(step, actor, matcher).await,
             Action::Ends { actor } => self.ends(step, actor).await,
             Action::Ponged { actor, payload } => self.ponged(step, actor, payload).await,
+            Action::Pinged { actor, payload } => self.pinged(step, actor, payload.as_ref()).await,
             Action::Tcp { actor, fault } => self.tcp(actor, *fault).await,
             Action::Http { request, response } => self.http(step, request, response).await,
-            Action::Inject { to, kind, data } => self.inject(step, to, kind, data).await,
+            Action::Inject {
+                to,
+                kind,
+                data,
+                later,
+            } => self.inject(step, (to, kind, data), later.as_ref()).await,
+            // Whoever is introduced was made before the first step.
+            Action::Introduce => Ok(()),
+            Action::Events { user, matcher } => self.events(step, user, matcher).await,
+            Action::Operate(operation) => self.operate(operation).await,
+            Action::Kill => self.kill(step).await,
             Action::Fault(fault) => self.fault(step, fault).await,
             Action::Stop { signal } => self.stop(step, *signal).await,
             Action::Stopped { exit } => self.stopped(step, *exit).await,

@@ -17,11 +17,12 @@ use touchstone_sut::{Mark, Metrics};
 
 use super::actors::Actor;
 use super::bench::Bench;
+use super::cast::Cast;
+use super::greeting::Newcomer;
 use super::orders::Turns;
 use crate::clauses::clauses_of;
 use crate::coverage::Seen;
-use crate::frames::{Content, Message};
-use crate::matching::{Comparison, Environment, Mismatch, compare};
+use crate::matching::{Comparison, Environment, Mismatch};
 use crate::select::Case;
 use crate::transcript::{Scribe, Transcript};
 use crate::verdict::{Checks, Finding, Place, weight};
@@ -33,6 +34,8 @@ pub(crate) enum End {
     Judged,
     /// It could not be judged, and why.
     CouldNotRun(String),
+    /// The target lacks what it needs, and what that is.
+    Skipped(String),
 }
 
 /// What a trial hands back.
@@ -54,6 +57,8 @@ pub(crate) enum Halt {
     Found,
     /// The case cannot be judged.
     CouldNotRun(String),
+    /// The target lacks what the case needs.
+    Skipped(String),
 }
 
 /// What a step comes to.
@@ -77,6 +82,13 @@ pub(crate) struct Trial<'a> {
     pub(crate) actors: Vec<Actor>,
     pub(crate) tasks: JoinSet<()>,
     variables: BTreeMap<String, Value>,
+    pub(crate) cast: Cast,
+    /// Who is being greeted: what `user`, `channel` and `tenant` mean in a greeting.
+    pub(super) newcomer: Option<Newcomer>,
+    /// Values that were captured, each with where: the path of a request, or the type of a message.
+    pub(super) captured: Vec<(String, Value)>,
+    /// Data that the case made the server emit.
+    pub(super) injected: Vec<Value>,
     findings: Vec<Finding>,
     pub(crate) checks: Checks,
     clauses: Vec<ClauseId>,
@@ -105,6 +117,10 @@ impl<'a> Trial<'a> {
             actors: Vec::new(),
             tasks: JoinSet::new(),
             variables: BTreeMap::new(),
+            cast: Cast::default(),
+            newcomer: None,
+            captured: Vec::new(),
+            injected: Vec::new(),
             findings: Vec::new(),
             checks: Checks::default(),
             clauses: vec![case.rule().clone()],
@@ -129,7 +145,8 @@ impl<'a> Trial<'a> {
             self.quieten().await;
         }
         let end = match flow {
-            Err(Halt::CouldNotRun(why)) => End::CouldNotRun(why),
+            Err(Halt::CouldNotRun(why)) => End::CouldNotRun(self.hide(why)),
+            Err(Halt::Skipped(why)) => End::Skipped(why),
             Ok(()) | Err(Halt::Found) => {
                 self.judge_frames();
                 self.judge_size()
@@ -141,6 +158,7 @@ impl<'a> Trial<'a> {
     async fn run_steps(&mut self) -> Flow {
         let scenario = self.scenario();
         self.set_variables(scenario)?;
+        self.provision().await?;
         self.measure().await?;
         for (index, step) in scenario.given.iter().enumerate() {
             self.run_step(step, &scenario.given[index + 1..]).await?;
@@ -177,26 +195,61 @@ impl<'a> Trial<'a> {
         Ok(())
     }
 
+    /// A name gets its value.
+    pub(super) fn bind(&mut self, name: &str, value: Value) {
+        self.variables.insert(name.to_owned(), value);
+    }
+
+    /// A unique id of this trial.
+    pub(super) fn unique_id(&self, name: &str) -> String {
+        self.bench.unique_id(self.case, self.order, name)
+    }
+
+    /// What all unique ids of this trial begin with, and no other's do.
+    pub(super) fn mark_of_case(&self) -> String {
+        self.bench.mark_of(self.case, self.order)
+    }
+
+    /// The clause counts as looked at.
+    pub(super) fn look_at(&mut self, clause: &ClauseId) {
+        if self.stage == Stage::Judged && !self.clauses.contains(clause) {
+            self.clauses.push(clause.clone());
+        }
+    }
+
+    /// A text as reports may show it.
+    pub(super) fn hide(&self, text: String) -> String {
+        let secrets = self
+            .bench
+            .secrets()
+            .into_iter()
+            .chain(self.cast.secrets.iter().cloned());
+        secrets.fold(text, |text, (secret, shown)| text.replace(&secret, &shown))
+    }
+
     /// Before a step: counts it, and remembers which clauses it looks at.
     pub(crate) fn enter(&mut self, step: &Step) {
         self.step += 1;
-        if self.stage == Stage::Judged {
-            for clause in clauses_of(step) {
-                if !self.clauses.contains(&clause) {
-                    self.clauses.push(clause);
-                }
-            }
+        for clause in clauses_of(step) {
+            self.look_at(&clause);
         }
     }
 
     /// The value of a variable.
     pub(crate) fn variable(&self, name: &str) -> Option<Value> {
+        if let Some(value) = self.newcomer.as_ref().and_then(|newcomer| newcomer.value(name)) {
+            return Some(value);
+        }
         if let Some(value) = self.variables.get(name) {
             return Some(value.clone());
         }
         let (head, rest) = name.split_once('.').unwrap_or((name, ""));
         match head {
-            "uid" => Some(Value::String(self.bench.unique_id(self.case, self.order, rest))),
+            "uid" => Some(Value::String(self.unique_id(rest))),
+            "now" => {
+                let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                Some(epoch.as_secs().into())
+            }
             "dialect" => self
                 .case
                 .dialect
@@ -238,33 +291,6 @@ impl<'a> Trial<'a> {
             timing: &|name| self.bench.timing(name, self.case.dialect),
             epoch_seconds: epoch.as_secs_f64(),
         })
-    }
-
-    /// Whether a message is out of the way: `ignore:`, or a heartbeat that the case is not about.
-    pub(crate) fn is_set_aside(&self, message: &Message) -> bool {
-        let Content::Text(text) = &message.content else {
-            return false;
-        };
-        let scenario = self.scenario();
-        let folder = self
-            .case
-            .dialect
-            .and_then(|dialect| self.bench.rules.dialect(dialect));
-        let heartbeat = folder
-            .and_then(|folder| folder.heartbeat.as_ref())
-            .filter(|_| !scenario.heartbeats_judged);
-        if heartbeat.is_none() && scenario.ignore.is_empty() {
-            return false;
-        }
-        let Ok(value) = serde_json::from_str(text) else {
-            return false;
-        };
-        let fits = |matcher| {
-            self.compare(|environment| compare(matcher, &value, environment))
-                .mismatches
-                .is_empty()
-        };
-        heartbeat.into_iter().chain(&scenario.ignore).any(fits)
     }
 
     /// The actor of this name: the connection that was opened last under it.
@@ -336,7 +362,7 @@ impl<'a> Trial<'a> {
         alternative: Option<&str>,
     ) {
         let (level, sentence) = self.bench.clause(&clause, self.case);
-        let hide = |text: String| self.bench.without_secrets(text);
+        let hide = |text: String| self.hide(text);
         let finding = Finding {
             clause,
             level,
@@ -388,9 +414,14 @@ impl<'a> Trial<'a> {
         let mut set_aside = 0;
         let wanted =
             self.bench.options.trace || !self.findings.is_empty() || matches!(end, End::CouldNotRun(_));
-        let mut scribe = Scribe::new(self.began, self.bench.secrets());
+        let secrets = self
+            .bench
+            .secrets()
+            .into_iter()
+            .chain(self.cast.secrets.iter().cloned());
+        let mut scribe = Scribe::new(self.began, secrets.collect());
         for actor in &self.actors {
-            let aside = actor.set_aside(|message| self.is_set_aside(message));
+            let aside = actor.set_aside(|record, index| self.is_set_aside(actor.dialect, record, index));
             set_aside += aside.len();
             if wanted {
                 scribe.connection(&actor.name, &actor.log.record(), &|index| aside.contains(&index));
@@ -403,16 +434,17 @@ impl<'a> Trial<'a> {
         let mut leaving = JoinSet::new();
         let mut logs = Vec::new();
         for actor in actors {
-            logs.push(actor.log);
+            logs.push((actor.dialect, actor.log));
             if let Some(connection) = actor.connection {
                 leaving.spawn(connection.leave());
             }
         }
         leaving.join_all().await;
         while self.tasks.join_next().await.is_some() {}
-        if let Some(dialect) = self.case.dialect {
-            logs.iter()
-                .for_each(|log| seen.add(dialect, &log.record(), self.bench.rules));
+        for (dialect, log) in logs {
+            if let Some(dialect) = dialect {
+                seen.add(dialect, &log.record(), self.bench.rules);
+            }
         }
         TrialReport {
             end,

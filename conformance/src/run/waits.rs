@@ -47,9 +47,14 @@ fn of_step(bench: &Bench, case: &Case, step: &Step) -> Duration {
             | Action::Closed { .. }
             | Action::Ends { .. }
             | Action::Ponged { .. }
+            | Action::Pinged { .. }
             | Action::Tcp { .. }
             | Action::Http { .. }
             | Action::Inject { .. }
+            | Action::Introduce
+            | Action::Events { .. }
+            | Action::Operate(_)
+            | Action::Kill
             | Action::Fault(_)
             | Action::Stop { .. }
             | Action::Stopped { .. }

@@ -151,7 +151,9 @@ impl Reader<'_> {
         let is_raw = |name: &str| self.actors.get(name).is_some_and(|known| known.raw);
         for step in steps {
             match &mut step.action {
-                Action::ConnectAs { actor, connection, .. } if is_raw(actor) => connection.client = Client::Raw,
+                Action::ConnectAs {
+                    actor, connection, ..
+                } if is_raw(actor) => connection.client = Client::Raw,
                 Action::Interleave { lanes, .. } => {
                     lanes.iter_mut().for_each(|(_, steps)| self.raw_clients(steps));
                 }

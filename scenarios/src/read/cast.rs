@@ -34,7 +34,11 @@ impl Reader<'_> {
         let nobody = !self.has_users(dialect);
         let mut taken = |reader: &Self, key: &'static str| match fields.take(key) {
             Some((name, _)) if nobody => Err(reader
-                .at("no-users", name.span, format!("`{key}` has no meaning here: nobody has an account"))
+                .at(
+                    "no-users",
+                    name.span,
+                    format!("`{key}` has no meaning here: nobody has an account"),
+                )
                 .help("users, tokens, channels and tenants belong to rooms, outbox, feed and direct")),
             other => Ok(other.map(|(_, node)| node)),
         };
@@ -57,12 +61,17 @@ impl Reader<'_> {
         match &node.kind {
             Kind::String(text) => {
                 let looks_like_a_word = !text.is_empty()
-                    && text.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+                    && text
+                        .chars()
+                        .all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
                 if looks_like_a_word && !keys::TOKEN_KINDS.contains(&text.as_str()) {
                     return Err(self
                         .wrong("unknown-value", node, format!("unknown kind of token `{text}`"))
                         .suggest(text, keys::TOKEN_KINDS.iter().copied())
-                        .help(format!("one of {}; a text that is sent as it stands is written {{raw: {text}}}", keys::TOKEN_KINDS.join(", "))));
+                        .help(format!(
+                            "one of {}; a text that is sent as it stands is written {{raw: {text}}}",
+                            keys::TOKEN_KINDS.join(", ")
+                        )));
                 }
             }
             Kind::Map(_) => self.check_token_mapping(node)?,
@@ -95,9 +104,11 @@ impl Reader<'_> {
             self.map(claims)?;
         }
         match (raw, of.or(kind).or(claims)) {
-            (Some((key, _)), Some(_)) => {
-                Err(self.at("contradiction", key.span, "`raw` is the whole token: nothing stands beside it"))
-            }
+            (Some((key, _)), Some(_)) => Err(self.at(
+                "contradiction",
+                key.span,
+                "`raw` is the whole token: nothing stands beside it",
+            )),
             (None, None) => Err(self.wrong("empty", node, "nothing is said of the token")),
             _ => Ok(()),
         }
@@ -114,8 +125,15 @@ impl Reader<'_> {
                 span: name.span,
             }),
             None => Err(self
-                .at("unknown-user", name.span, format!("there is no user `{}`", name.value))
-                .suggest(&name.value, self.cast.users.iter().map(|user| user.name.value.as_str()))),
+                .at(
+                    "unknown-user",
+                    name.span,
+                    format!("there is no user `{}`", name.value),
+                )
+                .suggest(
+                    &name.value,
+                    self.cast.users.iter().map(|user| user.name.value.as_str()),
+                )),
         }
     }
 
@@ -125,7 +143,11 @@ impl Reader<'_> {
     }
 
     /// The user of an actor takes part from here on.
-    pub(super) fn engage(&mut self, actor: &Spanned<String>, connection: &Connection) -> Read<Option<String>> {
+    pub(super) fn engage(
+        &mut self,
+        actor: &Spanned<String>,
+        connection: &Connection,
+    ) -> Read<Option<String>> {
         if !self.has_users(connection.dialect) {
             return Ok(None);
         }
@@ -140,17 +162,25 @@ impl Reader<'_> {
     }
 
     fn add_user(&mut self, user: CastUser) -> Read<()> {
-        let Some(known) = self.cast.users.iter_mut().find(|known| known.name.value == user.name.value) else {
+        let Some(known) = self
+            .cast
+            .users
+            .iter_mut()
+            .find(|known| known.name.value == user.name.value)
+        else {
             self.name_variable(&user.name)?;
             self.cast.users.push(user);
             return Ok(());
         };
-        let other = |left: &Option<Spanned<String>>, right: &Option<Spanned<String>>| {
-            matches!((left, right), (Some(left), Some(right)) if left.value != right.value)
-        };
+        let other = |left: &Option<Spanned<String>>, right: &Option<Spanned<String>>| matches!((left, right), (Some(left), Some(right)) if left.value != right.value);
         if other(&known.tenant, &user.tenant) || (known.dialect != user.dialect && known.fields.is_empty()) {
-            let message = format!("`{}` is in two places: one person has one tenant and one dialect", user.name.value);
-            return Err(self.at("contradiction", user.name.span, message).help("give the second one a name of its own"));
+            let message = format!(
+                "`{}` is in two places: one person has one tenant and one dialect",
+                user.name.value
+            );
+            return Err(self
+                .at("contradiction", user.name.span, message)
+                .help("give the second one a name of its own"));
         }
         known.tenant = known.tenant.take().or(user.tenant);
         known.dialect = known.dialect.or(user.dialect);
@@ -172,12 +202,18 @@ impl Reader<'_> {
                     let mut fields = Fields::of(self, item, "a user")?;
                     fields.announce(keys::USER);
                     let name = fields.require(self, "as").and_then(|node| self.spanned(node))?;
-                    let tenant = fields.take("tenant").map(|(_, node)| self.spanned(node)).transpose()?;
+                    let tenant = fields
+                        .take("tenant")
+                        .map(|(_, node)| self.spanned(node))
+                        .transpose()?;
                     CastUser {
                         name,
                         dialect: None,
                         tenant,
-                        fields: self.said(&mut fields, &["id", "username", "email", "password", "name", "avatar"])?,
+                        fields: self.said(
+                            &mut fields,
+                            &["id", "username", "email", "password", "name", "avatar"],
+                        )?,
                     }
                 }
                 _ => CastUser {
@@ -198,12 +234,24 @@ impl Reader<'_> {
         let mut fields = Fields::of(self, node, "a channel")?;
         fields.announce(keys::CHANNEL);
         let name = fields.require(self, "as").and_then(|node| self.spanned(node))?;
-        let members = fields.require(self, "members").and_then(|node| self.strings(node))?;
-        let members = members.iter().map(|member| self.person(member)).collect::<Read<_>>()?;
-        let tenant = fields.take("tenant").map(|(_, node)| self.spanned(node)).transpose()?;
+        let members = fields
+            .require(self, "members")
+            .and_then(|node| self.strings(node))?;
+        let members = members
+            .iter()
+            .map(|member| self.person(member))
+            .collect::<Read<_>>()?;
+        let tenant = fields
+            .take("tenant")
+            .map(|(_, node)| self.spanned(node))
+            .transpose()?;
         let said = self.said(&mut fields, &["id", "name"])?;
         if self.cast.channel(&name.value).is_some() {
-            return Err(self.at("duplicate-channel", name.span, format!("`{}` is there twice", name.value)));
+            return Err(self.at(
+                "duplicate-channel",
+                name.span,
+                format!("`{}` is there twice", name.value),
+            ));
         }
         if name.value != DEFAULT_CHANNEL {
             self.name_variable(&name)?;
@@ -235,7 +283,11 @@ impl Reader<'_> {
             return Ok(());
         }
         Err(self
-            .wrong("no-users", node, format!("`{verb}` has no meaning here: nobody has an account"))
+            .wrong(
+                "no-users",
+                node,
+                format!("`{verb}` has no meaning here: nobody has an account"),
+            )
             .help("users and channels belong to rooms, outbox, feed and direct"))
     }
 
@@ -244,12 +296,20 @@ impl Reader<'_> {
         let plain = crate::template::is_name(name) && !name.contains('.');
         if !plain {
             return Err(self
-                .at("bad-name", name.span, format!("`{}` cannot be a name", name.value))
+                .at(
+                    "bad-name",
+                    name.span,
+                    format!("`{}` cannot be a name", name.value),
+                )
                 .help("use letters, digits and `_`, and begin with a letter"));
         }
         if BUILTIN_VARIABLES.contains(&name.value.as_str()) || self.variables.contains(&name.value) {
             return Err(self
-                .at("bad-name", name.span, format!("`{}` is a variable already", name.value))
+                .at(
+                    "bad-name",
+                    name.span,
+                    format!("`{}` is a variable already", name.value),
+                )
                 .help("choose another name"));
         }
         Ok(())
@@ -260,7 +320,12 @@ impl Reader<'_> {
         let field = rest.split('.').next().unwrap_or_default();
         if first == TENANT && self.has_users(None) {
             let named = self.cast.tenants().contains(&field);
-            return PLACE_FIELDS.contains(&field) || (named && rest.split('.').nth(1).is_some_and(|field| PLACE_FIELDS.contains(&field)));
+            return PLACE_FIELDS.contains(&field)
+                || (named
+                    && rest
+                        .split('.')
+                        .nth(1)
+                        .is_some_and(|field| PLACE_FIELDS.contains(&field)));
         }
         if first == DEFAULT_CHANNEL && self.has_users(None) {
             return PLACE_FIELDS.contains(&field);
@@ -279,8 +344,13 @@ impl Reader<'_> {
         }
         let mut fields = Fields::of(self, node, "`as`")?;
         fields.announce(keys::BEARER);
-        let user = fields.require(self, "user").and_then(|node| self.person_at(node))?;
-        let token = fields.take("token").map(|(_, node)| self.token(node)).transpose()?;
+        let user = fields
+            .require(self, "user")
+            .and_then(|node| self.person_at(node))?;
+        let token = fields
+            .take("token")
+            .map(|(_, node)| self.token(node))
+            .transpose()?;
         fields.finish(self)?;
         Ok(Bearer { user, token })
     }
@@ -288,13 +358,24 @@ impl Reader<'_> {
     /// Channels that actors name have to be there, which only the whole file shows.
     pub(super) fn check_channels(&mut self, scenario: &crate::scenario::Scenario) {
         for actor in &scenario.actors {
-            let Some(channel) = &actor.connection.channel else { continue };
-            let Some(name) = channel.value.as_str() else { continue };
+            let Some(channel) = &actor.connection.channel else {
+                continue;
+            };
+            let Some(name) = channel.value.as_str() else {
+                continue;
+            };
             let named = crate::template::is_name(name) && !name.contains("${");
             if named && name != DEFAULT_CHANNEL && self.cast.channel(name).is_none() {
                 let diag = self
-                    .at("unknown-channel", channel.span, format!("there is no channel `{name}`"))
-                    .help(format!("make it in `given`: `- channel: {{as: {name}, members: [{}]}}`", actor.name.value));
+                    .at(
+                        "unknown-channel",
+                        channel.span,
+                        format!("there is no channel `{name}`"),
+                    )
+                    .help(format!(
+                        "make it in `given`: `- channel: {{as: {name}, members: [{}]}}`",
+                        actor.name.value
+                    ));
                 self.diags.push(diag);
             }
         }

@@ -80,7 +80,13 @@ pub(crate) const WAITING: &[&str] = &[
 ];
 /// Those of them that are told when their thing happened, and so may also say from when on.
 pub(crate) const WITH_NEAR_EDGE: &[&str] = &[
-    "handshake", "refused", "expect", "closed", "ends", "ponged", "pinged",
+    "handshake",
+    "refused",
+    "expect",
+    "closed",
+    "ends",
+    "ponged",
+    "pinged",
 ];
 /// Verbs that judge nothing, and so are under no clause.
 pub(crate) const UNJUDGED: &[&str] = &[
@@ -144,7 +150,9 @@ pub(crate) const TOKEN_KINDS: &[&str] = &[
     "missing",
 ];
 /// A user of `users`.
-pub(crate) const USER: &[&str] = &["as", "id", "username", "email", "password", "name", "avatar", "tenant"];
+pub(crate) const USER: &[&str] = &[
+    "as", "id", "username", "email", "password", "name", "avatar", "tenant",
+];
 /// A channel.
 pub(crate) const CHANNEL: &[&str] = &["as", "members", "id", "name", "tenant"];
 /// Who asks over HTTP.

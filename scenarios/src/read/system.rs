@@ -25,7 +25,12 @@ impl Reader<'_> {
             .transpose()?;
         fields.finish(self)?;
         self.check_audience(&to)?;
-        Ok(Action::Inject { to, kind, data, later })
+        Ok(Action::Inject {
+            to,
+            kind,
+            data,
+            later,
+        })
     }
 
     /// `+1h`: from now on.
@@ -49,7 +54,10 @@ impl Reader<'_> {
             one => std::slice::from_ref(one),
         };
         for name in items.iter().filter_map(Value::as_str) {
-            let known = name == "all" || name.contains("${") || self.cast.channel(name).is_some() || name == DEFAULT_CHANNEL;
+            let known = name == "all"
+                || name.contains("${")
+                || self.cast.channel(name).is_some()
+                || name == DEFAULT_CHANNEL;
             if !known && self.has_users(None) {
                 self.person(&Spanned {
                     value: name.to_owned(),
@@ -72,7 +80,11 @@ impl Reader<'_> {
         let user = self.person_at(user)?;
         if rest.is_empty() {
             return Err(self
-                .wrong("matches-anything", value, "this could never fail: nothing is asked of the events")
+                .wrong(
+                    "matches-anything",
+                    value,
+                    "this could never fail: nothing is asked of the events",
+                )
                 .help("write for example `events: {of: ann, $contains: {status: sent}}`"));
         }
         let matcher = self.matcher(&Node {
@@ -93,9 +105,17 @@ impl Reader<'_> {
         }
         let mut fields = Fields::of(self, value, "`disconnect`")?;
         fields.announce(keys::DISCONNECT);
-        let user = fields.require(self, "user").and_then(|node| self.person_at(node))?;
-        let code = fields.take("code").map(|(_, node)| self.count(node)).transpose()?;
-        let reason = fields.take("reason").map(|(_, node)| self.string(node)).transpose()?;
+        let user = fields
+            .require(self, "user")
+            .and_then(|node| self.person_at(node))?;
+        let code = fields
+            .take("code")
+            .map(|(_, node)| self.count(node))
+            .transpose()?;
+        let reason = fields
+            .take("reason")
+            .map(|(_, node)| self.string(node))
+            .transpose()?;
         fields.finish(self)?;
         Ok(Action::Operate(Operation::Disconnect { user, code, reason }))
     }
@@ -107,7 +127,10 @@ impl Reader<'_> {
             _ => {
                 let mut fields = Fields::of(self, value, "`drain`")?;
                 fields.announce(keys::DRAIN);
-                let window = fields.take("window").map(|(_, node)| self.duration(node)).transpose()?;
+                let window = fields
+                    .take("window")
+                    .map(|(_, node)| self.duration(node))
+                    .transpose()?;
                 fields.finish(self)?;
                 window
             }

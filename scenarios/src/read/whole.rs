@@ -130,7 +130,9 @@ fn flatten<'s>(steps: &'s [Step], out: &mut Vec<&'s Step>) {
 
 fn need_of(action: &Action) -> Option<Need> {
     let (key, reach) = match action {
-        Action::Stop { .. } | Action::Kill | Action::Stopped { .. } | Action::Start => ("spawn", Reach::Everybody),
+        Action::Stop { .. } | Action::Kill | Action::Stopped { .. } | Action::Start => {
+            ("spawn", Reach::Everybody)
+        }
         Action::Fault(Fault::Store { .. }) => ("faults.store", Reach::Everybody),
         Action::Fault(Fault::Handler { .. }) => ("faults.handler", Reach::Everybody),
         Action::Inject { to, .. } => {
@@ -148,9 +150,7 @@ fn need_of(action: &Action) -> Option<Need> {
         Action::Metrics { .. } => ("metrics", Reach::ItsOwn),
         // Felt by everybody, and asked of the target when the case is run.
         Action::Operate(Operation::Drain { .. }) => ("admin", Reach::Everybody),
-        Action::Operate(
-            Operation::Disconnect { .. } | Operation::DeleteUser { .. } | Operation::Sweep,
-        )
+        Action::Operate(Operation::Disconnect { .. } | Operation::DeleteUser { .. } | Operation::Sweep)
         | Action::Events { .. }
         | Action::Introduce
         | Action::Connect { .. }

@@ -1,0 +1,137 @@
+//! A newcomer's greeting, and what the well-behaved client answers by itself. Both are data of the rules.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use touchstone_protocol::Dialect;
+use touchstone_scenarios::cast::{DEFAULT_CHANNEL, TENANT};
+use touchstone_scenarios::habits::Greeting;
+use touchstone_scenarios::scenario::{Action, ActorName, Awaited, Connection, Step};
+use touchstone_scenarios::source::Span;
+
+use super::cast::user_of;
+use super::expectations::{Attempt, Missed};
+use super::trial::{Flow, Halt, Trial};
+use crate::client::Reflex;
+use crate::matching::compare;
+use crate::verdict::Check;
+
+/// Who is being greeted.
+#[derive(Debug)]
+pub(crate) struct Newcomer {
+    user: Value,
+    channel: Value,
+    tenant: Value,
+}
+
+impl Newcomer {
+    /// What a variable of the greeting means.
+    pub(super) fn value(&self, name: &str) -> Option<Value> {
+        match name {
+            "user" => Some(self.user.clone()),
+            DEFAULT_CHANNEL => Some(self.channel.clone()),
+            TENANT => Some(self.tenant.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl Trial<'_> {
+    /// `greeted: true`: the messages that the dialect sends a newcomer, in their order, each under its own clause.
+    pub(super) async fn greet(
+        &mut self,
+        step: &Step,
+        name: &ActorName,
+        wanted: &Connection,
+        greeting: Awaited,
+    ) -> Flow {
+        let index = self.actor(name)?;
+        let Some(habits) = self.habits(self.actors[index].dialect) else {
+            return Ok(());
+        };
+        if greeting == Awaited::No || self.actors[index].excused {
+            return Ok(());
+        }
+        self.newcomer = Some(self.newcomer(name, wanted)?);
+        let mut flow = Ok(());
+        for message in &habits.greeting {
+            flow = self.greeted_by(step, index, message).await;
+            if flow.is_err() {
+                break;
+            }
+        }
+        self.newcomer = None;
+        flow
+    }
+
+    fn newcomer(&self, name: &ActorName, wanted: &Connection) -> Result<Newcomer, Halt> {
+        let user = self.cast.user(user_of(name, wanted));
+        let channel = match &wanted.channel {
+            Some(channel) => self.resolve(channel)?,
+            None => DEFAULT_CHANNEL.into(),
+        };
+        let known = channel.as_str().and_then(|name| self.variable(name));
+        Ok(Newcomer {
+            user: user.map(touchstone_sut::User::value).unwrap_or_default(),
+            channel: known.unwrap_or_else(|| serde_json::json!({"id": channel})),
+            tenant: user.map(|user| user.tenant.clone()).unwrap_or_default(),
+        })
+    }
+
+    async fn greeted_by(&mut self, step: &Step, index: usize, greeting: &Greeting) -> Flow {
+        self.checks.looked_at(Check::Message);
+        self.look_at(&greeting.clause.value);
+        // The step that stands in the scenario, under the clause that the greeting has in the rules.
+        let step = Step {
+            span: step.span,
+            action: Action::Introduce,
+            clause: Some(greeting.clause.clone()),
+            within: None,
+            alternatives: Vec::new(),
+        };
+        let frame = self.frame(&step)?;
+        let message = std::slice::from_ref(&greeting.message);
+        let attempt = self.attempt_in_order(index, message, frame).await;
+        let attempt = placed(attempt, step.span);
+        self.conclude(&step, index, attempt, frame).await
+    }
+
+    /// What the client answers by itself: the dialect's heartbeats, unless the case judges them.
+    pub(super) fn reflex(&self, dialect: Option<Dialect>) -> Option<Reflex> {
+        let habits = self.habits(dialect)?;
+        if self.scenario().heartbeats_judged {
+            return None;
+        }
+        let (heartbeat, answer) = (
+            habits.heartbeat.as_ref()?,
+            habits.heartbeat_answer.as_ref()?.to_string(),
+        );
+        let environment_of = |text: &str| -> Option<Value> { serde_json::from_str(text).ok() };
+        Some(Arc::new(move |text: &str| {
+            let value = environment_of(text)?;
+            let environment = crate::matching::Environment {
+                variable: &|_| None,
+                timing: &|_| None,
+                epoch_seconds: 0.0,
+            };
+            let found = compare(heartbeat, &value, &environment);
+            found.mismatches.is_empty().then(|| answer.clone())
+        }))
+    }
+}
+
+/// What is expected stands in the rules, and what went otherwise in the scenario.
+fn placed(attempt: Attempt, span: Span) -> Attempt {
+    match attempt {
+        Ok(mut taken) => {
+            for mismatch in &mut taken.found.mismatches {
+                mismatch.span = span;
+            }
+            Ok(taken)
+        }
+        Err(Missed(mut mismatch)) => {
+            mismatch.span = span;
+            Err(Missed(mismatch))
+        }
+    }
+}

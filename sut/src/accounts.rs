@@ -1,0 +1,194 @@
+//! How tokens, users and channels come to be on a target: what its file says, with exactly one way chosen.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use touchstone_protocol::Dialect;
+use touchstone_scenarios::template::Template;
+
+use crate::file::{FileAuth, FileChannels, FileSecret, FileText, FileUsers, FileWay, PerDialect};
+use crate::target::{TargetError, texts};
+use crate::tokens::Algorithm;
+
+/// How a token comes to be.
+#[derive(Debug, Clone)]
+pub enum TokensBy {
+    /// We sign it.
+    Secret(Signing),
+    /// The server gives it out.
+    Login {
+        /// By this request.
+        way: FileWay,
+        /// A JSON pointer to it in the answer.
+        token: String,
+    },
+    /// A program writes it.
+    Command(Vec<String>),
+}
+
+/// What tokens are signed with.
+#[derive(Clone)]
+pub struct Signing {
+    pub(crate) secret: String,
+    pub(crate) algorithm: Algorithm,
+    /// In place of the spec's.
+    pub(crate) claims: Option<Template>,
+}
+
+impl std::fmt::Debug for Signing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Signing({:?})", self.algorithm)
+    }
+}
+
+/// How users come to be.
+#[derive(Debug, Clone)]
+pub enum UsersBy {
+    /// By the admin interface.
+    Admin(AdminKey),
+    /// By requests.
+    Steps(Vec<FileWay>),
+    /// By a program.
+    Command(Vec<String>),
+    /// They are there already.
+    List(Vec<Map<String, Value>>),
+}
+
+/// The key of an admin interface.
+#[derive(Clone, PartialEq, Eq)]
+pub enum AdminKey {
+    /// The one that the built-in server was told.
+    Told,
+    /// This one.
+    Is(String),
+}
+
+impl std::fmt::Debug for AdminKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AdminKey(…)")
+    }
+}
+
+/// How a channel comes to be, where it is not by the admin interface.
+#[derive(Debug, Clone)]
+pub enum ChannelsBy {
+    /// By a request.
+    Way(FileWay),
+    /// By a program.
+    Command(Vec<String>),
+}
+
+/// What a target file says of them, by dialect.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Accounts {
+    pub(crate) auth: BTreeMap<Dialect, TokensBy>,
+    pub(crate) users: BTreeMap<Dialect, UsersBy>,
+    pub(crate) channels: BTreeMap<Dialect, ChannelsBy>,
+}
+
+impl Accounts {
+    /// Texts that must never appear in a report.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let keys = self.users.values().filter_map(|users| match users {
+            UsersBy::Admin(AdminKey::Is(key)) => Some(key.as_str()),
+            UsersBy::Admin(AdminKey::Told) | UsersBy::Steps(_) | UsersBy::Command(_) | UsersBy::List(_) => {
+                None
+            }
+        });
+        let secrets = self.auth.values().filter_map(|auth| match auth {
+            TokensBy::Secret(signing) => Some(signing.secret.as_str()),
+            TokensBy::Login { .. } | TokensBy::Command(_) => None,
+        });
+        keys.chain(secrets)
+    }
+
+    pub(crate) fn read(
+        auth: Option<PerDialect<FileAuth>>,
+        users: Option<PerDialect<FileUsers>>,
+        channels: Option<PerDialect<FileChannels>>,
+    ) -> Result<Self, TargetError> {
+        Ok(Self {
+            auth: each(auth, tokens_by)?,
+            users: each(users, users_by)?,
+            channels: each(channels, channels_by)?,
+        })
+    }
+}
+
+fn each<F: Clone, T>(
+    file: Option<PerDialect<F>>,
+    read: fn(F) -> Result<T, TargetError>,
+) -> Result<BTreeMap<Dialect, T>, TargetError> {
+    let entries = file.map(PerDialect::by_dialect).unwrap_or_default();
+    entries
+        .into_iter()
+        .map(|(dialect, entry)| Ok((dialect, read(entry)?)))
+        .collect()
+}
+
+fn one_of(key: &str, names: &str) -> TargetError {
+    TargetError::Value(format!("`{key}` needs exactly one of {names}"))
+}
+
+fn tokens_by(auth: FileAuth) -> Result<TokensBy, TargetError> {
+    match (auth.secret, auth.login, auth.command.is_empty()) {
+        (Some(secret), None, true) => signing(secret).map(TokensBy::Secret),
+        (None, Some(login), true) => Ok(TokensBy::Login {
+            way: FileWay {
+                post: Some(login.post),
+                headers: login.headers,
+                json: login.json,
+                ..FileWay::default()
+            },
+            token: login.token,
+        }),
+        (None, None, false) => Ok(TokensBy::Command(auth.command)),
+        _ => Err(one_of("auth", "secret, login and command")),
+    }
+}
+
+fn signing(secret: FileSecret) -> Result<Signing, TargetError> {
+    let text = match (secret.env, secret.text) {
+        (Some(name), None) => FileText::Env(name),
+        (None, Some(text)) => FileText::Literal(text),
+        _ => return Err(one_of("auth.secret", "env and text")),
+    };
+    Ok(Signing {
+        secret: looked_up("auth", "secret", text)?,
+        algorithm: secret.algorithm,
+        claims: secret.claims.map(Template::new),
+    })
+}
+
+fn users_by(users: FileUsers) -> Result<UsersBy, TargetError> {
+    match (
+        users.admin,
+        users.steps.is_empty(),
+        users.command.is_empty(),
+        users.list.is_empty(),
+    ) {
+        (Some(admin), true, true, true) => Ok(UsersBy::Admin(AdminKey::Is(looked_up(
+            "users.admin",
+            "key",
+            admin.key,
+        )?))),
+        (None, false, true, true) => Ok(UsersBy::Steps(users.steps)),
+        (None, true, false, true) => Ok(UsersBy::Command(users.command)),
+        (None, true, true, false) => Ok(UsersBy::List(users.list)),
+        _ => Err(one_of("users", "admin, steps, command and list")),
+    }
+}
+
+fn channels_by(channels: FileChannels) -> Result<ChannelsBy, TargetError> {
+    match (channels.step, channels.command.is_empty()) {
+        (Some(way), true) => Ok(ChannelsBy::Way(way)),
+        (None, false) => Ok(ChannelsBy::Command(channels.command)),
+        _ => Err(one_of("channels", "step and command")),
+    }
+}
+
+/// A text, or what the environment holds.
+fn looked_up(key: &str, name: &str, text: FileText) -> Result<String, TargetError> {
+    let found = texts(key, BTreeMap::from([(name.to_owned(), text)]))?;
+    Ok(found.into_iter().next().map(|(_, text)| text).unwrap_or_default())
+}
