@@ -18,12 +18,24 @@ clauses:
   - {id: echo/2b, basis: doc, rule: N grows by 1.}
 ";
 
+const ROOMS_RULES: &str = "
+dialect: rooms
+clauses:
+  - {id: rooms/5a, basis: doc, rule: A message reaches the others.}
+";
+
 fn rules() -> Rules {
-    let source = Source {
-        path: "rules/echo.yaml".to_owned(),
-        text: ECHO_RULES.to_owned(),
+    let source = |path: &str, text: &str| {
+        Arc::new(Source {
+            path: path.to_owned(),
+            text: text.to_owned(),
+        })
     };
-    Rules::read(&[Arc::new(source)]).unwrap()
+    Rules::read(&[
+        source("rules/echo.yaml", ECHO_RULES),
+        source("rules/rooms.yaml", ROOMS_RULES),
+    ])
+    .unwrap()
 }
 
 #[test]
@@ -45,11 +57,16 @@ fn every_mistake_is_shown_where_it_is_with_what_to_do() {
         .filter(|file| file.extension().is_some_and(|ending| ending == "yaml"))
     {
         let name = file.file_stem().unwrap().to_str().unwrap();
+        let folder = if name.starts_with("rooms-") {
+            "rooms"
+        } else {
+            "echo"
+        };
         let source = Source {
-            path: format!("echo/{name}.yaml"),
+            path: format!("{folder}/{name}.yaml"),
             text: fs::read_to_string(file).unwrap(),
         };
-        let diags = read::scenario(&Arc::new(source), &format!("echo/{name}"), &rules)
+        let diags = read::scenario(&Arc::new(source), &format!("{folder}/{name}"), &rules)
             .expect_err(&format!("{name} is read without a complaint"));
         let shown: Vec<String> = diags.iter().map(|diag| diag.render(Paint::Plain)).collect();
         settings.bind(|| insta::assert_snapshot!(name, shown.join("\n\n")));

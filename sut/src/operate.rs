@@ -31,6 +31,8 @@ pub struct Injection {
     pub data: Value,
     /// For when it is scheduled, RFC 3339; null for now.
     pub scheduled_at: Value,
+    /// The schema name of the tenant; null where there are none.
+    pub tenant: Value,
 }
 
 type Variables<'a> = [(&'a str, Value)];
@@ -54,6 +56,7 @@ impl Sut {
             ("type", injection.kind.clone().into()),
             ("data", injection.data.clone()),
             ("scheduled_at", injection.scheduled_at.clone()),
+            ("tenant", injection.tenant.clone()),
         ];
         Ok(self.call(&key, call, Some(dialect), &variables).await?)
     }
@@ -250,6 +253,9 @@ impl Sut {
         reason: Option<&str>,
     ) -> Result<(), ProvisionError> {
         let mut body = json!({"dialect": user.dialect.name(), "user": user.fields.get("id")});
+        if let Some(schema) = user.tenant.get("schema_name") {
+            body["tenant"] = schema.clone();
+        }
         if let Some(code) = code {
             body["code"] = code.into();
         }
@@ -266,7 +272,9 @@ impl Sut {
     /// There is no admin interface, or it refused.
     pub async fn delete_user(&self, user: &User) -> Result<(), ProvisionError> {
         let id = user.fields.get("id").map(text_of).unwrap_or_default();
-        let path = format!("/admin/users/{id}?dialect={}", user.dialect);
+        let tenant = user.tenant.get("schema_name").map(text_of);
+        let tenant = tenant.map_or_else(String::new, |schema| format!("&tenant={schema}"));
+        let path = format!("/admin/users/{id}?dialect={}{tenant}", user.dialect);
         self.order(user.dialect, Method::DELETE, &path, None).await
     }
 

@@ -449,6 +449,7 @@ fn published(dialect: Dialect) -> BTreeMap<String, FileCall> {
             "type": "${type}",
             "data": "${data}",
             "scheduled_at": "${scheduled_at}",
+            "tenant": "${tenant}",
         }),
         ..FileCall::default()
     };

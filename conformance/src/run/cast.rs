@@ -80,6 +80,28 @@ impl Cast {
         }
     }
 
+    /// The schema name of the tenant in which these are; null where there is none.
+    pub(crate) fn tenant_of(&self, to: &Value) -> Value {
+        let name = match to {
+            Value::Array(names) => names.first().and_then(Value::as_str),
+            one => one.as_str(),
+        };
+        let of_user = name
+            .and_then(|name| self.users.get(name))
+            .map(|user| &user.tenant);
+        let of_channel = name.and_then(|name| self.channels.get(name)?.get("tenant"));
+        let first = self
+            .users
+            .values()
+            .map(|user| &user.tenant)
+            .find(|tenant| !tenant.is_null());
+        let tenant = of_user.or(of_channel).or(first);
+        tenant
+            .and_then(|tenant| tenant.get("schema_name"))
+            .cloned()
+            .unwrap_or_default()
+    }
+
     fn audience_of_id(&self, id: Value) -> (&'static str, Value) {
         let is_channel = self
             .channels

@@ -35,6 +35,7 @@ impl Trial<'_> {
         self.note(format!("inject {kind} to {to}"));
         let later = later.map(|later| self.duration(later)).transpose()?;
         let scheduled_at = later.map_or(Value::Null, |later| rfc3339(SystemTime::now() + later).into());
+        let tenant = self.cast.tenant_of(&to);
         let (audience, to) = self.cast.audience(to);
         self.injected.push(data.clone());
         let injection = Injection {
@@ -43,6 +44,7 @@ impl Trial<'_> {
             kind,
             data,
             scheduled_at,
+            tenant,
         };
         let at = Instant::now();
         let done = self.bench.sut.inject(dialect, &injection).await;

@@ -133,16 +133,20 @@ impl Reader<'_> {
                 )
                 .help("add `path: /where/it/connects`"));
         }
-        let user = self.engage(name, connection)?;
         self.actors.insert(
             name.value.clone(),
             Known {
                 client,
-                user,
+                user: None,
                 connected: false,
                 raw: false,
             },
         );
+        // After the actor is known, or every use of it would be a mistake too.
+        let user = self.engage(name, connection)?;
+        if let Some(known) = self.actors.get_mut(&name.value) {
+            known.user = user;
+        }
         Ok(())
     }
 

@@ -25,6 +25,15 @@ impl Reader<'_> {
         }
     }
 
+    /// Whether newcomers are sent nothing here.
+    pub(super) fn greets_nobody(&self) -> bool {
+        let Scope::One(dialect) = &self.scope else {
+            return self.scope == Scope::None;
+        };
+        let folder = self.rules.dialect(*dialect);
+        folder.is_none_or(|folder| folder.habits.greeting.is_empty())
+    }
+
     /// The keys of a connection that say whose it is.
     pub(super) fn identity(&mut self, fields: &mut Fields<'_>) -> Read<Connection> {
         let dialect = fields

@@ -340,8 +340,17 @@ impl Reader<'_> {
     fn connect_step(&mut self, parts: &mut Parts<'_>) -> Read<(Action, Modifiers)> {
         let greeting = match parts.beside.take("greeted") {
             None => Awaited::No,
-            Some((_, node)) => {
+            Some((key, node)) => {
                 self.flag(node)?;
+                if self.greets_nobody() {
+                    return Err(self
+                        .at(
+                            "nothing-to-await",
+                            key.span,
+                            "the dialect greets nobody: there is nothing to await",
+                        )
+                        .help("take `greeted` out"));
+                }
                 Awaited::Yes
             }
         };
