@@ -15,8 +15,11 @@ fn every_scenario_in_the_readme_reads() {
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
         .collect();
-    assert_eq!(blocks.len(), 2);
-    for (block, id) in blocks.into_iter().zip(["mine/first", "echo/5a-comes-back"]) {
+    assert_eq!(blocks.len(), 3);
+    for (block, id) in blocks
+        .into_iter()
+        .zip(["mine/first", "echo/5a-comes-back", "rooms/11a-comes-back"])
+    {
         let source = Arc::new(Source {
             path: "README.md".to_owned(),
             text: block.to_owned(),

@@ -11,7 +11,7 @@ use touchstone_scenarios::diag::Diag;
 use touchstone_scenarios::source::Source;
 use touchstone_scenarios::yaml;
 
-use crate::accounts::{Accounts, AdminKey, UsersBy};
+use crate::accounts::{Accounts, AdminKey, TokensBy, UsersBy};
 use crate::file::{FileCall, FileEvents, FilePaths, FileReady, FileSignal, FileText, PerDialect, TargetFile};
 use crate::process::Signal;
 
@@ -359,7 +359,11 @@ impl Target {
                 let by_admin = |users: &UsersBy| matches!(users, UsersBy::Admin(_));
                 self.accounts.users.values().any(by_admin)
             }
-            ["auth", ..] => self.is_built_in() || !self.accounts.auth.is_empty(),
+            ["auth"] => self.is_built_in() || !self.accounts.auth.is_empty(),
+            ["auth", "secret"] => {
+                let signed = |auth: &TokensBy| matches!(auth, TokensBy::Secret(_));
+                self.is_built_in() || self.accounts.auth.values().any(signed)
+            }
             ["users"] => !self.accounts.users.is_empty(),
             ["channels"] => !self.accounts.channels.is_empty() || self.has("admin"),
             ["events", dialect] => {

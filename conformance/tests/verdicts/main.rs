@@ -9,3 +9,5 @@ mod judge;
 mod outside;
 mod reports;
 mod runs;
+mod users;
+mod village;
