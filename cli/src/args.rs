@@ -69,6 +69,11 @@ pub(crate) enum Command {
 The copy is a store itself: `serve --store embedded:backup.db` serves from it."
     )]
     Backup(BackupArgs),
+    /// Tokens of the dialects' users
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
     /// Print the JSON Schema of a kind of file, for editors
     #[command(after_help = "Example:\n  touchstone schema config > touchstone.schema.json")]
     Schema {
@@ -153,6 +158,38 @@ Every key is also an environment variable: TOUCHSTONE_ECHO_SESSION_TTL=10m.
 The command line comes before the environment, and that before the file.
 `touchstone schema config` prints the keys as JSON Schema.
 SIGTERM and SIGINT stop it gracefully.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Sign a token for a user, and print it
+    #[command(after_help = "Examples:
+  touchstone token mint --dialect feed --user 7 --secret-file secret
+  touchstone token mint --dialect rooms --user 7 \\
+    --claim tenant_id=1 --claim schema_name=acme --expires-in 5m
+
+Without --secret-file the secret is what `touchstone serve` would take from the
+environment: TOUCHSTONE_SECRET, then JWT_SECRET, then for feed SECRET_KEY.")]
+    Mint(TokenMintArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenMintArgs {
+    /// The dialect whose token it is
+    #[arg(long, value_name = "NAME")]
+    pub(crate) dialect: Dialect,
+    /// The user's id, as the dialect has it
+    #[arg(long, value_name = "ID")]
+    pub(crate) user: String,
+    /// The file that holds the secret
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+    /// How long it is good
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
+    pub(crate) expires_in: Duration,
+    /// A claim beside; its value is JSON, or else text. May be given several times
+    #[arg(long = "claim", value_name = "NAME=VALUE")]
+    pub(crate) claims: Vec<String>,
+}
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum SchemaOf {

@@ -17,6 +17,7 @@ mod settings;
 mod summary;
 mod target;
 mod terminal;
+mod token;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -25,7 +26,7 @@ use clap::CommandFactory;
 
 use touchstone_conformance::results::Tool;
 
-use crate::args::{Cli, Command, SchemaOf};
+use crate::args::{Cli, Command, SchemaOf, TokenCommand};
 use crate::exit::{Failure, Outcome};
 
 /// What was started for a command and is not over with it has this long to be ended.
@@ -50,45 +51,50 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Outcome {
-    if let Command::Completions { shell } = cli.command {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Cli::command(), "touchstone", &mut script);
-        print::data(&String::from_utf8_lossy(&script))?;
-        return Ok(exit::OK);
+    match cli.command {
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "touchstone", &mut script);
+            print::data(&String::from_utf8_lossy(&script))?;
+            Ok(exit::OK)
+        }
+        Command::Schema { of } => {
+            let schema = match of {
+                SchemaOf::Scenario => touchstone_scenarios::schema::scenario(),
+                SchemaOf::Config => settings::schema(),
+            };
+            print::data(&outputs::json(&schema))?;
+            Ok(exit::OK)
+        }
+        Command::Token {
+            command: TokenCommand::Mint(args),
+        } => token::mint(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Check(args) => asynchronously(check::run(args), Rest::IsEnded),
+        Command::Serve(args) => asynchronously(serve::run(args), Rest::IsLeft),
+        Command::Conform { command } => asynchronously(conform::run(command), Rest::IsEnded),
+        Command::Load { command } => asynchronously(load::run(command), Rest::IsEnded),
     }
-    if let Command::Schema { of } = cli.command {
-        let schema = match of {
-            SchemaOf::Scenario => touchstone_scenarios::schema::scenario(),
-            SchemaOf::Config => settings::schema(),
-        };
-        print::data(&outputs::json(&schema))?;
-        return Ok(exit::OK);
-    }
-    if let Command::Backup(args) = cli.command {
-        return backup::run(&args);
-    }
+}
+
+/// What becomes of that which a command leaves behind on the runtime.
+#[derive(Clone, Copy)]
+enum Rest {
+    /// A case that was given up may still hold a server that we started: it ends when the case is dropped.
+    IsEnded,
+    /// The thread that reads stdin until its parent ends must not hold the program up.
+    IsLeft,
+}
+
+fn asynchronously(command: impl Future<Output = Outcome>, rest: Rest) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::usage(format!("this machine gives no threads: {error}")))?;
-    let is_server = matches!(cli.command, Command::Serve(_));
-    let outcome = runtime.block_on(async {
-        match cli.command {
-            Command::Check(args) => check::run(args).await,
-            Command::Serve(args) => serve::run(args).await,
-            Command::Conform { command } => conform::run(command).await,
-            Command::Load { command } => load::run(command).await,
-            Command::Completions { .. } | Command::Schema { .. } | Command::Backup(_) => {
-                unreachable!("handled before the runtime was built")
-            }
-        }
-    });
-    if is_server {
-        // The thread that reads stdin until its parent ends must not hold it up.
-        runtime.shutdown_background();
-    } else {
-        // A case that was given up may still hold a server that we started: it ends when the case is dropped.
-        runtime.shutdown_timeout(TIDY_UP_DEADLINE);
+    let outcome = runtime.block_on(command);
+    match rest {
+        Rest::IsLeft => runtime.shutdown_background(),
+        Rest::IsEnded => runtime.shutdown_timeout(TIDY_UP_DEADLINE),
     }
     outcome
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Stdin};
 use tokio_util::sync::CancellationToken;
-use touchstone_server::{Server, StartError};
+use touchstone_server::{Server, StartError, StoreChoice};
 
 use crate::args::ServeArgs;
 use crate::exit::{self, Failure, Outcome};
@@ -57,6 +57,7 @@ pub(crate) async fn run(args: ServeArgs) -> Outcome {
     }
     secrets::check_complete(&resolved.settings)?;
     let config = resolved.settings.server;
+    let store = config.store.clone();
     if config.allow_faults && config.admin_key.is_none() {
         return Err(Failure::usage(
             "--allow-faults needs an admin key: give --admin-key-file FILE",
@@ -71,7 +72,7 @@ pub(crate) async fn run(args: ServeArgs) -> Outcome {
     // Before anybody is told that we are ready: a signal that came earlier would end the program on the spot.
     let mut signals = Signals::listen()?;
     let (mut drain_signal, drain) = (DrainSignal::listen()?, server.drain());
-    announce(&server, args.supervised)?;
+    announce(&server, &store, args.supervised)?;
     let stop = CancellationToken::new();
     let asked = async {
         tokio::select! {
@@ -132,7 +133,7 @@ fn print_config(args: &ServeArgs, resolved: &mut Resolved, secrets: &Secrets) ->
 }
 
 /// Says where it listens to the parent, and to a person what the log does not say by itself.
-fn announce(server: &Server, supervised: bool) -> Result<(), Failure> {
+fn announce(server: &Server, store: &StoreChoice, supervised: bool) -> Result<(), Failure> {
     if supervised {
         let line = serde_json::json!({"ready": {"http": server.addresses()[0].to_string()}});
         let mut stdout = std::io::stdout().lock();
@@ -140,10 +141,12 @@ fn announce(server: &Server, supervised: bool) -> Result<(), Failure> {
             .and_then(|()| stdout.flush())
             .map_err(|error| Failure::usage(format!("the parent does not read: {error}")));
     }
-    tracing::info!(
-        store = "embedded:",
-        "sessions are kept in memory: nothing survives a restart"
-    );
+    if *store == StoreChoice::Memory {
+        tracing::info!(
+            store = "embedded:",
+            "everything is kept in memory: nothing survives a restart"
+        );
+    }
     Ok(())
 }
 

@@ -27,6 +27,17 @@ pub const fn token_parameter(dialect: Dialect) -> Option<&'static str> {
     }
 }
 
+/// The claim of the token that says who it is (rooms/1c, outbox/1b, feed/1d, direct/1f), if the dialect has tokens.
+#[must_use]
+pub const fn identity_claim(dialect: Dialect) -> Option<&'static str> {
+    match dialect {
+        Dialect::Echo => None,
+        Dialect::Rooms | Dialect::Feed => Some("user_id"),
+        Dialect::Outbox => Some("sub"),
+        Dialect::Direct => Some("id"),
+    }
+}
+
 /// The roots of the dialect's HTTP endpoints, without prefix; collisions are judged by them.
 #[must_use]
 pub const fn http_roots(dialect: Dialect) -> &'static [&'static str] {

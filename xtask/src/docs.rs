@@ -1,4 +1,5 @@
-//! `docs/dialects/<folder>.md`, made from `scenarios/rules`: the clauses as a reader wants them.
+//! The documents that are made from data: `docs/dialects/<folder>.md` from `scenarios/rules`, the clauses as a reader
+//! wants them, and `docs/configuration.md` from the schema of the configuration.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -6,9 +7,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use touchstone_scenarios::rules::{Clause, Folder, Rules};
 
+use crate::configuration;
+
 /// Writes every page anew.
 pub(crate) fn write() -> Result<()> {
-    for (path, page) in pages() {
+    for (path, page) in pages()? {
         let folder = path.parent().context("a page is in a folder")?;
         std::fs::create_dir_all(folder).with_context(|| format!("could not make {}", folder.display()))?;
         std::fs::write(&path, page).with_context(|| format!("could not write {}", path.display()))?;
@@ -18,11 +21,11 @@ pub(crate) fn write() -> Result<()> {
 
 /// Refuses pages that are not what the rules say now.
 pub(crate) fn check() -> Result<()> {
-    for (path, page) in pages() {
+    for (path, page) in pages()? {
         let written = std::fs::read_to_string(&path).unwrap_or_default();
         if written != page {
             bail!(
-                "{} is not what scenarios/rules says: run `cargo xtask docs`",
+                "{} is not what it is made from: run `cargo xtask docs`",
                 path.display()
             );
         }
@@ -30,13 +33,15 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-fn pages() -> Vec<(PathBuf, String)> {
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/dialects"));
-    Rules::builtin()
+fn pages() -> Result<Vec<(PathBuf, String)>> {
+    let docs = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs"));
+    let mut pages: Vec<_> = Rules::builtin()
         .folders
         .iter()
-        .map(|rules| (folder.join(format!("{}.md", rules.name)), page(rules)))
-        .collect()
+        .map(|rules| (docs.join(format!("dialects/{}.md", rules.name)), page(rules)))
+        .collect();
+    pages.push((docs.join("configuration.md"), configuration::page()?));
+    Ok(pages)
 }
 
 fn page(rules: &Folder) -> String {

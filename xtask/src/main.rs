@@ -4,6 +4,7 @@
     reason = "this is a command line tool: it says what it runs"
 )]
 
+mod configuration;
 mod docs;
 mod house;
 mod needs;
@@ -41,7 +42,7 @@ enum Task {
         #[arg(long, default_value_t = 20)]
         rounds: u32,
     },
-    /// Writes `docs/dialects/*.md` anew from `scenarios/rules`.
+    /// Writes `docs/dialects/*.md` anew from `scenarios/rules`, and `docs/configuration.md` from `cli/schema/config.json`.
     Docs,
 }
 

@@ -151,7 +151,7 @@ pub(crate) struct Said<'a> {
 }
 
 /// What follows from it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Resolved {
     pub(crate) settings: Settings,
     pub(crate) origins: Origins,

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use touchstone_protocol::Dialect;
-use touchstone_server::Secret;
+use touchstone_server::{AuthConfig, Config, DialectAuth, Secret};
 
 use super::{Environment, Origin, Resolved, Settings};
 use crate::exit::Failure;
@@ -217,16 +217,46 @@ pub(crate) fn check_complete(settings: &Settings) -> Result<(), Failure> {
 }
 
 /// Whether a dialect has a secret of its own, or needs none.
-const fn has_secret(settings: &Settings, dialect: Dialect) -> bool {
-    let server = &settings.server;
-    let own = match dialect {
-        Dialect::Echo => return true,
-        Dialect::Rooms => &server.rooms.auth,
-        Dialect::Outbox => &server.outbox.auth,
-        Dialect::Feed => &server.feed.auth,
-        Dialect::Direct => &server.direct.auth,
-    };
-    own.secret.is_some()
+fn has_secret(settings: &Settings, dialect: Dialect) -> bool {
+    own(&settings.server, dialect).is_none_or(|own| own.secret.is_some())
+}
+
+/// What a dialect has of its own; `None` for one without tokens.
+const fn own(server: &Config, dialect: Dialect) -> Option<&DialectAuth> {
+    match dialect {
+        Dialect::Echo => None,
+        Dialect::Rooms => Some(&server.rooms.auth),
+        Dialect::Outbox => Some(&server.outbox.auth),
+        Dialect::Feed => Some(&server.feed.auth),
+        Dialect::Direct => Some(&server.direct.auth),
+    }
+}
+
+/// What signs the tokens of a dialect: the secret in `file`, or what `serve` would find in the environment.
+///
+/// # Errors
+/// If the dialect has no tokens, or there is no secret.
+pub(crate) fn of_dialect(
+    dialect: Dialect,
+    file: Option<&Path>,
+    environment: &Environment,
+) -> Result<(AuthConfig, DialectAuth), Failure> {
+    let mut resolved = Resolved::default();
+    read(&mut resolved, environment)?;
+    let server = resolved.settings.server;
+    let own = own(&server, dialect)
+        .ok_or_else(|| Failure::usage(format!("`{dialect}` has no users and no tokens")))?;
+    let (mut common, mut own) = (server.auth.clone(), own.clone());
+    if let Some(file) = file {
+        common.secret = Some(Secret::new(from_file("secret", file)?));
+        own.secret = None;
+    }
+    if common.secret.is_none() && own.secret.is_none() {
+        return Err(Failure::usage(
+            "no secret to sign with: give --secret-file FILE, or set TOUCHSTONE_SECRET",
+        ));
+    }
+    Ok((common, own))
 }
 
 /// The flag that makes a secret up.

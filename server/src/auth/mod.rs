@@ -6,7 +6,24 @@ mod tokens;
 pub(crate) use passwords::Passwords;
 pub(crate) use tokens::{Claims, TokenError, Tokens};
 
+use std::time::Duration;
+
 use axum::http::{HeaderMap, header};
+use serde_json::{Map, Value};
+
+use crate::clock::Clock;
+use crate::config::{AuthConfig, DialectAuth};
+
+/// A token with these claims, issued now, as the server signs its own. `None` without a secret to sign with.
+#[must_use]
+pub fn mint(
+    common: &AuthConfig,
+    own: &DialectAuth,
+    claims: Map<String, Value>,
+    lifetime: Duration,
+) -> Option<String> {
+    Tokens::new(common, own).sign(claims, Clock::start().now(), lifetime)
+}
 
 /// What stands behind `Bearer` in the header `Authorization`.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -96,6 +96,19 @@ impl Running {
         answer
     }
 
+    /// Asks for an upgrade, and returns the head of the answer and what came with it, up to the first pause.
+    pub(crate) async fn handshake(&self, head: &str) -> String {
+        let mut stream = self.tcp().await;
+        let request = format!(
+            "{head} HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 1_024];
+        let read = within(stream.read(&mut answer)).await.unwrap();
+        String::from_utf8_lossy(&answer[..read]).into_owned()
+    }
+
     /// The value of a metric without labels.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
         let text = self.request("GET /metrics", "").await;
