@@ -1,8 +1,13 @@
 //! The dialect `direct`: one-to-one chat, one connection per user (spec `direct.md`).
 
+mod id;
+#[cfg(feature = "messages")]
+pub mod messages;
+
 use std::time::Duration;
 
 use crate::close::CloseCode;
+pub use id::{HexId, ID_DIGITS};
 
 /// No token (direct/1a).
 pub const CLOSE_NO_TOKEN: CloseCode = CloseCode(4001);
