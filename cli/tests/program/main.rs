@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod configuration;
+mod kills;
 #[cfg(target_os = "linux")]
 mod lifetimes;
 mod reports;

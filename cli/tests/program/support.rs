@@ -129,7 +129,6 @@ impl Running {
     }
 
     /// What it has said on stderr.
-    #[cfg(target_os = "linux")]
     pub(crate) fn said(&self) -> String {
         self.stderr.text()
     }
