@@ -6,11 +6,13 @@
 
 pub mod accounts;
 pub mod bus;
+pub mod channels;
 pub mod conversations;
 pub mod dialogues;
 pub mod embedded;
 pub mod events;
 pub mod keep;
+pub mod posts;
 pub mod presence;
 pub mod resources;
 pub mod revocations;
@@ -19,11 +21,13 @@ pub mod sqlite;
 
 pub use accounts::{Account, Accounts, CreateError, IdForm, Tenant};
 pub use bus::{Bus, BusError, Ear, Inbox, LocalBus, Payload};
+pub use channels::{Channel, Channels, Memberships, NewChannel, View};
 pub use conversations::{Conversation, ConversationMessage, Conversations};
 pub use dialogues::{Dialogue, DialogueMessage, Dialogues, MessagePlace, Progress};
 pub use embedded::{EmbeddedLimits, EmbeddedSessions};
 pub use events::{Arrived, Event, EventState, Events, NewEvent};
 pub use keep::Keep;
+pub use posts::{NewPost, NewReading, NoPage, Page, Post, Posts, Reading, Window};
 pub use presence::{Change, ConnectionId, LocalPresence, Presence, Present};
 pub use resources::{Fields, Resource, ResourcePage, Resources, Shelf};
 pub use revocations::Revocations;

@@ -47,6 +47,7 @@ async fn the_embedded_store_keeps_the_contract_on_disk() {
 async fn keeps_the_contract(store: &Sqlite) {
     contract::accounts::keeps(store.clone()).await;
     contract::conversations::keeps(store.clone()).await;
+    contract::channels::keeps(store.clone()).await;
     contract::dialogues::keeps(store.clone()).await;
     contract::events::keeps(store.clone()).await;
     contract::resources::keeps(store.clone()).await;

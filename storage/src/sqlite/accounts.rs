@@ -207,7 +207,10 @@ impl Sqlite {
 }
 
 /// Of a violated constraint the field that it is about, which is the id unless the message names one of `others`.
-fn taken(made: rusqlite::Result<usize>, others: &[&'static str]) -> rusqlite::Result<Option<&'static str>> {
+pub(super) fn taken(
+    made: rusqlite::Result<usize>,
+    others: &[&'static str],
+) -> rusqlite::Result<Option<&'static str>> {
     match made {
         Ok(_) => Ok(None),
         Err(rusqlite::Error::SqliteFailure(error, Some(message)))

@@ -8,10 +8,12 @@
 
 mod accounts;
 mod backup;
+mod channels;
 mod conversations;
 mod dialogues;
 mod events;
 mod open;
+mod posts;
 mod reading;
 mod resources;
 mod revocations;
@@ -105,7 +107,7 @@ impl Sqlite {
         }
     }
 
-    /// Does `work`, which only reads, on what was committed before this call.
+    /// Does `work`, which only reads, on what was committed before this call, all of it as it was at one moment.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,

@@ -20,6 +20,7 @@ const TABLES: &[&str] = &[
     include_str!("tables/conversations.sql"),
     include_str!("tables/events.sql"),
     include_str!("tables/revocations.sql"),
+    include_str!("tables/channels.sql"),
     include_str!("tables/dialogues.sql"),
     include_str!("tables/resources.sql"),
     include_str!("tables/sessions.sql"),

@@ -55,7 +55,7 @@ impl Readers {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
             // An error means that nobody waits for the answer any more.
-            let _ = answer.send(work(connection).map_err(StoreError::from));
+            let _ = answer.send(at_one_moment(connection, work).map_err(StoreError::from));
         });
         let gone = || StoreError::Unavailable("the store gave no answer".to_owned());
         let jobs = self
@@ -75,6 +75,17 @@ impl Drop for Readers {
             let _ = thread.join();
         }
     }
+}
+
+/// Does `work` on one snapshot: without a transaction each statement would see what was committed before it.
+fn at_one_moment<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let snapshot = connection.unchecked_transaction()?;
+    let read = work(&snapshot);
+    snapshot.finish()?;
+    read
 }
 
 /// Takes jobs in turn with the other threads: one of them waits for the next while it holds the lock.

@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod bus;
+pub(crate) mod channels;
 pub(crate) mod conversations;
 pub(crate) mod dialogues;
 pub(crate) mod events;
