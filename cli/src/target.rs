@@ -45,8 +45,17 @@ impl TargetArgs {
 
 /// The built-in server as the suite wants it: with short timings, faults on request and a log of messages.
 pub(crate) fn for_suite() -> Result<Target, Failure> {
-    built_in(SUITE_TIMINGS, SUITE_LIMITS, &["--allow-faults", "--log-messages"])
+    built_in(SUITE_TIMINGS, SUITE_LIMITS, SUITE_SWITCHES)
 }
+
+/// What is switched on then, so that all there is can be judged.
+const SUITE_SWITCHES: &[&str] = &[
+    "--allow-faults",
+    "--log-messages",
+    "--compression",
+    "--set",
+    "compression.context_takeover=true",
+];
 
 /// The built-in server as in production, but for the timings that a workload asks for.
 pub(crate) fn for_load(timings: &[(&str, Duration)]) -> Result<Target, Failure> {

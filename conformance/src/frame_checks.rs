@@ -4,7 +4,8 @@ use std::fmt;
 
 use touchstone_scenarios::scenario::Client;
 
-use crate::frames::{CloseBody, Frame, opcode};
+use crate::frames::{CloseBody, Content, Frame, RSV1, opcode};
+use crate::inflate::Breach;
 use crate::tap::{Direction, Record};
 use crate::verdict::Check;
 
@@ -33,6 +34,7 @@ pub fn check_frames(record: &Record, client: Client) -> Vec<Violation> {
         .filter(|(direction, _)| *direction == Direction::Down)
     {
         check_header(frame, &mut found);
+        check_reserved(frame, record, &mut found);
         check_sequence(frame, &mut inside_message, closed, &mut found);
         if frame.header.opcode == opcode::CLOSE {
             check_close(frame, closed, &mut found);
@@ -40,13 +42,15 @@ pub fn check_frames(record: &Record, client: Client) -> Vec<Violation> {
         }
     }
     for message in &record.received {
-        if matches!(message.content, crate::frames::Content::BadText(_)) {
-            found.add(
+        match &message.content {
+            Content::BadText(bytes) => found.add(
                 "rfc6455/5.6-utf8",
                 Check::Message,
                 "text that is UTF-8",
-                &message.content.len(),
-            );
+                &bytes.len(),
+            ),
+            Content::BadDeflate(breach, bytes) => check_breach(*breach, bytes.len(), &mut found),
+            Content::Text(_) | Content::Binary(_) => {}
         }
     }
     check_pongs(record, &mut found);
@@ -94,15 +98,6 @@ fn check_header(frame: &Frame, found: &mut Found) {
             &format!("a masked {shown}"),
         );
     }
-    if header.rsv != 0 {
-        let actual = format!("{shown} with reserved bits {:03b}", header.rsv);
-        found.add(
-            "rfc6455/5.2-rsv",
-            Check::Message,
-            "no reserved bit without an extension",
-            &actual,
-        );
-    }
     if matches!(header.opcode, 3..=7 | 11..=15) {
         found.add(
             "rfc6455/5.2-opcode",
@@ -128,6 +123,43 @@ fn check_header(frame: &Frame, found: &mut Found) {
             &shown,
         );
     }
+}
+
+/// RSV1 has a meaning on the first frame of a message, where compression was agreed on.
+fn check_reserved(frame: &Frame, record: &Record, found: &mut Found) {
+    let header = &frame.header;
+    let starts_a_message = matches!(header.opcode, opcode::TEXT | opcode::BINARY);
+    let allowed = if record.deflate.is_some() && starts_a_message {
+        RSV1
+    } else {
+        0
+    };
+    if header.rsv & !allowed != 0 {
+        let actual = format!("{} with reserved bits {:03b}", describe(frame), header.rsv);
+        found.add(
+            "rfc6455/5.2-rsv",
+            Check::Message,
+            "no reserved bit without an extension",
+            &actual,
+        );
+    }
+}
+
+/// A compressed message that does not follow from what the handshake agreed on.
+fn check_breach(breach: Breach, bytes: usize, found: &mut Found) {
+    let (clause, expected) = match breach {
+        Breach::Context => (
+            "rfc7692/context",
+            "a compressed message that stands by itself, as was agreed on",
+        ),
+        Breach::Window => (
+            "rfc7692/server-window",
+            "a compressed message that refers no further back than was agreed on",
+        ),
+        Breach::Garbage => ("rfc7692/context", "a compressed message that inflates"),
+    };
+    let actual = format!("one of {bytes} bytes that does not");
+    found.add(clause, Check::Message, expected, &actual);
 }
 
 fn check_sequence(frame: &Frame, inside_message: &mut bool, closed: bool, found: &mut Found) {

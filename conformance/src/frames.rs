@@ -5,6 +5,8 @@
 
 use tokio::time::Instant;
 
+use crate::inflate::{Breach, Inflater, Terms};
+
 /// How the payload length was written (RFC 6455 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LengthForm {
@@ -31,6 +33,9 @@ pub mod opcode {
     /// Answers a ping.
     pub const PONG: u8 = 10;
 }
+
+/// RSV1 in [`Header::rsv`]: on the first frame of a message, that it is compressed, where that was agreed on.
+pub const RSV1: u8 = 4;
 
 /// The first bytes of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,6 +195,8 @@ pub enum Content {
     Binary(Vec<u8>),
     /// A text message that is not UTF-8; no expectation matches it.
     BadText(Vec<u8>),
+    /// A compressed message, as it came, that breaks what was agreed on; no expectation matches it.
+    BadDeflate(Breach, Vec<u8>),
 }
 
 impl Content {
@@ -198,7 +205,7 @@ impl Content {
     pub fn len(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
-            Self::Binary(bytes) | Self::BadText(bytes) => bytes.len(),
+            Self::Binary(bytes) | Self::BadText(bytes) | Self::BadDeflate(_, bytes) => bytes.len(),
         }
     }
 
@@ -221,26 +228,55 @@ pub struct Message {
 /// Joins fragments.
 #[derive(Debug, Default)]
 pub struct Assembler {
-    begun: Option<(u8, Vec<u8>)>,
+    begun: Option<Begun>,
+    /// There once compression was agreed on.
+    inflater: Option<Inflater>,
+}
+
+#[derive(Debug)]
+struct Begun {
+    opcode: u8,
+    compressed: bool,
+    bytes: Vec<u8>,
 }
 
 impl Assembler {
+    /// From now on a message whose first frame has RSV1 is compressed.
+    pub fn agree(&mut self, terms: Terms) {
+        self.inflater = Some(Inflater::new(terms));
+    }
+
     /// Takes a frame and gives the message that it completes. A fragment out of place starts anew or is dropped: the
     /// frame checks report it, here it only must not disturb what follows.
     pub fn push(&mut self, frame: &Frame) -> Option<Message> {
         match frame.header.opcode {
-            opcode::TEXT | opcode::BINARY => self.begun = Some((frame.header.opcode, frame.payload.clone())),
-            opcode::CONTINUATION => self.begun.as_mut()?.1.extend_from_slice(&frame.payload),
+            opcode::TEXT | opcode::BINARY => {
+                self.begun = Some(Begun {
+                    opcode: frame.header.opcode,
+                    compressed: frame.header.rsv & RSV1 != 0,
+                    bytes: frame.payload.clone(),
+                });
+            }
+            opcode::CONTINUATION => self.begun.as_mut()?.bytes.extend_from_slice(&frame.payload),
             _ => return None,
         }
         if !frame.header.fin {
             return None;
         }
-        let (kind, bytes) = self.begun.take()?;
-        let content = if kind == opcode::BINARY {
-            Content::Binary(bytes)
-        } else {
-            String::from_utf8(bytes).map_or_else(|bad| Content::BadText(bad.into_bytes()), Content::Text)
+        let begun = self.begun.take()?;
+        let bytes = match &mut self.inflater {
+            Some(inflater) if begun.compressed => match inflater.inflate(&begun.bytes) {
+                Ok(bytes) => Ok(bytes),
+                Err(breach) => Err(Content::BadDeflate(breach, begun.bytes)),
+            },
+            Some(_) | None => Ok(begun.bytes),
+        };
+        let content = match bytes {
+            Err(bad) => bad,
+            Ok(bytes) if begun.opcode == opcode::BINARY => Content::Binary(bytes),
+            Ok(bytes) => {
+                String::from_utf8(bytes).map_or_else(|bad| Content::BadText(bad.into_bytes()), Content::Text)
+            }
         };
         Some(Message {
             content,

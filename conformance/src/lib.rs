@@ -21,6 +21,7 @@ pub mod explain;
 pub mod frame_checks;
 pub mod frames;
 pub mod head;
+pub mod inflate;
 pub mod json;
 pub mod matching;
 pub mod results;

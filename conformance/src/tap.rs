@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::client::Arrival;
 use crate::frames::{Assembler, CloseBody, Decoder, Frame, Message, opcode};
 use crate::head::{Response, end_of_head, read_body, read_head};
+use crate::inflate::Agreement;
 
 /// Bytes kept of one connection, both directions together. A scenario that moves more than this is a load test.
 pub const LOG_BYTES_MAX: usize = 64 << 20;
@@ -87,6 +88,8 @@ pub struct Record {
     pub response: Option<Response>,
     /// The answer is there with all its body.
     pub response_complete: bool,
+    /// What the answer says of compression.
+    pub deflate: Option<Agreement>,
     /// When the head of the answer was complete.
     pub response_at: Option<Instant>,
     /// Whole frames of both directions in the order in which they were seen.
@@ -216,6 +219,11 @@ impl Record {
         if direction == Direction::Down {
             let response = read_head(&half.head);
             let upgraded = response.status == 101;
+            self.deflate = Agreement::read(&response).filter(|_| upgraded);
+            if let Some(agreement) = self.deflate {
+                self.down.assembler.agree(agreement.server);
+                self.up.assembler.agree(agreement.client);
+            }
             self.response = Some(response);
             self.response_at = Some(at);
             if self.up.head.starts_with(b"HEAD ") {

@@ -167,7 +167,11 @@ fn show(frame: &Frame) -> String {
             matching::describe_close(&crate::frames::CloseBody::read(&frame.payload))
         }
         _ => {
-            let payload = matching::shortened(&String::from_utf8_lossy(&frame.payload));
+            let payload = if header.rsv == 0 {
+                matching::shortened(&String::from_utf8_lossy(&frame.payload))
+            } else {
+                matching::hex(&frame.payload)
+            };
             let mask = if header.mask.is_some() { ", masked" } else { "" };
             let rsv = if header.rsv == 0 {
                 String::new()

@@ -458,6 +458,13 @@ fn frame_key(key: &str) -> Value {
             json!({ "anyOf": [{ "enum": keys::OPCODES }, { "type": "integer", "minimum": 0, "maximum": 15 },
             variable()] })
         }
+        "deflate" => {
+            json!({ "description": "The payload is compressed, by itself, and RSV1 set.", "anyOf": [{ "type": "boolean" }, variable()] })
+        }
+        "fragment_bytes" => {
+            json!({ "description": "Cut into fragments of so many bytes, once it is compressed.", "anyOf": [
+            { "type": "integer", "minimum": 1 }, variable()] })
+        }
         "fin" | "mask" => json!({ "anyOf": [{ "type": "boolean" }, variable()] }),
         "rsv" => json!({ "anyOf": [{ "type": "integer", "minimum": 0, "maximum": 7 }, variable()] }),
         "length" => {

@@ -18,6 +18,15 @@ use crate::process::Signal;
 /// How long a spawned server may take to be ready, and to stop, unless the target file says otherwise.
 pub const SPAWN_DEADLINE: Duration = Duration::from_secs(20);
 
+/// What the built-in server can do only if it is switched on, and the argument of `serve` that does.
+const SWITCHES: &[(&str, &str)] = &[
+    ("compression", "--compression"),
+    (
+        "compression.context_takeover",
+        "compression.context_takeover=true",
+    ),
+];
+
 /// What is known of a system under test.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -127,7 +136,13 @@ impl Target {
             json,
             ..FileCall::default()
         };
+        let switched_on = SWITCHES
+            .iter()
+            .filter(|(_, flag)| built_in.flags.iter().any(|given| given == flag))
+            .map(|(capability, _)| ((*capability).to_owned(), true))
+            .collect();
         let mut target = Self::at("built-in", Dialect::ALL.to_vec(), Origin::BuiltIn(built_in));
+        target.capabilities = switched_on;
         target
             .timings
             .extend(timings.iter().map(|(name, value)| ((*name).to_owned(), *value)));

@@ -4,9 +4,10 @@ use serde_json::{Map, Value};
 use touchstone_scenarios::read::FRAME_KEYS;
 use touchstone_scenarios::scenario::{FRAME_TIMES_MAX, RawFrame};
 use touchstone_scenarios::template::TemplateError;
+use touchstone_wire::deflate::{Level, WindowBits, deflate_shared};
 use touchstone_wire::raw::{LengthForm, Mask, RawFrame as WireFrame};
 
-use crate::frames::opcode;
+use crate::frames::{RSV1, opcode};
 use crate::matching::{PAYLOAD_BYTES_MAX, PayloadError, from_hex, written_bytes};
 
 /// The key of the RFC's own example (5.7): a frame that is masked looks the same in every run.
@@ -104,9 +105,12 @@ fn encode(frame: &Value, out: &mut Vec<u8>) -> Result<(), FrameError> {
         Some(number) => small(number, "op", 15)?,
         None => return Err(wrong()),
     };
-    WireFrame {
+    let deflate = fields.contains_key("deflate") && flag(fields, "deflate")?;
+    let rsv = if deflate { RSV1 } else { 0 };
+    let plain = payload(fields)?;
+    let whole = WireFrame {
         fin: flag(fields, "fin")?,
-        rsv: fields.get("rsv").map_or(Ok(0), |rsv| small(rsv, "rsv", 7))?,
+        rsv: fields.get("rsv").map_or(Ok(rsv), |rsv| small(rsv, "rsv", 7))?,
         op,
         mask: if flag(fields, "mask")? {
             Mask::Key(MASK)
@@ -118,10 +122,46 @@ fn encode(frame: &Value, out: &mut Vec<u8>) -> Result<(), FrameError> {
             Some(length) => Some(length.as_u64().ok_or_else(|| field("length", length))?),
             None => None,
         },
-        payload: payload(fields)?,
+        payload: if deflate { deflated(&plain) } else { plain },
+    };
+    match fields.get("fragment_bytes") {
+        None => whole.encode(out),
+        Some(bytes) => {
+            let wrong = || field("fragment_bytes", bytes);
+            let fragment = bytes.as_u64().and_then(|bytes| usize::try_from(bytes).ok());
+            in_fragments(
+                &whole,
+                fragment.filter(|bytes| *bytes > 0).ok_or_else(wrong)?,
+                out,
+            );
+        }
     }
-    .encode(out);
     Ok(())
+}
+
+/// A raw actor may speak our own codec: what it makes of a message is judged by the server, not by us.
+fn deflated(plain: &[u8]) -> Vec<u8> {
+    let mut compressed = Vec::new();
+    deflate_shared(WindowBits::MAX, Level::FASTEST, plain, &mut compressed);
+    compressed
+}
+
+/// The message of a frame in fragments; the reserved bits are the first one's.
+fn in_fragments(whole: &WireFrame, bytes: usize, out: &mut Vec<u8>) {
+    let last = whole.payload.len().div_ceil(bytes).saturating_sub(1);
+    for index in 0..=last {
+        let start = index * bytes;
+        let end = whole.payload.len().min(start + bytes);
+        let first = index == 0;
+        WireFrame {
+            fin: whole.fin && index == last,
+            rsv: if first { whole.rsv } else { 0 },
+            op: if first { whole.op } else { opcode::CONTINUATION },
+            payload: whole.payload[start..end].to_vec(),
+            ..whole.clone()
+        }
+        .encode(out);
+    }
 }
 
 fn field(field: &'static str, value: &Value) -> FrameError {
@@ -246,6 +286,28 @@ mod tests {
     }
 
     #[test]
+    fn a_payload_is_compressed_and_cut_into_fragments() {
+        // "Hello" as RFC 7692 7.2.3.1 has it.
+        let hello = json!({"op": "text", "mask": false, "payload": "Hello", "deflate": true});
+        assert_eq!(
+            bytes(hello).unwrap(),
+            [0xC1, 7, 0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00]
+        );
+        let cut =
+            json!({"op": "text", "mask": false, "payload": "Hello", "deflate": true, "fragment_bytes": 3});
+        assert_eq!(
+            bytes(cut).unwrap(),
+            [
+                0x41, 3, 0xF2, 0x48, 0xCD, 0x00, 3, 0xC9, 0xC9, 0x07, 0x80, 1, 0x00
+            ]
+        );
+        let unmarked = json!({"op": "text", "mask": false, "payload": "", "deflate": true, "rsv": 0});
+        assert_eq!(bytes(unmarked).unwrap(), [0x81, 1, 0]);
+        let empty = json!({"op": "text", "mask": false, "payload": "", "fragment_bytes": 3});
+        assert_eq!(bytes(empty).unwrap(), [0x81, 0]);
+    }
+
+    #[test]
     fn a_variable_may_hold_a_list_of_frames() {
         let opcodes: Vec<_> = frames(json!("${cell}"))
             .iter()
@@ -287,6 +349,8 @@ mod tests {
             json!({"op": "text", "fin": "yes"}),
             json!({"op": "close", "code": 70_000}),
             json!({"op": "text", "length_form": 8}),
+            json!({"op": "text", "deflate": 1}),
+            json!({"op": "text", "fragment_bytes": 0}),
         ] {
             assert!(bytes(frame.clone()).is_err(), "{frame}");
         }

@@ -118,10 +118,11 @@ pub fn compare_message(
                 Err(error) => Comparison::mismatch(span_of(matcher), "a known value", error.to_string()),
             }
         }
-        (MessageMatcher::Json(_) | MessageMatcher::Text(_), Content::Binary(_) | Content::BadText(_)) => {
-            Comparison::mismatch(span_of(matcher), "a text message", describe(&message.content))
-        }
-        (MessageMatcher::Binary(_), Content::Text(_) | Content::BadText(_)) => {
+        (
+            MessageMatcher::Json(_) | MessageMatcher::Text(_),
+            Content::Binary(_) | Content::BadText(_) | Content::BadDeflate(..),
+        ) => Comparison::mismatch(span_of(matcher), "a text message", describe(&message.content)),
+        (MessageMatcher::Binary(_), Content::Text(_) | Content::BadText(_) | Content::BadDeflate(..)) => {
             Comparison::mismatch(span_of(matcher), "a binary message", describe(&message.content))
         }
     }
@@ -254,6 +255,13 @@ pub fn describe(content: &Content) -> String {
         Content::Text(text) if text.starts_with(['{', '[']) => shortened(text),
         Content::Text(text) => quoted(text),
         Content::Binary(bytes) => format!("binary, {} bytes: {}", bytes.len(), hex(bytes)),
+        Content::BadDeflate(_, bytes) => {
+            format!(
+                "a compressed message that cannot be inflated, {} bytes: {}",
+                bytes.len(),
+                hex(bytes)
+            )
+        }
         Content::BadText(bytes) => format!("text that is not UTF-8, {} bytes: {}", bytes.len(), hex(bytes)),
     }
 }
@@ -283,7 +291,9 @@ fn printable(letter: char) -> Vec<char> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// The first bytes of something that is no text.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     let mut shown: String = bytes.iter().take(64).map(|byte| format!("{byte:02x}")).collect();
     if bytes.len() > 64 {
         shown.push('…');

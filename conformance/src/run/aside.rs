@@ -83,7 +83,7 @@ impl Trial<'_> {
         }
         let text = match message.map(|message| &message.content) {
             Some(Content::Text(text)) => text.as_str(),
-            Some(Content::Binary(_) | Content::BadText(_)) | None => "",
+            Some(Content::Binary(_) | Content::BadText(_) | Content::BadDeflate(..)) | None => "",
         };
         let data = value.get("data");
         let injected = data.is_some_and(|data| self.injected.iter().any(|own| same(own, data)));
@@ -115,7 +115,7 @@ impl Trial<'_> {
 fn json(message: &Message) -> Option<Value> {
     match &message.content {
         Content::Text(text) => serde_json::from_str(text).ok(),
-        Content::Binary(_) | Content::BadText(_) => None,
+        Content::Binary(_) | Content::BadText(_) | Content::BadDeflate(..) => None,
     }
 }
 

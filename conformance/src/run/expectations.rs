@@ -529,7 +529,7 @@ fn group(message: &Message, pointer: &str) -> String {
             .ok()
             .and_then(|value| value.pointer(pointer).map(ToString::to_string))
             .unwrap_or_default(),
-        Content::Binary(_) | Content::BadText(_) => String::new(),
+        Content::Binary(_) | Content::BadText(_) | Content::BadDeflate(..) => String::new(),
     }
 }
 

@@ -193,6 +193,8 @@ pub(crate) const FRAME: &[&str] = &[
     "hex",
     "code",
     "reason",
+    "deflate",
+    "fragment_bytes",
     "bytes",
     "times",
 ];

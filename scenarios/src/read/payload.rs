@@ -128,7 +128,7 @@ impl Reader<'_> {
                 "op" if literal => self.check_opcode(value)?,
                 "length_form" if literal => self.check_length_form(value)?,
                 "hex" | "bytes" => drop(self.hex(value)?),
-                "fin" | "mask" if literal => drop(self.boolean(value)?),
+                "fin" | "mask" | "deflate" if literal => drop(self.boolean(value)?),
                 "rsv" if literal => {
                     if self.count::<u8>(value)? > 7 {
                         return Err(self.wrong(
@@ -137,6 +137,9 @@ impl Reader<'_> {
                             "the three reserved bits make a number from 0 to 7",
                         ));
                     }
+                }
+                "fragment_bytes" if literal && self.count::<usize>(value)? == 0 => {
+                    return Err(self.wrong("wrong-type", value, "fragments of no bytes never end a message"));
                 }
                 "length" if literal => drop(self.count::<u64>(value)?),
                 "code" if literal => drop(self.count::<u16>(value)?),
@@ -161,6 +164,20 @@ impl Reader<'_> {
         }
         if has("payload") && has("hex") {
             return Err(self.wrong("two-payloads", node, "a frame has `payload` or `hex`, not both"));
+        }
+        if let (true, Some((key, _))) = (
+            has("fragment_bytes"),
+            entries.iter().find(|(key, _)| key.value == "length"),
+        ) {
+            return Err(self
+                .at(
+                    "two-lengths",
+                    key.span,
+                    "`length` has no meaning beside `fragment_bytes`",
+                )
+                .help(
+                    "each fragment declares its own length; write the frames one by one to make one wrong",
+                ));
         }
         let beside = |name: &str| name != "bytes" && name != "times";
         if let (true, Some((key, _))) = (has("bytes"), entries.iter().find(|(key, _)| beside(&key.value))) {
