@@ -133,7 +133,7 @@ pub(crate) struct ServeArgs {
     pub(crate) set: Vec<String>,
     #[command(flatten)]
     pub(crate) flags: KeyFlags,
-    /// For the first five minutes: a made-up secret, on loopback only
+    /// For the first five minutes: a made-up secret, on loopback only; prints a URL with token for each dialect
     #[arg(long, conflicts_with = "supervised")]
     pub(crate) dev: bool,
     /// Show what every value is and where it came from, and end. What it prints is a configuration file

@@ -58,6 +58,7 @@ pub(crate) async fn run(args: ServeArgs) -> Outcome {
     secrets::check_complete(&resolved.settings)?;
     let config = resolved.settings.server;
     let store = config.store.clone();
+    let scheme = if config.tls.is_some() { "wss" } else { "ws" };
     if config.allow_faults && config.admin_key.is_none() {
         return Err(Failure::usage(
             "--allow-faults needs an admin key: give --admin-key-file FILE",
@@ -73,6 +74,9 @@ pub(crate) async fn run(args: ServeArgs) -> Outcome {
     let mut signals = Signals::listen()?;
     let (mut drain_signal, drain) = (DrainSignal::listen()?, server.drain());
     announce(&server, &store, args.supervised)?;
+    if args.dev {
+        print::data(&places_to_try(&server, scheme).await)?;
+    }
     let stop = CancellationToken::new();
     let asked = async {
         tokio::select! {
@@ -148,6 +152,18 @@ fn announce(server: &Server, store: &StoreChoice, supervised: bool) -> Result<()
         );
     }
     Ok(())
+}
+
+/// A line for everybody who was made for trying it out, with a URL that is ready to use.
+async fn places_to_try(server: &Server, scheme: &str) -> String {
+    let address = server.addresses()[0];
+    let mut lines = String::new();
+    for user in server.make_trial_users().await {
+        let name = user.username.as_deref().unwrap_or("-");
+        let (dialect, target) = (user.dialect.name(), &user.target);
+        lines.push_str(&format!("{dialect:6}  {name:8}  {scheme}://{address}{target}\n"));
+    }
+    lines
 }
 
 /// Resolves when the parent's pipe ends; never, if there is no parent.

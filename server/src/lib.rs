@@ -31,6 +31,7 @@ mod upgrade;
 mod upkeep;
 mod watched;
 
+pub use admin::TrialUser;
 pub use auth::mint;
 pub use config::{
     AuthConfig, BusChoice, Compression, Config, Confirm, Deadlines, DialectAuth, DirectConfig, EchoConfig,

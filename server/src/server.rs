@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use touchstone_protocol::{Dialect, routes};
 use touchstone_storage::OpenError;
 
+use crate::admin::{self, TrialUser};
 use crate::config::Config;
 use crate::drain::{self, Scope};
 use crate::http::{self, Purpose, Reach};
@@ -121,6 +122,11 @@ impl Server {
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.listeners.iter().map(|(address, _)| *address).collect()
+    }
+
+    /// Makes users of every dialect that is served, for trying it out.
+    pub async fn make_trial_users(&self) -> Vec<TrialUser> {
+        admin::make_trial_users(&self.shared).await
     }
 
     /// Where metrics, health and the admin API are, if they have a listener of their own.

@@ -1,8 +1,15 @@
 //! How `serve` is set up, as a process: what it shows of its configuration, and the files of `deploy/`.
 
 use std::path::Path;
+#[cfg(target_os = "linux")]
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+};
 
 use crate::support::{Ended, folder, run, touchstone};
+#[cfg(target_os = "linux")]
+use crate::support::{Running, eventually};
 
 const EXAMPLE: &str = include_str!("../../../deploy/touchstone.yaml");
 const UNIT: &str = include_str!("../../../deploy/touchstone.service");
@@ -115,6 +122,47 @@ fn a_schema_is_printed() {
         let printed: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
         let committed: serde_json::Value = serde_json::from_str(committed).unwrap();
         assert_eq!(printed, committed, "{of}");
+    }
+}
+
+/// Each URL leads to an open WebSocket, and the log has no token.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_trial_begins_with_urls_that_work() {
+    let folder = folder(&[]);
+    let arguments = ["serve", "--dev", "--listen", "127.0.0.1:0"];
+    let mut command = touchstone(folder.path(), &arguments);
+    command.env("TOUCHSTONE_LOG", "trace");
+    let running = Running::start(command);
+    let echo = eventually("echo is printed", || {
+        let printed = running.printed();
+        printed
+            .lines()
+            .find(|line| line.starts_with("echo"))
+            .map(str::to_owned)
+    });
+    assert!(echo.ends_with("/ws/chat/"), "{echo}");
+    for line in running.printed().lines() {
+        let url = line.split_once("ws://").unwrap().1;
+        let (address, path) = url.split_once('/').unwrap();
+        let mut peer = TcpStream::connect(address).unwrap();
+        let upgrade = format!(
+            "GET /{path} HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        // A ping after the handshake: whoever is refused hears a close frame, and no pong.
+        peer.write_all(upgrade.as_bytes()).unwrap();
+        peer.write_all(&[0x89, 0x82, 0, 0, 0, 0, b'h', b'i']).unwrap();
+        let mut heard = Vec::new();
+        let mut buffer = [0; 1024];
+        while !heard.windows(4).any(|bytes| bytes == b"\x8a\x02hi") {
+            let read = peer.read(&mut buffer).unwrap();
+            assert!(read > 0, "{line}: {}", String::from_utf8_lossy(&heard));
+            heard.extend_from_slice(&buffer[..read]);
+        }
+        if let Some((_, token)) = path.split_once("oken=") {
+            assert!(!running.said().contains(token), "a token in the log");
+        }
     }
 }
 

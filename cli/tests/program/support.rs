@@ -128,6 +128,12 @@ impl Running {
         self.child.id()
     }
 
+    /// What it has printed on stdout.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn printed(&self) -> String {
+        self.stdout.text()
+    }
+
     /// What it has said on stderr.
     pub(crate) fn said(&self) -> String {
         self.stderr.text()

@@ -9,6 +9,7 @@ mod faults;
 mod observe;
 mod operate;
 mod provision;
+mod trial;
 
 use std::sync::Arc;
 
@@ -24,6 +25,9 @@ pub(crate) use administered::{
     Administered, Audience, GivenId, Made, NewChannel, NewTenant, NewUser, OpenConnection, Publication,
     QueuedEvent, Refusal, UserName,
 };
+
+pub use trial::TrialUser;
+pub(crate) use trial::make_users as make_trial_users;
 
 use crate::auth;
 use crate::config::Secret;
