@@ -1,1 +1,2 @@
-//! Criterion benchmarks, run by `cargo xtask bench`. This library is empty; see `benches/codec.rs` beside it.
+//! Benchmarks: criterion's in `benches/`, and `side-by-side`, which measures whole servers under one client. This library
+//! is empty. `cargo xtask bench` runs the first, `cargo xtask bench side-by-side` the second.
