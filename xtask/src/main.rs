@@ -30,10 +30,10 @@ enum Task {
         #[arg(long)]
         no_install: bool,
     },
-    /// The criterion benchmarks; what follows `--` goes to them, e.g. `-- parse --save-baseline before`.
+    /// The criterion benchmarks, or with `side-by-side` whole servers under one client; what follows goes to them.
     Bench {
         /// Passed on.
-        #[arg(last = true)]
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
     },
     /// What takes too long for every commit: the whole suite many times, 32 cases at once.

@@ -7,6 +7,12 @@ use anyhow::{Context, Result, bail};
 
 use crate::{docs, house};
 
+/// What `cargo xtask bench` is asked for to measure whole servers.
+const SIDE_BY_SIDE: &str = "side-by-side";
+
+/// How often a durable server is killed to prove that it keeps what it confirmed.
+const KILLS: &str = "200";
+
 /// All that a change has to pass.
 pub(crate) fn test(no_install: bool) -> Result<()> {
     let started = Instant::now();
@@ -28,8 +34,11 @@ pub(crate) fn test(no_install: bool) -> Result<()> {
     Ok(())
 }
 
-/// The benchmarks.
+/// The benchmarks, or whole servers side by side.
 pub(crate) fn bench(rest: &[String]) -> Result<()> {
+    if let Some((SIDE_BY_SIDE, rest)) = rest.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return side_by_side(rest);
+    }
     let mut command = Command::new(env!("CARGO"));
     command
         .args(["bench", "--package", "touchstone-benches", "--"])
@@ -37,9 +46,42 @@ pub(crate) fn bench(rest: &[String]) -> Result<()> {
     run(&mut command)
 }
 
+/// Builds every server as it is shipped, and the client, and measures.
+fn side_by_side(rest: &[String]) -> Result<()> {
+    cargo(&["build", "--profile", "dist", "--package", "touchstone"])?;
+    cargo(&[
+        "build",
+        "--release",
+        "--manifest-path",
+        "benches/rivals/Cargo.toml",
+    ])?;
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .args([
+            "run",
+            "--release",
+            "--package",
+            "touchstone-benches",
+            "--bin",
+            SIDE_BY_SIDE,
+            "--",
+        ])
+        .args(rest);
+    run(&mut command)
+}
+
 /// The whole suite, `rounds` times, with as many cases at once as show a race if there is one.
 pub(crate) fn prove(rounds: u32) -> Result<()> {
     cargo(&["build", "--release", "--package", "touchstone"])?;
+    run(Command::new(env!("CARGO")).env("KILLS", KILLS).args([
+        "test",
+        "--package",
+        "touchstone",
+        "--test",
+        "program",
+        "--",
+        "kills",
+    ]))?;
     for round in 1..=rounds {
         eprintln!("xtask: round {round} of {rounds}");
         cargo(&[
