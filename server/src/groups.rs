@@ -80,6 +80,22 @@ impl<M: Clone> Groups<M> {
         members.map(|(_, member)| member.clone()).collect()
     }
 
+    /// Visits those who are in any group, with its name, one shard after the other. No lock is held meanwhile, and a large
+    /// crowd does not hold up those who wait for the same thread.
+    pub(crate) async fn visit(&self, mut visit: impl FnMut(&str, &M)) {
+        for shard in &self.shards {
+            for (group, member) in present(shard) {
+                visit(&group, &member);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Those who are in any group now, with its name, one shard after the other.
+    pub(crate) fn everyone_by_group(&self) -> Vec<(Arc<str>, M)> {
+        self.shards.iter().flat_map(present).collect()
+    }
+
     /// Those who are in any group now, one shard after the other.
     pub(crate) fn everyone(&self) -> Vec<M> {
         let mut everyone = Vec::new();
@@ -89,6 +105,18 @@ impl<M: Clone> Groups<M> {
         }
         everyone
     }
+}
+
+fn present<M: Clone>(shard: &Mutex<Shard<M>>) -> Vec<(Arc<str>, M)> {
+    let mut present = Vec::new();
+    for (group, members) in &*lock(shard) {
+        present.extend(
+            members
+                .iter()
+                .map(|(_, member)| (Arc::clone(group), member.clone())),
+        );
+    }
+    present
 }
 
 impl<M> Membership<M> {

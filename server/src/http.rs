@@ -14,6 +14,7 @@ use touchstone_protocol::{Dialect, routes};
 use touchstone_wire::handshake::check_upgrade;
 
 use crate::admin;
+use crate::answers;
 use crate::config::HttpAccess;
 use crate::connection::{Answering, Arrival, Expected, Handshake, OpenRequest, converse};
 use crate::dialects::{DialectServer, direct, echo, feed, outbox, rooms};
@@ -133,9 +134,13 @@ fn mount<D: DialectServer>(
         route,
     ));
     endpoints.into_iter().fold(router, |router, (root, endpoints)| {
+        let answers = shared.answers.clone();
+        let endpoints = endpoints.layer(middleware::from_fn_with_state(answers, answers::to_the_end));
         let prefixed = routes::prefixed(dialect, root);
         let router = router.nest(&prefixed, endpoints.clone());
-        if routes::is_unclaimed_by_others(root, dialect, &shared.config.dialects) {
+        // Where all paths of a root end in a slash, its own does as well.
+        let claimed = root.strip_suffix('/').unwrap_or(root);
+        if routes::is_unclaimed_by_others(claimed, dialect, &shared.config.dialects) {
             router.nest(root, endpoints)
         } else {
             router

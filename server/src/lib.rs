@@ -4,6 +4,7 @@
 //! or the environment, and nothing ends the process; it logs through `tracing` and counts in a registry of its own.
 
 mod admin;
+mod answers;
 mod auth;
 mod backing;
 mod clock;
@@ -27,6 +28,7 @@ mod server;
 mod shared;
 mod slots;
 mod stop;
+mod turns;
 mod upgrade;
 mod upkeep;
 mod watched;

@@ -28,7 +28,15 @@ pub(crate) struct Relays {
 impl Relays {
     /// One relay for each core, and their inboxes, each to be given to [`run`].
     pub(crate) fn new() -> (Self, Vec<Inbox>) {
-        let relays = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::so_many(std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    /// A single relay, which keeps the order of what is published under different topics as well.
+    pub(crate) fn single() -> (Self, Vec<Inbox>) {
+        Self::so_many(1)
+    }
+
+    fn so_many(relays: usize) -> (Self, Vec<Inbox>) {
         let (ears, inboxes): (Vec<_>, _) = (0..relays).map(|_| bus::inbox()).unzip();
         let relays = Self {
             ears: ears.into(),

@@ -217,7 +217,7 @@ async fn say_goodbye(shared: &Shared, requests: &TaskTracker, patience: Instant)
         });
     }
     // Requests first: one of them may still become a connection.
-    for tracker in [requests, &shared.conversations] {
+    for tracker in [requests, &shared.answers, &shared.conversations] {
         tracker.close();
         if tokio::time::timeout_at(patience, tracker.wait()).await.is_err() {
             tracing::warn!(left = tracker.len(), "the time for goodbyes is over");

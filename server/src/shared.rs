@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) faults: Arc<Faults>,
     pub(crate) stopping: Arc<Stopping>,
     pub(crate) slots: Arc<Slots>,
+    /// Owns the answers of the dialects' endpoints.
+    pub(crate) answers: TaskTracker,
     /// Owns the tasks of all WebSocket connections.
     pub(crate) conversations: TaskTracker,
     /// Owns what an administrator set going, until `ending`.
@@ -180,6 +182,7 @@ impl Shared {
             faults,
             stopping,
             slots: Slots::new(config.limits.connections),
+            answers: TaskTracker::new(),
             conversations: TaskTracker::new(),
             errands: TaskTracker::new(),
             ending: CancellationToken::new(),
@@ -302,7 +305,9 @@ fn feed(
     random: &mut fastrand::Rng,
     inboxes: &mut Vec<Inbox>,
 ) -> Arc<Route<FeedServer>> {
-    let (backing, heard) = parts.backing(config, &config.feed.auth);
+    let (relays, heard) = Relays::single();
+    let (backing, _) = parts.backing(config, &config.feed.auth);
+    let backing = Backing { relays, ..backing };
     *inboxes = heard;
     let expired = (protocol::feed::CLOSE_UNAUTHENTICATED, "token expired");
     let missed = Close::new(
@@ -314,10 +319,7 @@ fn feed(
         otherwise: Otherwise::Close(missed),
     };
     Arc::new(Route {
-        dialect: Arc::new(Feed {
-            backing,
-            config: config.feed.clone(),
-        }),
+        dialect: Arc::new(Feed::new(backing, config.feed.clone())),
         hub: Hub::new(),
         heartbeats: Some(Arc::new(Heartbeats::new(
             config.feed.heartbeat_interval,

@@ -60,12 +60,19 @@ impl Upkeep {
         if let Err(error) = shared.echo.dialect.listen().await {
             tracing::error!(%error, "broadcasts are not heard");
         }
+        if let Err(error) = shared.feed.dialect.listen().await {
+            tracing::error!(%error, "what feed tells everybody is not heard");
+        }
         let inboxes = std::mem::take(&mut *shared.inboxes());
         upkeep.hand_on(&shared.echo.dialect, inboxes.echo);
         upkeep.hand_on(&shared.rooms.dialect, inboxes.rooms);
         upkeep.hand_on(&shared.outbox.dialect, inboxes.outbox);
         upkeep.hand_on(&shared.feed.dialect, inboxes.feed);
         upkeep.hand_on(&shared.direct.dialect, inboxes.direct);
+        let feed = Arc::clone(&shared.feed.dialect);
+        upkeep
+            .others
+            .spawn(|stop| async move { feed.tell_crowd(stop).await });
         upkeep.beat(&shared.echo);
         upkeep.beat(&shared.feed);
         upkeep.beat(&shared.direct);

@@ -188,6 +188,11 @@ pub(crate) trait Administered: Send + Sync + 'static {
         lacks("channels")
     }
 
+    /// Whom a publication of this type is for if the request does not say; `None` where it has to.
+    fn default_audience(&self, _kind: &str) -> Option<Audience> {
+        None
+    }
+
     /// Emits something, now or when it is due.
     fn publish(&self, _publication: Publication) -> impl Future<Output = Result<(), Refusal>> + Send {
         lacks("publications")

@@ -29,7 +29,7 @@ const WINDOW_MAX: Duration = Duration::from_secs(3_600);
 #[serde(deny_unknown_fields)]
 pub(super) struct PublishRequest {
     dialect: Named,
-    to: Audience,
+    to: Option<Audience>,
     r#type: String,
     data: Value,
     scheduled_at: Option<Rfc3339>,
@@ -78,8 +78,10 @@ pub(super) async fn publish(
     Body(request): Body<PublishRequest>,
 ) -> Result<Json<Published>, Refusal> {
     let dialect = served(&shared, request.dialect.0)?;
+    let default = || of_dialect!(shared, dialect, |of| of.default_audience(&request.r#type));
+    let to = request.to.or_else(default);
     let publication = Publication {
-        to: request.to,
+        to: to.ok_or_else(|| Refusal::Request("missing field `to`".to_owned()))?,
         kind: request.r#type,
         data: request.data,
         scheduled_at: request.scheduled_at.map(|at| Timestamp::from_millis(at.0)),

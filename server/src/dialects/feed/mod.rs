@@ -1,32 +1,131 @@
 //! The dialect `feed`: live updates of resources to users (spec `feed.md`).
 
-mod admin;
+pub(crate) mod admin;
 pub(crate) mod http;
+mod identity;
+mod resources;
+mod telling;
 
-use touchstone_protocol::{Dialect, feed, routes};
-use touchstone_storage::{Accounts, Bus, Payload, Presence};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+use touchstone_protocol::feed::messages::{Down, INVALID_JSON, Up};
+use touchstone_protocol::feed::{
+    CLOSE_SERVER_ERROR, CLOSE_UNAUTHENTICATED, REASON_SERVER_ERROR, REASON_UNAUTHENTICATED,
+};
+use touchstone_protocol::timestamp::Rfc3339;
+use touchstone_protocol::{Dialect, feed::messages, routes};
+use touchstone_storage::{Accounts, Bus, BusError, Change, ConnectionId, Presence};
+use touchstone_wire as wire;
 
 use crate::backing::Backing;
 use crate::config::FeedConfig;
 use crate::connection::{Close, Mailbox, OpenRequest};
+use crate::crowd::Crowd;
 use crate::dialects::{DialectServer, Heard};
+use crate::groups::{Groups, Membership};
 use crate::query::Query;
-use crate::relay::Hears;
+use crate::turns::Turns;
+use identity::{Unidentified, Use};
 
 /// Where its users are kept.
 const REALM: &str = "feed";
 
+/// Where they are present.
+const PLACE: &str = "feed";
+
 /// The rules of `feed` over any store and bus.
 #[derive(Debug)]
 pub(crate) struct Feed<S, B, P> {
-    pub(crate) backing: Backing<S, B, P>,
-    pub(crate) config: FeedConfig,
+    backing: Backing<S, B, P>,
+    config: FeedConfig,
+    /// The connections of this node, by user. Both groups of the document: `user_{id}` is one of these, `broadcast` all.
+    users: Arc<Groups<Mailbox>>,
+    crowd: Crowd,
+    /// About a user: his coming and going. About a resource: its changes.
+    turns: Turns,
 }
 
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Session {
-    user: String,
+    user: i64,
+    name: Box<str>,
+    connection: ConnectionId,
+    place: Membership<Mailbox>,
+    ending: Ending,
+}
+
+/// What its end means to others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// The user has left, if it was his last.
+    Leave,
+    /// This node stops: the user will be back on another (common/6a, 6d).
+    Stop,
+}
+
+impl<S: Accounts, B: Bus, P: Presence> Feed<S, B, P> {
+    pub(crate) fn new(backing: Backing<S, B, P>, config: FeedConfig) -> Self {
+        let crowd = Crowd::new(backing.presence_terms.clone());
+        Self {
+            backing,
+            config,
+            users: Groups::new(),
+            crowd,
+            turns: Turns::new(),
+        }
+    }
+
+    /// From now on what everybody is told is heard.
+    pub(crate) async fn listen(&self) -> Result<(), BusError> {
+        for topic in [telling::TOPIC_ALL, telling::TOPIC_PRESENCE] {
+            self.backing.relays.tune(&self.backing.bus, topic).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells large audiences of comings and goings, until `stop` (common/11a).
+    pub(crate) async fn tell_crowd(&self, stop: CancellationToken) {
+        let tell = |_, batch| self.tell_batch(batch);
+        self.crowd.run(tell, stop).await;
+    }
+
+    /// Counts a connection in and tells the others if it is its user's first (feed/6b).
+    async fn arrive(&self, session: &Session) -> Result<(), Close> {
+        let user = session.place.group();
+        let _turn = self.turns.take(user).await;
+        let arrival = self.backing.presence.arrive(PLACE, user, session.connection);
+        match arrival.await.map_err(|_| server_error())? {
+            Change::Member => self.tell_presence(session, messages::Presence::Connected).await,
+            Change::ConnectionOnly => {}
+        }
+        Ok(())
+    }
+
+    /// Counts a connection out and tells the others if it was its user's last.
+    async fn depart(&self, session: &Session) {
+        let user = session.place.group();
+        let _turn = self.turns.take(user).await;
+        let departure = self.backing.presence.depart(PLACE, user, session.connection);
+        match (departure.await, session.ending) {
+            (Ok(Change::Member), Ending::Leave) => {
+                self.tell_presence(session, messages::Presence::Disconnected)
+                    .await;
+            }
+            (Ok(Change::Member), Ending::Stop) | (Ok(Change::ConnectionOnly), _) => {}
+            (Err(error), _) => tracing::warn!(%error, "a departure was not counted"),
+        }
+    }
+}
+
+fn unauthenticated() -> Close {
+    Close::new(CLOSE_UNAUTHENTICATED, REASON_UNAUTHENTICATED)
+}
+
+fn server_error() -> Close {
+    Close::new(CLOSE_SERVER_ERROR, REASON_SERVER_ERROR)
 }
 
 impl<S: Accounts, B: Bus, P: Presence> DialectServer for Feed<S, B, P> {
@@ -36,33 +135,64 @@ impl<S: Accounts, B: Bus, P: Presence> DialectServer for Feed<S, B, P> {
         let query = Query::new(request.query.as_deref());
         let token = routes::token_parameter(Dialect::Feed)
             .and_then(|name| query.get(name))
-            .ok_or_else(|| Close::new(feed::CLOSE_UNAUTHENTICATED, "unauthenticated"))?;
-        let invalid = || Close::new(feed::CLOSE_UNAUTHENTICATED, "unauthenticated");
-        let claims = self
-            .backing
-            .tokens
-            .verify(&token, self.backing.clock.now())
-            .map_err(|_| invalid())?;
-        let user = claims.id("user_id").ok_or_else(invalid)?;
-        let store = &self.backing.store;
-        match store.call(store.account(REALM, &user)).await {
-            Ok(Some(_)) => {
-                mailbox.expires(claims.expires);
-                Ok(Session { user })
+            .ok_or_else(unauthenticated)?;
+        let user = self
+            .identify(&token, Use::Access)
+            .await
+            .map_err(|why| match why {
+                Unidentified::Unauthenticated => unauthenticated(),
+                Unidentified::Store => server_error(),
+            })?;
+        mailbox.expires(user.expires);
+        let place = self.users.join(&user.key, mailbox.clone());
+        let topic = telling::topic_of(&user.key);
+        let (relays, bus) = (&self.backing.relays, &self.backing.bus);
+        relays.tune(bus, &topic).await.map_err(|_| server_error())?;
+        let session = Session {
+            user: user.id,
+            name: user.name.into(),
+            connection: mailbox.id(),
+            place,
+            ending: Ending::Leave,
+        };
+        match self.arrive(&session).await {
+            Ok(()) => Ok(session),
+            Err(close) => {
+                relays.untune(bus, &topic).await;
+                Err(close)
             }
-            Ok(None) => Err(invalid()),
-            Err(_) => Err(Close::new(feed::CLOSE_SERVER_ERROR, "server error")),
         }
     }
 
-    async fn hear(&self, session: &mut Session, _heard: Heard<'_>, _mailbox: &Mailbox) -> Result<(), Close> {
-        tracing::trace!(user = session.user, "heard");
+    async fn hear(&self, _session: &mut Session, heard: Heard<'_>, mailbox: &Mailbox) -> Result<(), Close> {
+        self.backing.faults.handler();
+        let Heard::Text(text) = heard else {
+            // Refused on its first frame (common/4a).
+            return Ok(());
+        };
+        match Up::decode(text) {
+            Ok(Up::Pong) => mailbox.heartbeat_answered(),
+            Ok(Up::Other) => {}
+            Err(_) => {
+                // A mailbox that takes nothing more is one whose connection is about to end.
+                let _ = mailbox.text(INVALID_JSON);
+            }
+        }
         Ok(())
     }
 
-    async fn closed(&self, _session: Session) {}
-}
+    fn heartbeat(&self) -> Bytes {
+        let timestamp = Rfc3339(self.backing.clock.now().millis());
+        wire::server_text(&Down::Ping { timestamp }.to_json())
+    }
 
-impl<S: Accounts, B: Bus, P: Presence> Hears for Feed<S, B, P> {
-    async fn heard(&self, _batch: &[Payload]) {}
+    fn farewell(&self, session: &mut Session, _mailbox: &Mailbox) {
+        session.ending = Ending::Stop;
+    }
+
+    async fn closed(&self, session: Session) {
+        self.depart(&session).await;
+        let topic = telling::topic_of(session.place.group());
+        self.backing.relays.untune(&self.backing.bus, &topic).await;
+    }
 }
