@@ -96,6 +96,18 @@ impl Running {
         answer
     }
 
+    /// The status of the answer to a request, and its body as JSON; null where there is none.
+    pub(crate) async fn ask(&self, head: &str, body: &str, key: &str) -> (u16, serde_json::Value) {
+        let answer = self.request_with_key(head, body, key).await;
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let (_, body) = answer
+            .split_once("\r\n\r\n")
+            .expect("a head ends in a blank line");
+        let json = if body.is_empty() { "null" } else { body };
+        let json = serde_json::from_str(json).unwrap_or_else(|_| panic!("JSON, not {answer}"));
+        (status.unwrap_or_else(|| panic!("a status, not {answer}")), json)
+    }
+
     /// Asks for an upgrade, and returns the head of the answer and what came with it, up to the first pause.
     pub(crate) async fn handshake(&self, head: &str) -> String {
         let mut stream = self.tcp().await;
