@@ -87,7 +87,7 @@ fn in_steps(steps: &[Step], found: &mut Vec<ClauseId>) {
 fn in_message(message: &MessageMatcher, found: &mut Vec<ClauseId>) {
     match message {
         MessageMatcher::Json(matcher) => in_matcher(matcher, found),
-        MessageMatcher::Text(_) | MessageMatcher::Binary(_) => {}
+        MessageMatcher::Text(_) | MessageMatcher::Binary(_) | MessageMatcher::Answer(_) => {}
     }
 }
 

@@ -208,6 +208,7 @@ fn fits(kind: &MessageKind, direction: Direction, message: &Message) -> bool {
             (Shape::Text, Content::Text(_)) | (Shape::Binary, Content::Binary(_)) => true,
             (Shape::Json(matcher), Content::Text(text)) => {
                 let environment = Environment {
+                    answers: None,
                     variable: &|_| None,
                     timing: &|_| None,
                     epoch_seconds: 0.0,

@@ -17,8 +17,8 @@ pub struct Habits {
     pub tenants: bool,
     /// What a newcomer is sent, in this order, before anything else.
     pub greeting: Vec<Greeting>,
-    /// A message that is answered, and its answer.
-    pub exchange: Option<Exchange>,
+    /// What answers a text that is no JSON.
+    pub answers: Option<Answers>,
     /// What its heartbeats look like: set aside unless a scenario judges them.
     pub heartbeat: Option<Matcher>,
     /// What the well-behaved client answers to them by itself, unless a scenario judges them.
@@ -39,14 +39,14 @@ pub struct Greeting {
     pub message: MessageMatcher,
 }
 
-/// An ordinary message and its answer: what the common scenarios send where any message would do. Both have the variable
-/// `text` in them.
+/// What answers a text that is no JSON: every dialect has something to say to it, and connections stay open. It is what the
+/// common scenarios wait for (`$answer`) where any message would do.
 #[derive(Debug, Clone)]
-pub struct Exchange {
-    /// Text, or JSON.
-    pub send: Template,
-    /// What answers it.
-    pub answer: Matcher,
+pub struct Answers {
+    /// The answer to a text, which is the variable `text` in it.
+    pub text: Matcher,
+    /// The answer to an empty one, where that is another.
+    pub nothing: Option<Matcher>,
 }
 
 /// A frame that goes to everybody. Set aside where it is about somebody who does not take part in the case.

@@ -12,7 +12,7 @@ use touchstone_protocol::Dialect;
 
 use crate::corpus;
 use crate::diag::Diag;
-use crate::habits::{Exchange, Greeting, Habits, Stranger};
+use crate::habits::{Answers, Greeting, Habits, Stranger};
 use crate::read::Reader;
 use crate::scenario::{Matcher, Scope};
 use crate::source::{Source, Span, Spanned};
@@ -301,7 +301,7 @@ struct File {
     connection: Option<ConnectionEntry>,
     #[serde(default)]
     greeting: Vec<GreetingEntry>,
-    exchange: Option<ExchangeEntry>,
+    answers: Option<AnswersEntry>,
     heartbeat: Option<Node>,
     heartbeat_answer: Option<Node>,
     #[serde(default)]
@@ -327,9 +327,9 @@ struct GreetingEntry {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ExchangeEntry {
-    send: Node,
-    answer: Node,
+struct AnswersEntry {
+    text: Node,
+    nothing: Option<Node>,
 }
 
 #[derive(Deserialize)]
@@ -424,11 +424,11 @@ fn read_habits(source: &Arc<Source>, file: &mut File) -> Result<Habits, Diag> {
             message: reader.message(&entry.message)?,
         });
     }
-    let exchange = match file.exchange.take() {
+    let answers = match file.answers.take() {
         None => None,
-        Some(entry) => Some(Exchange {
-            send: reader.template(&entry.send)?,
-            answer: reader.shape(&entry.answer)?,
+        Some(entry) => Some(Answers {
+            text: reader.shape(&entry.text)?,
+            nothing: entry.nothing.map(|node| reader.shape(&node)).transpose()?,
         }),
     };
     let heartbeat = file
@@ -440,7 +440,7 @@ fn read_habits(source: &Arc<Source>, file: &mut File) -> Result<Habits, Diag> {
         claims,
         tenants,
         greeting,
-        exchange,
+        answers,
         heartbeat,
         heartbeat_answer: file.heartbeat_answer.take().map(|node| node.to_json()),
         presence: std::mem::take(&mut file.presence),

@@ -38,7 +38,7 @@ pub struct Scenario {
     /// Names for values, in order: a later one may use an earlier one.
     pub variables: Vec<(Spanned<String>, Template)>,
     /// Messages set aside wherever they arrive, counted in the transcript.
-    pub ignore: Vec<Matcher>,
+    pub ignore: Vec<MessageMatcher>,
     /// Whether the dialect's heartbeats are messages like any other here; otherwise they are set aside.
     pub heartbeats_judged: bool,
     /// Preparation: if one of these goes otherwise, the case could not run.
@@ -403,6 +403,8 @@ pub enum MessageMatcher {
     Text(Template),
     /// A binary message, byte for byte.
     Binary(Payload),
+    /// `{$answer: PAYLOAD}`: what the dialect answers to this text, which is no JSON.
+    Answer(Payload),
 }
 
 /// A JSON matcher with its place. Objects match as subsets unless `$exact`.

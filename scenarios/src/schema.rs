@@ -91,7 +91,7 @@ fn scenario_key(key: &str) -> Value {
         "variables" => {
             json!({ "type": "object", "description": "Values by name; a later one may use an earlier one." })
         }
-        "ignore" => list_of("matcher", "Messages set aside wherever they arrive."),
+        "ignore" => list_of("message", "Messages set aside wherever they arrive."),
         "heartbeats" => words(
             &["judged"],
             "The dialect's heartbeats are messages like any other here.",

@@ -474,6 +474,7 @@ mod tests {
         let environment = Environment {
             variable: &|name| (name == "n").then(|| json!(3)),
             timing: &|_| None,
+            answers: None,
             epoch_seconds: 1_700_000_000.0,
         };
         compare(matcher, actual, &environment)

@@ -8,6 +8,7 @@ mod response;
 use std::time::Duration;
 
 use serde_json::Value;
+use touchstone_scenarios::habits::Answers;
 use touchstone_scenarios::rules::ClauseId;
 use touchstone_scenarios::scenario::{MessageMatcher, Payload};
 use touchstone_scenarios::source::Span;
@@ -27,6 +28,8 @@ pub struct Environment<'a> {
     pub variable: &'a dyn Fn(&str) -> Option<Value>,
     /// The target's own timings, by the name the scenario uses.
     pub timing: &'a dyn Fn(&str) -> Option<Duration>,
+    /// What the dialect answers, for `$answer`.
+    pub answers: Option<&'a Answers>,
     /// Seconds since the epoch, for `$now`.
     pub epoch_seconds: f64,
 }
@@ -96,6 +99,7 @@ pub fn compare_message(
     environment: &Environment<'_>,
 ) -> Comparison {
     match (matcher, &message.content) {
+        (MessageMatcher::Answer(payload), content) => compare_answer(payload, content, environment),
         (MessageMatcher::Json(matcher), Content::Text(text)) => match serde_json::from_str(text) {
             Ok(value) => compare(matcher, &value, environment),
             Err(_) => Comparison::mismatch(matcher.span, "text that is JSON", describe(&message.content)),
@@ -128,13 +132,52 @@ pub fn compare_message(
     }
 }
 
+/// What the dialect answers to a text: its matcher stands in the rules, and what went otherwise in the scenario.
+fn compare_answer(payload: &Payload, content: &Content, environment: &Environment<'_>) -> Comparison {
+    let span = payload_span(payload);
+    let text = match payload_bytes(payload, environment.variable) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => return Comparison::mismatch(span, "a known value", error.to_string()),
+    };
+    let answers = environment.answers;
+    let nothing = answers
+        .and_then(|answers| answers.nothing.as_ref())
+        .filter(|_| text.is_empty());
+    let Some(matcher) = nothing.or(answers.map(|answers| &answers.text)) else {
+        return Comparison::mismatch(span, "a dialect that answers", "none");
+    };
+    let value = match content {
+        Content::Text(text) => serde_json::from_str::<Value>(text).ok(),
+        Content::Binary(_) | Content::BadText(_) => None,
+    };
+    let Some(value) = value else {
+        return Comparison::mismatch(span, expectation(matcher), describe(content));
+    };
+    let known = |name: &str| match name {
+        "text" => Some(Value::String(text.clone())),
+        other => (environment.variable)(other),
+    };
+    let mut found = compare(
+        matcher,
+        &value,
+        &Environment {
+            variable: &known,
+            ..*environment
+        },
+    );
+    for mismatch in &mut found.mismatches {
+        mismatch.span = span;
+    }
+    found
+}
+
 /// Where an expected message stands in its file.
 #[must_use]
 pub fn span_of(matcher: &MessageMatcher) -> Span {
     match matcher {
         MessageMatcher::Json(matcher) => matcher.span,
         MessageMatcher::Text(template) => template.span,
-        MessageMatcher::Binary(payload) => payload_span(payload),
+        MessageMatcher::Binary(payload) | MessageMatcher::Answer(payload) => payload_span(payload),
     }
 }
 

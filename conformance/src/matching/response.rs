@@ -190,6 +190,7 @@ mod tests {
         let environment = Environment {
             variable: &|_| None,
             timing: &|_| None,
+            answers: None,
             epoch_seconds: 0.0,
         };
         let found = compare_response(matcher, answer, Span::default(), &environment);

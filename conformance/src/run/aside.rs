@@ -7,7 +7,7 @@ use touchstone_scenarios::scenario::{Action, Awaited, MatcherKind, MessageMatche
 
 use super::trial::Trial;
 use crate::frames::{Content, Message};
-use crate::matching::{compare, same, text_of};
+use crate::matching::{compare, compare_message, same, text_of};
 use crate::tap::Record;
 
 impl Trial<'_> {
@@ -19,10 +19,21 @@ impl Trial<'_> {
 
     /// Whether the message of this number is out of the way. `dialect` is that of the connection.
     pub(crate) fn is_set_aside(&self, dialect: Option<Dialect>, record: &Record, index: usize) -> bool {
-        let Some(value) = record.received.get(index).and_then(json) else {
+        let Some(message) = record.received.get(index) else {
             return false;
         };
         let scenario = self.scenario();
+        let ignored = |matcher| {
+            self.compare(|environment| compare_message(matcher, message, environment))
+                .mismatches
+                .is_empty()
+        };
+        if scenario.ignore.iter().any(ignored) {
+            return true;
+        }
+        let Some(value) = json(message) else {
+            return false;
+        };
         let habits = self.habits(dialect);
         let heartbeat = habits
             .and_then(|habits| habits.heartbeat.as_ref())
@@ -32,7 +43,7 @@ impl Trial<'_> {
                 .mismatches
                 .is_empty()
         };
-        if heartbeat.into_iter().chain(&scenario.ignore).any(fits) {
+        if heartbeat.into_iter().any(fits) {
             return true;
         }
         let Some(habits) = habits else {

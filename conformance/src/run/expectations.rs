@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use touchstone_scenarios::scenario::{ActorName, Alternative, Expected, MessageMatcher, Outcome, Step};
+use touchstone_scenarios::scenario::{
+    ActorName, Alternative, Expected, MessageMatcher, Outcome, Payload, Step,
+};
 use touchstone_scenarios::source::Span;
 
 use super::actors::Arrival;
@@ -11,6 +13,7 @@ use super::trial::{Flow, Halt, Trial};
 use crate::frames::{Content, Message};
 use crate::matching::{
     Comparison, Mismatch, assign, compare_message, describe, describe_close, expectation, shortened, span_of,
+    text_of,
 };
 use crate::verdict::Check;
 
@@ -514,6 +517,28 @@ fn message_text(matcher: &MessageMatcher) -> String {
         MessageMatcher::Json(matcher) => expectation(matcher),
         MessageMatcher::Text(template) => format!("text {}", shortened(&template.value.to_string())),
         MessageMatcher::Binary(_) => "a binary message".to_owned(),
+        MessageMatcher::Answer(payload) => {
+            format!(
+                "the answer to {}",
+                shortened(&format!("{:?}", payload_text(payload)))
+            )
+        }
+    }
+}
+
+/// A payload as the file writes it.
+fn payload_text(payload: &Payload) -> String {
+    match payload {
+        Payload::Text(template) | Payload::Json(template) | Payload::Hex(template) => {
+            text_of(template.value.clone())
+        }
+        Payload::Repeat { unit, times } => {
+            format!(
+                "{} × {}",
+                text_of(unit.value.clone()),
+                text_of(times.value.clone())
+            )
+        }
     }
 }
 

@@ -112,6 +112,7 @@ impl Trial<'_> {
             let environment = crate::matching::Environment {
                 variable: &|_| None,
                 timing: &|_| None,
+                answers: None,
                 epoch_seconds: 0.0,
             };
             let found = compare(heartbeat, &value, &environment);

@@ -289,6 +289,7 @@ impl<'a> Trial<'a> {
         compare(&Environment {
             variable: &|name| self.variable(name),
             timing: &|name| self.bench.timing(name, self.case.dialect),
+            answers: self.habits(None).and_then(|habits| habits.answers.as_ref()),
             epoch_seconds: epoch.as_secs_f64(),
         })
     }

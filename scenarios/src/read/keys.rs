@@ -236,7 +236,7 @@ pub(crate) const MATCHERS: &[&str] = &[
 /// What may stand beside a matcher.
 pub(crate) const MATCHER_COMPANIONS: &[&str] = &["$capture", "$clause", "$unit"];
 /// Forms of a whole message.
-pub(crate) const MESSAGE_FORMS: &[&str] = &["$json", "$text", "$binary"];
+pub(crate) const MESSAGE_FORMS: &[&str] = &["$json", "$text", "$binary", "$answer"];
 /// Forms of several messages.
 pub(crate) const ORDER_FORMS: &[&str] = &["$any_order", "$any_order_preserving"];
 /// JSON's types.

@@ -2,7 +2,7 @@
 
 use crate::diag::Diag;
 use crate::read::{Captures, Read, Reader, keys};
-use crate::scenario::{EpochUnit, Expected, JsonType, Matcher, MatcherKind, MessageMatcher};
+use crate::scenario::{EpochUnit, Expected, JsonType, Matcher, MatcherKind, MessageMatcher, Scope};
 use crate::source::{Span, Spanned};
 use crate::template::unescape_key;
 use crate::yaml::{Kind, Node};
@@ -348,6 +348,7 @@ impl Reader<'_> {
                     match key.value.as_str() {
                         "$json" => Ok(MessageMatcher::Json(self.whole(value)?)),
                         "$text" => Ok(MessageMatcher::Text(self.template(value)?)),
+                        "$answer" => self.answer(key, value),
                         _ => Ok(MessageMatcher::Binary(self.payload(value)?)),
                     }
                 }
@@ -361,6 +362,20 @@ impl Reader<'_> {
                 .help("a message that is JSON's null is written {$json: null}")),
             Kind::Boolean(_) | Kind::Number(_) => Ok(MessageMatcher::Json(self.whole(node)?)),
         }
+    }
+
+    /// `$answer: PAYLOAD`, where there is a dialect to answer.
+    fn answer(&mut self, key: &Spanned<String>, node: &Node) -> Read<MessageMatcher> {
+        if self.scope == Scope::None {
+            return Err(self
+                .at(
+                    "unknown-matcher",
+                    key.span,
+                    "without a dialect nobody knows what is answered",
+                )
+                .help("say what the server sends"));
+        }
+        Ok(MessageMatcher::Answer(self.payload(node)?))
     }
 
     /// Several messages.

@@ -29,7 +29,7 @@ use crate::diag::Diag;
 use crate::duration;
 use crate::read::fields::Fields;
 use crate::rules::{ClauseId, Rules};
-use crate::scenario::{Client, Duration, Matcher, Scenario, Scope, Step, Template};
+use crate::scenario::{Client, Duration, MessageMatcher, Scenario, Scope, Step, Template};
 use crate::source::{Source, Span, Spanned};
 use crate::yaml::{self, Kind, Node};
 
@@ -159,7 +159,7 @@ impl<'a> Reader<'a> {
         // Before the actors, whose tokens and queries may use them.
         let variables = self.optional(&mut fields, "variables", |reader, node| reader.variables(node));
         let actors = self.optional(&mut fields, "actors", |reader, node| reader.actors(node));
-        let ignore: Option<Vec<Matcher>> =
+        let ignore: Option<Vec<MessageMatcher>> =
             self.optional(&mut fields, "ignore", |reader, node| reader.ignored(node));
         let heartbeats = self.optional(&mut fields, "heartbeats", |reader, node| {
             reader.word(node, &[("judged", true)])
@@ -422,10 +422,10 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn ignored(&mut self, node: &Node) -> Read<Vec<crate::scenario::Matcher>> {
+    fn ignored(&mut self, node: &Node) -> Read<Vec<MessageMatcher>> {
         let items = self.list(node)?;
         self.captures = Captures::Refused("`ignore`");
-        let read = items.iter().map(|item| self.message_shape(item)).collect();
+        let read = items.iter().map(|item| self.message(item)).collect();
         self.captures = Captures::Allowed;
         read
     }
