@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use touchstone_sut::{BuiltIn, StartError, Sut, Target, TargetError};
+use touchstone_sut::{BuiltIn, StartError, Store, Sut, Target, TargetError};
 
 use crate::args::TargetArgs;
 use crate::exit::Failure;
@@ -17,6 +17,13 @@ const SUITE_TIMINGS: &[(&str, Duration)] = &[
     ("echo.session.ttl", Duration::from_secs(3)),
     ("echo.store.deadline", Duration::from_millis(500)),
     ("server.handshake.deadline", Duration::from_secs(2)),
+    ("rooms.typing.ttl", Duration::from_millis(500)),
+    ("outbox.sweep.interval", Duration::from_secs(1)),
+    ("outbox.confirm.timeout", Duration::from_secs(1)),
+    ("feed.heartbeat.interval", Duration::from_secs(1)),
+    ("feed.heartbeat.timeout", Duration::from_secs(1)),
+    ("direct.heartbeat.interval", Duration::from_secs(1)),
+    ("direct.heartbeat.timeout", Duration::from_secs(1)),
 ];
 
 /// Its limits then: a rate that no case but the one about it comes near.
@@ -45,7 +52,7 @@ impl TargetArgs {
 
 /// The built-in server as the suite wants it: with short timings, faults on request and a log of messages.
 pub(crate) fn for_suite() -> Result<Target, Failure> {
-    built_in(SUITE_TIMINGS, SUITE_LIMITS, SUITE_SWITCHES)
+    built_in(Store::Durable, SUITE_TIMINGS, SUITE_LIMITS, SUITE_SWITCHES)
 }
 
 /// What is switched on then, so that all there is can be judged.
@@ -59,10 +66,11 @@ const SUITE_SWITCHES: &[&str] = &[
 
 /// The built-in server as in production, but for the timings that a workload asks for.
 pub(crate) fn for_load(timings: &[(&str, Duration)]) -> Result<Target, Failure> {
-    built_in(timings, &[], &[])
+    built_in(Store::Memory, timings, &[], &[])
 }
 
 fn built_in(
+    store: Store,
     timings: &[(&str, Duration)],
     limits: &[(&str, u64)],
     switches: &[&str],
@@ -85,7 +93,15 @@ fn built_in(
     for (name, value) in limits {
         set(&format!("limits.{name}"), value.to_string())?;
     }
-    Ok(Target::built_in(BuiltIn { executable, flags }, timings, limits))
+    Ok(Target::built_in(
+        BuiltIn {
+            executable,
+            flags,
+            store,
+        },
+        timings,
+        limits,
+    ))
 }
 
 /// Starts it, or finds that it runs, unless `stop` comes first.

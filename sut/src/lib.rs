@@ -22,5 +22,5 @@ pub use operate::Injection;
 pub use people::{ChannelWanted, People, ProvisionError, User, UserWanted};
 pub use process::{Signal, StartError};
 pub use sut::Sut;
-pub use target::{BuiltIn, Origin, Ready, SPAWN_DEADLINE, Target, TargetError};
+pub use target::{BuiltIn, Origin, Ready, SPAWN_DEADLINE, Store, Target, TargetError};
 pub use tokens::{TokenKind, TokenWanted};

@@ -1,6 +1,7 @@
 //! A system under test that runs: reached by HTTP, made to emit and to fail, stopped and started again.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::metrics::Metrics;
 use crate::operate::succeeded;
 use crate::people::Pool;
 use crate::process::{Launch, Process, Signal, StartError, Tie};
-use crate::target::{BuiltIn, Origin, Ready, SPAWN_DEADLINE, Target};
+use crate::target::{BuiltIn, Origin, Ready, SPAWN_DEADLINE, Store, Target};
 
 /// Time between two looks at whether a spawned server is ready. There is no event to await: it is another process.
 const READY_POLL: Duration = Duration::from_millis(20);
@@ -36,6 +37,8 @@ pub struct Sut {
     log: Arc<Log>,
     /// What the built-in server was told; made up for this run.
     credentials: Option<Credentials>,
+    /// Where a durable built-in server keeps its store, for as long as we may start it again.
+    scratch: Option<Scratch>,
     /// Who of a target file's list of users is with which case.
     pub(crate) pool: Arc<Pool>,
 }
@@ -59,6 +62,10 @@ impl Sut {
     /// It could not be started, was not ready in time, or nothing answers where it should run.
     pub async fn start(target: Target) -> Result<Self, StartError> {
         let log = Arc::new(Log::default());
+        let scratch = match &target.origin {
+            Origin::BuiltIn(built_in) if built_in.store == Store::Durable => Some(Scratch::new()?),
+            Origin::BuiltIn(_) | Origin::Spawned { .. } | Origin::Running { .. } => None,
+        };
         let (addresses, process, credentials) = match &target.origin {
             Origin::Running { addresses } => {
                 for address in addresses {
@@ -80,7 +87,8 @@ impl Sut {
                     secret: random_key()?,
                     admin_key: random_key()?,
                 };
-                let (process, address) = start_built_in(built_in, "127.0.0.1:0", &credentials, &log).await?;
+                let (process, address) =
+                    start_built_in(built_in, ("127.0.0.1:0", scratch.as_ref()), &credentials, &log).await?;
                 (vec![address], Some(process), Some(credentials))
             }
         };
@@ -90,6 +98,7 @@ impl Sut {
             process: Mutex::new(process),
             log,
             credentials,
+            scratch,
             pool: Arc::default(),
         })
     }
@@ -220,9 +229,14 @@ impl Sut {
         }
         *process = Some(match (&self.target.origin, &self.credentials) {
             (Origin::BuiltIn(built_in), Some(credentials)) => {
-                start_built_in(built_in, &self.addresses[0], credentials, &self.log)
-                    .await?
-                    .0
+                start_built_in(
+                    built_in,
+                    (&self.addresses[0], self.scratch.as_ref()),
+                    credentials,
+                    &self.log,
+                )
+                .await?
+                .0
             }
             (Origin::Spawned { .. }, _) => {
                 start_foreign(&self.target.origin, &self.addresses, &self.log).await?
@@ -246,7 +260,7 @@ impl Sut {
 
 async fn start_built_in(
     built_in: &BuiltIn,
-    listen: &str,
+    (listen, scratch): (&str, Option<&Scratch>),
     credentials: &Credentials,
     log: &Arc<Log>,
 ) -> Result<(Process, String), StartError> {
@@ -264,6 +278,7 @@ async fn start_built_in(
         command: std::iter::once(executable)
             .chain(tie.iter().map(|flag| (*flag).to_owned()))
             .chain(built_in.flags.iter().cloned())
+            .chain(scratch.iter().flat_map(|scratch| scratch.flags()))
             .collect(),
         env: [].into(),
         tie: Tie::Pipe {
@@ -276,6 +291,35 @@ async fn start_built_in(
     match ready.pointer("/ready/http").and_then(Value::as_str) {
         Some(address) => Ok((process, address.to_owned())),
         None => Err(process.not_ready(SPAWN_DEADLINE, "a ready line with its address", log)),
+    }
+}
+
+/// A folder of a server's own. It goes with its owner.
+#[derive(Debug)]
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self, StartError> {
+        let folder = std::env::temp_dir().join(format!("touchstone-{}", &random_key()?[..16]));
+        std::fs::create_dir(&folder).map_err(|error| {
+            StartError::Target(format!(
+                "no folder for the server's store at {}: {error}",
+                folder.display()
+            ))
+        })?;
+        Ok(Self(folder))
+    }
+
+    fn flags(&self) -> [String; 2] {
+        let store = self.0.join("store.db");
+        ["--store".to_owned(), format!("embedded:{}", store.display())]
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left of it is in the system's folder for such things.
+        let _left = std::fs::remove_dir_all(&self.0);
     }
 }
 

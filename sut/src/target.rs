@@ -92,6 +92,17 @@ pub struct BuiltIn {
     pub executable: PathBuf,
     /// Flags of `serve`, beyond those that tie it to us.
     pub flags: Vec<String>,
+    /// Where it keeps what it is told.
+    pub store: Store,
+}
+
+/// Where a built-in server keeps what it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// In memory: nothing survives it.
+    Memory,
+    /// In a file of its own, which is there until we have done with the server: a restart finds it again.
+    Durable,
 }
 
 /// How a spawned server shows that it is ready.
@@ -364,6 +375,9 @@ impl Target {
         }
         match key.split('.').collect::<Vec<_>>().as_slice() {
             ["spawn" | "log" | "restart"] => self.is_spawned(),
+            ["durable"] => {
+                matches!(&self.origin, Origin::BuiltIn(built_in) if built_in.store == Store::Durable)
+            }
             ["metrics"] => true,
             ["faults", kind] => self.faults.contains_key(*kind),
             ["inject", dialect, audience] => self
@@ -688,6 +702,36 @@ mod tests {
     }
 
     #[test]
+    fn accounts_are_for_all_dialects_or_for_each() {
+        let target = read(
+            "urls: [\"ws://127.0.0.1:1\"]\n\
+             auth: {direct: {secret: {text: s, algorithm: HS384}}, feed: {command: [./token, \"${user.id}\"]}}\n\
+             users: {steps: [{post: /register, json: {name: \"${user.username}\"}, take: {id: /id}}]}\n\
+             channels: {rooms: {step: {post: /rooms, take: {id: /id}}}}\n\
+             events: {outbox: {get: \"/events/${user.id}\", items: /all, status: /state}}\n\
+             headers: {direct: {X-Key: k}}\n",
+        )
+        .unwrap();
+        assert!(matches!(
+            target.accounts.auth[&Dialect::Direct],
+            TokensBy::Secret(_)
+        ));
+        assert!(matches!(
+            target.accounts.auth[&Dialect::Feed],
+            TokensBy::Command(_)
+        ));
+        assert!(!target.accounts.auth.contains_key(&Dialect::Rooms));
+        assert!(matches!(
+            target.accounts.users[&Dialect::Rooms],
+            UsersBy::Steps(_)
+        ));
+        assert!(target.has("auth.secret") && target.has("users") && target.has("channels"));
+        assert!(target.has("events.outbox") && !target.has("admin"));
+        assert_eq!(target.headers_for(Some(Dialect::Direct)).len(), 1);
+        assert_eq!(target.headers_for(Some(Dialect::Feed)).len(), 0);
+    }
+
+    #[test]
     fn a_wrong_target_file_names_the_place_or_the_key() {
         let rows = [
             ("urls: []", "`urls` is empty"),
@@ -705,6 +749,24 @@ mod tests {
                 "NO_SUCH_VARIABLE is not set",
             ),
             ("urls: [\"ws://x:1\"]\ntiming: {}", "timing"),
+            ("urls: [\"ws://x:1\"]\nauth: {secrets: {text: s}}", "secrets"),
+            (
+                "urls: [\"ws://x:1\"]\nauth: {direct: {}}",
+                "`auth` needs exactly one of secret, login and command",
+            ),
+            (
+                "urls: [\"ws://x:1\"]\nauth: {direct: {command: [x]}, dirct: {command: [x]}}",
+                "`dirct` is not a dialect",
+            ),
+            (
+                "urls: [\"ws://x:1\"]\nauth: {secret: {env: NO_SUCH_VARIABLE}}",
+                "NO_SUCH_VARIABLE is not set",
+            ),
+            (
+                "urls: [\"ws://x:1\"]\nusers: {command: [x], list: [{id: 1}]}",
+                "`users` needs exactly one of admin, steps, command and list",
+            ),
+            ("urls: [\"ws://x:1\"]\nusers: {admin: {key: k, url: u}}", "url"),
         ];
         for (text, why) in rows {
             let error = read(text).unwrap_err().to_string();
@@ -751,5 +813,44 @@ mod tests {
             "/v2/broadcast/"
         );
         assert_eq!(target.http_path(Dialect::Echo, "/metrics"), "/metrics");
+    }
+
+    #[test]
+    fn segments_in_braces_move_with_their_path() {
+        let mut target = Target::from_url("ws://127.0.0.1:1", &[]).unwrap();
+        let moved = |ws: &str| FilePaths {
+            ws: Some(ws.into()),
+            http: None,
+        };
+        target
+            .paths
+            .insert(Dialect::Rooms, moved("/chat?room={channel_id}"));
+        assert_eq!(
+            target.websocket_path_like(Dialect::Rooms, "/ws/chat/7/"),
+            "/chat?room=7"
+        );
+        assert_eq!(
+            target.websocket_path_like(Dialect::Rooms, "/elsewhere"),
+            "/elsewhere"
+        );
+        target.mounted = Mounted::Prefixed;
+        assert_eq!(
+            target.websocket_path_like(Dialect::Outbox, "/ws/user/no-uuid?token=x"),
+            "/outbox/ws/user/no-uuid?token=x"
+        );
+        assert_eq!(target.websocket_path(Dialect::Direct), "/direct/ws");
+        for (dialect, documented, there) in [
+            (Dialect::Rooms, "/api/t1/auth/login/", "/rooms/api/t1/auth/login/"),
+            (
+                Dialect::Rooms,
+                "/api/chat/t1/channels/",
+                "/rooms/api/chat/t1/channels/",
+            ),
+            (Dialect::Feed, "/api/albums/?page=2", "/feed/api/albums/?page=2"),
+            (Dialect::Feed, "/api/albumsy/", "/api/albumsy/"),
+            (Dialect::Direct, "/readyz", "/readyz"),
+        ] {
+            assert_eq!(target.http_path(dialect, documented), there);
+        }
     }
 }

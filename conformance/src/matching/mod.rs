@@ -148,7 +148,7 @@ fn compare_answer(payload: &Payload, content: &Content, environment: &Environmen
     };
     let value = match content {
         Content::Text(text) => serde_json::from_str::<Value>(text).ok(),
-        Content::Binary(_) | Content::BadText(_) => None,
+        Content::Binary(_) | Content::BadText(_) | Content::BadDeflate(..) => None,
     };
     let Some(value) = value else {
         return Comparison::mismatch(span, expectation(matcher), describe(content));
