@@ -22,30 +22,40 @@ pub(crate) async fn or_interrupted<T>(
     }
 }
 
-/// SIGUSR1, where there are signals: it is how a drain is begun.
-pub(crate) struct DrainSignal {
+/// A signal that asks for something and does not end the program, where there are signals.
+pub(crate) struct Request {
     #[cfg(unix)]
-    usr1: tokio::signal::unix::Signal,
+    signal: tokio::signal::unix::Signal,
 }
 
-impl DrainSignal {
-    /// From here on it no longer ends the program.
-    pub(crate) fn listen() -> Result<Self, Failure> {
+impl Request {
+    /// SIGUSR1, by which a drain is begun. From here on it no longer ends the program.
+    pub(crate) fn to_drain() -> Result<Self, Failure> {
         #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            let refused = |error| Failure::usage(format!("this machine gives no signals: {error}"));
-            let usr1 = signal(SignalKind::user_defined1()).map_err(refused)?;
-            Ok(Self { usr1 })
-        }
+        return Self::listen(tokio::signal::unix::SignalKind::user_defined1());
         #[cfg(not(unix))]
         Ok(Self {})
+    }
+
+    /// SIGHUP, by which files are read again. From here on it no longer ends the program.
+    pub(crate) fn to_reload() -> Result<Self, Failure> {
+        #[cfg(unix)]
+        return Self::listen(tokio::signal::unix::SignalKind::hangup());
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    #[cfg(unix)]
+    fn listen(kind: tokio::signal::unix::SignalKind) -> Result<Self, Failure> {
+        let signal = tokio::signal::unix::signal(kind)
+            .map_err(|error| Failure::usage(format!("this machine gives no signals: {error}")))?;
+        Ok(Self { signal })
     }
 
     /// Resolves when it comes.
     pub(crate) async fn received(&mut self) {
         #[cfg(unix)]
-        if self.usr1.recv().await.is_some() {
+        if self.signal.recv().await.is_some() {
             return;
         }
         std::future::pending().await

@@ -10,7 +10,7 @@ use touchstone_server::{Server, StartError, StoreChoice};
 
 use crate::args::ServeArgs;
 use crate::exit::{self, Failure, Outcome};
-use crate::interrupt::{DrainSignal, Signals};
+use crate::interrupt::{Request, Signals};
 use crate::outputs::{self, ConformFormat};
 use crate::settings::secrets::{self, Secrets};
 use crate::settings::{self, Environment, Resolved, Said};
@@ -72,7 +72,8 @@ pub(crate) async fn run(args: ServeArgs) -> Outcome {
     })?;
     // Before anybody is told that we are ready: a signal that came earlier would end the program on the spot.
     let mut signals = Signals::listen()?;
-    let (mut drain_signal, drain) = (DrainSignal::listen()?, server.drain());
+    let (mut drain_asked, drain) = (Request::to_drain()?, server.drain());
+    let (mut reload_asked, reload) = (Request::to_reload()?, server.reload());
     announce(&server, &store, args.supervised)?;
     if args.dev {
         print::data(&places_to_try(&server, scheme).await)?;
@@ -87,16 +88,18 @@ pub(crate) async fn run(args: ServeArgs) -> Outcome {
         // From here on the server ends the program by itself, within its grace period.
         std::future::pending::<()>().await;
     };
-    let drained = async {
+    let requests = async {
         loop {
-            drain_signal.received().await;
-            drain.begin();
+            tokio::select! {
+                () = drain_asked.received() => drain.begin(),
+                () = reload_asked.received() => reload.now(),
+            }
         }
     };
     tokio::select! {
         _stopped = server.run(stop.clone()) => Ok(exit::OK),
         () = asked => unreachable!("it waits for ever once it has asked"),
-        () = drained => unreachable!("there may always be one more signal"),
+        () = requests => unreachable!("there may always be one more signal"),
     }
 }
 

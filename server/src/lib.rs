@@ -1,7 +1,8 @@
 //! The production WebSocket server, as a library: connections, fan-out, the dialects' rules, HTTP, metrics, stop.
 //!
-//! [`Server::bind`] takes addresses, [`Server::run`] serves until it is told to stop. Nothing here reads a file, a flag
-//! or the environment, and nothing ends the process; it logs through `tracing` and counts in a registry of its own.
+//! [`Server::bind`] takes addresses, [`Server::run`] serves until it is told to stop. Nothing here reads a flag or the
+//! environment, or a file that the configuration does not name; nothing ends the process. It logs through `tracing` and
+//! counts in a registry of its own.
 
 mod admin;
 mod answers;
@@ -34,11 +35,11 @@ mod upkeep;
 mod watched;
 
 pub use admin::TrialUser;
-pub use auth::mint;
+pub use auth::{KeyFileError, mint};
 pub use config::{
     AuthConfig, BusChoice, Compression, Config, Confirm, Deadlines, DialectAuth, DirectConfig, EchoConfig,
     FeedConfig, HttpAccess, InvalidNetwork, Limits, Network, OutboxConfig, PresenceConfig, Rate, Retention,
     RoomsConfig, Secret, StoreChoice, TlsFiles,
 };
-pub use server::{Drain, Server, StartError, Stopped};
+pub use server::{Drain, Reload, Server, StartError, Stopped};
 pub use touchstone_storage::EmbeddedLimits;

@@ -13,6 +13,7 @@ use touchstone_protocol::{Dialect, routes};
 use touchstone_storage::OpenError;
 
 use crate::admin::{self, TrialUser};
+use crate::auth::KeyFileError;
 use crate::config::Config;
 use crate::drain::{self, Scope};
 use crate::http::{self, Purpose, Reach};
@@ -53,6 +54,9 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// A file with keys for tokens cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
     /// A limit or a duration that cannot work.
     #[error("`{key}` must be {wanted}")]
     Setting {
@@ -89,6 +93,20 @@ impl Drain {
     /// Begins it. To be called inside the runtime of a server that runs.
     pub fn begin(&self) {
         drain::begin(&self.0, Scope::Everything, self.0.config.deadlines.drain);
+    }
+}
+
+/// Reads the files again that may change while the server runs: those with keys for tokens.
+#[derive(Debug, Clone)]
+pub struct Reload(Arc<Shared>);
+
+impl Reload {
+    /// Reads them. A file that cannot be used is logged, and what came of it before stays in use.
+    pub fn now(&self) {
+        match self.0.trusted.read_again(&self.0.config.auth) {
+            Ok(keys) => tracing::info!(keys, "the keys for tokens have been read again"),
+            Err(error) => tracing::error!(%error, "the keys for tokens stay what they are"),
+        }
     }
 }
 
@@ -139,6 +157,12 @@ impl Server {
     #[must_use]
     pub fn drain(&self) -> Drain {
         Drain(Arc::clone(&self.shared))
+    }
+
+    /// By which files are read again.
+    #[must_use]
+    pub fn reload(&self) -> Reload {
+        Reload(Arc::clone(&self.shared))
     }
 
     /// Serves until `stop`, then stops gracefully: nothing new is accepted, what is in hand is finished, every

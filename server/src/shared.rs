@@ -7,12 +7,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use touchstone_protocol as protocol;
 use touchstone_protocol::close::CloseCode;
-use touchstone_storage::{
-    EmbeddedSessions, Inbox, LocalBus, LocalPresence, OpenError, Sqlite, SqliteSessions,
-};
+use touchstone_storage::{EmbeddedSessions, Inbox, LocalBus, LocalPresence, Sqlite, SqliteSessions};
 use touchstone_wire as wire;
 
-use crate::auth::{Passwords, Tokens};
+use crate::auth::{Passwords, Tokens, TrustedKeys};
 use crate::backing::{Backing, Embedded};
 use crate::clock::Clock;
 use crate::config::{Config, DialectAuth, Rate, StoreChoice};
@@ -30,6 +28,7 @@ use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::relay::Relays;
 use crate::route::Route;
+use crate::server::StartError;
 use crate::slots::Slots;
 use crate::stop::Stopping;
 use crate::watched::Watched;
@@ -65,6 +64,8 @@ pub(crate) struct Shared {
     /// The server stops, and errands end.
     pub(crate) ending: CancellationToken,
     pub(crate) store: Arc<Watched<Sqlite>>,
+    /// The public keys of tokens, as they were last read.
+    pub(crate) trusted: Arc<TrustedKeys>,
     pub(crate) passwords: Passwords,
     pub(crate) echo: Arc<Route<EchoServer>>,
     pub(crate) rooms: Arc<Route<RoomsServer>>,
@@ -91,6 +92,7 @@ struct Parts {
     store: Arc<Watched<Sqlite>>,
     bus: LocalBus,
     presence: LocalPresence,
+    trusted: Arc<TrustedKeys>,
     passwords: Passwords,
     clock: Clock,
     metrics: Arc<Metrics>,
@@ -107,7 +109,7 @@ impl Parts {
             bus: self.bus.clone(),
             presence: self.presence.clone(),
             relays,
-            tokens: Tokens::new(&config.auth, auth),
+            tokens: Tokens::new(&config.auth, auth, Arc::clone(&self.trusted)),
             passwords: self.passwords.clone(),
             clock: self.clock,
             metrics: Arc::clone(&self.metrics),
@@ -148,8 +150,8 @@ impl Shared {
     /// Everything at its beginning.
     ///
     /// # Errors
-    /// The store cannot be opened.
-    pub(crate) fn new(config: Config, mut random: fastrand::Rng) -> Result<Self, OpenError> {
+    /// The store cannot be opened, or a file of keys not be used.
+    pub(crate) fn new(config: Config, mut random: fastrand::Rng) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
         let faults = Arc::new(Faults::default());
         let stopping = Arc::new(Stopping::new(
@@ -169,6 +171,7 @@ impl Shared {
             )),
             bus: LocalBus::default(),
             presence: LocalPresence::default(),
+            trusted: Arc::new(TrustedKeys::read(&config.auth)?),
             passwords: Passwords::new(),
             clock: Clock::start(),
             metrics: Arc::clone(&metrics),
@@ -187,6 +190,7 @@ impl Shared {
             errands: TaskTracker::new(),
             ending: CancellationToken::new(),
             store: Arc::clone(&parts.store),
+            trusted: Arc::clone(&parts.trusted),
             passwords: parts.passwords.clone(),
             echo: echo(&config, &parts, &mut random, &mut inboxes.echo),
             rooms: rooms(&config, &parts, &mut inboxes.rooms),

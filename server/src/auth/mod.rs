@@ -1,11 +1,17 @@
 //! Who somebody is: tokens that show it, and passwords that earn one.
 
+mod keys;
 mod passwords;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
+pub use keys::KeyFileError;
+pub(crate) use keys::TrustedKeys;
 pub(crate) use passwords::Passwords;
 pub(crate) use tokens::{Claims, TokenError, Tokens};
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
@@ -22,7 +28,7 @@ pub fn mint(
     claims: Map<String, Value>,
     lifetime: Duration,
 ) -> Option<String> {
-    Tokens::new(common, own).sign(claims, Clock::start().now(), lifetime)
+    Tokens::new(common, own, Arc::default()).sign(claims, Clock::start().now(), lifetime)
 }
 
 /// What stands behind `Bearer` in the header `Authorization`.

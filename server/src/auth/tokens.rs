@@ -1,12 +1,14 @@
 //! JSON Web Tokens (RFC 7519): what is accepted, and how the server's own are made.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Map, Value};
 use thiserror::Error;
 use touchstone_storage::Timestamp;
 
+use super::keys::{self, TrustedKeys, VerifyingKey};
 use crate::config::{AuthConfig, DialectAuth};
 
 /// A longer token is none: a signature is not computed over what anybody cares to send.
@@ -58,11 +60,13 @@ impl Claims {
     }
 }
 
-/// The keys of one dialect.
+/// The keys of one dialect: its secret, by which its own tokens are signed, and the public keys of all.
 pub(crate) struct Tokens {
-    keys: Option<(DecodingKey, EncodingKey)>,
+    secret: Option<(VerifyingKey, EncodingKey)>,
+    trusted: Arc<TrustedKeys>,
+    audience: Option<String>,
+    issuer: Option<String>,
     leeway: Duration,
-    validation: Validation,
     /// How long a token for connecting lasts that the server makes itself.
     pub(crate) access_lifetime: Duration,
     /// How long one lasts by which another is fetched.
@@ -77,22 +81,18 @@ impl std::fmt::Debug for Tokens {
 
 impl Tokens {
     /// The keys that are configured for a dialect.
-    pub(crate) fn new(common: &AuthConfig, own: &DialectAuth) -> Self {
+    pub(crate) fn new(common: &AuthConfig, own: &DialectAuth, trusted: Arc<TrustedKeys>) -> Self {
         let secret = own.secret.as_ref().or(common.secret.as_ref());
-        let keys = secret.map(|secret| {
+        let secret = secret.map(|secret| {
             let secret = secret.expose();
-            (DecodingKey::from_secret(secret), EncodingKey::from_secret(secret))
+            (VerifyingKey::of_secret(secret), EncodingKey::from_secret(secret))
         });
-        // Times are checked here, against a clock that is passed in.
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.required_spec_claims.clear();
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
-        validation.validate_aud = false;
         Self {
-            keys,
+            secret,
+            trusted,
+            audience: common.audience.clone(),
+            issuer: common.issuer.clone(),
             leeway: common.leeway,
-            validation,
             access_lifetime: own.access_lifetime.unwrap_or(common.access_lifetime),
             refresh_lifetime: common.refresh_lifetime,
         }
@@ -100,13 +100,10 @@ impl Tokens {
 
     /// Judges a token at `now` (common/3a to 3e).
     pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, TokenError> {
-        let (key, _) = self.keys.as_ref().ok_or(TokenError::Invalid)?;
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::Invalid);
         }
-        let decoded = jsonwebtoken::decode::<Map<String, Value>>(token, key, &self.validation)
-            .map_err(|_| TokenError::Invalid)?;
-        let fields = decoded.claims;
+        let fields = self.signed_claims(token).ok_or(TokenError::Invalid)?;
         let expires = number(&fields, "exp")?.ok_or(TokenError::Invalid)?;
         let leeway = self.leeway.as_secs_f64();
         if expires + leeway <= now.seconds() {
@@ -115,8 +112,32 @@ impl Tokens {
         if number(&fields, "nbf")?.is_some_and(|from| from - leeway > now.seconds()) {
             return Err(TokenError::Invalid);
         }
+        let is_for_us = self.audience.as_deref().is_none_or(|us| names(&fields, us));
+        let is_of_our_issuer = self
+            .issuer
+            .as_deref()
+            .is_none_or(|issuer| fields.get("iss").and_then(Value::as_str) == Some(issuer));
+        if !is_for_us || !is_of_our_issuer {
+            return Err(TokenError::Invalid);
+        }
         let expires = Timestamp::from_millis((expires * 1_000.0) as u64);
         Ok(Claims { fields, expires })
+    }
+
+    /// What a token says that is signed by one of our keys.
+    fn signed_claims(&self, token: &str) -> Option<Map<String, Value>> {
+        let header = jsonwebtoken::decode_header(token).ok()?;
+        // There is no extension that we understand, so none may be critical (RFC 7515, 4.1.11).
+        if header.crit.is_some() {
+            return None;
+        }
+        let trusted = self.trusted.current();
+        let secret = self.secret.iter().map(|(key, _)| key);
+        keys::candidates(secret.chain(trusted.iter()), header.kid.as_deref(), header.alg)
+            .find_map(|VerifyingKey { key, validation, .. }| {
+                jsonwebtoken::decode::<Map<String, Value>>(token, key, validation).ok()
+            })
+            .map(|decoded| decoded.claims)
     }
 
     /// Makes a token with these claims, issued now. `None` where there is no key to sign with.
@@ -126,13 +147,27 @@ impl Tokens {
         now: Timestamp,
         lifetime: Duration,
     ) -> Option<String> {
-        let (_, key) = self.keys.as_ref()?;
+        let (_, key) = self.secret.as_ref()?;
         let issued = now.millis() / 1_000;
         claims.insert("iat".to_owned(), issued.into());
         claims.insert("exp".to_owned(), (issued + lifetime.as_secs()).into());
         // Two tokens of one user and second are still two: one of them can be revoked.
         claims.insert("jti".to_owned(), uuid::Uuid::new_v4().to_string().into());
+        for (name, configured) in [("aud", &self.audience), ("iss", &self.issuer)] {
+            if let Some(value) = configured {
+                claims.insert(name.to_owned(), value.as_str().into());
+            }
+        }
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, key).ok()
+    }
+}
+
+/// Whether the token is meant for `audience`, perhaps beside others (RFC 7519, 4.1.3).
+fn names(fields: &Map<String, Value>, audience: &str) -> bool {
+    match fields.get("aud") {
+        Some(Value::String(one)) => one == audience,
+        Some(Value::Array(several)) => several.iter().any(|one| one.as_str() == Some(audience)),
+        _ => false,
     }
 }
 
@@ -156,7 +191,7 @@ mod tests {
             secret: Some(Secret::new(secret)),
             ..AuthConfig::default()
         };
-        Tokens::new(&common, &DialectAuth::default())
+        Tokens::new(&common, &DialectAuth::default(), Arc::default())
     }
 
     fn signed(claims: &Value) -> String {
