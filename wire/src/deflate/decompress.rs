@@ -122,10 +122,7 @@ impl Inflater {
             let (taken_before, given_before) = (self.stream.total_in(), self.stream.total_out());
             // One byte more than there is room for is enough to know that it is too much.
             let chunk = &mut chunk[..CHUNK_BYTES.min(self.room.saturating_add(1))];
-            let status = self
-                .stream
-                .decompress(compressed, chunk, FlushDecompress::None)
-                .map_err(|_| Fault::Garbage)?;
+            let status = self.stream.decompress(compressed, chunk, FlushDecompress::None);
             let taken = (self.stream.total_in() - taken_before) as usize;
             let given = (self.stream.total_out() - given_before) as usize;
             compressed = &compressed[taken..];
@@ -138,7 +135,8 @@ impl Inflater {
             self.room -= given;
             self.remember(&chunk[..given]);
             take(&chunk[..given]).map_err(Fault::Refused)?;
-            match status {
+            // What came out before the garbage goes first: how the bytes are cut must not change what is found wrong.
+            match status.map_err(|_| Fault::Garbage)? {
                 Status::StreamEnd => {
                     self.start_anew()?;
                     if compressed.is_empty() {

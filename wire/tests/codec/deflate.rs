@@ -245,6 +245,20 @@ fn inflated_text_is_checked_as_early_as_it_can_be() {
 }
 
 #[test]
+fn what_came_out_before_the_garbage_is_judged_first() {
+    // Two bytes that are no text, then a reserved kind of block.
+    let garbage = [0x00, 0x02, 0x00, 0xFD, 0xFF, 0xFF, 0xFF, 0x07];
+    assert_eq!(
+        hear(ALONE, &[frame(RSV1, 1, &garbage)]),
+        (vec![], Some(Violation::TextNotUtf8))
+    );
+    assert_eq!(
+        hear(ALONE, &[frame(RSV1, 2, &garbage)]),
+        (vec![], Some(Violation::NotInflatable))
+    );
+}
+
+#[test]
 fn a_message_is_inflated_to_its_limit_and_not_beyond() {
     for op in [1, 2] {
         for (length, refused) in [(LIMIT, false), (LIMIT + 1, true), (100 * LIMIT, true)] {
