@@ -4,16 +4,17 @@
 //! buffer it shares among connections, and [`Receiver::next`] decodes them in place.
 
 use crate::close_code;
-use crate::deflate::{Half, INFLATER_BYTES, Inflater, Takeover, give_back_inflater, take_inflater};
-use crate::frame::{CONTROL_BYTES_MAX, Fin, HEADER_BYTES_MAX, OpCode, PayloadForm};
+use crate::deflate::{Half, INFLATER_BYTES, Inflater, Takeover};
+use crate::frame::{HEADER_BYTES_MAX, OpCode};
 use crate::mask;
 use crate::receive::body::Body;
 use crate::receive::header::{Context, FrameHead};
+use crate::receive::partial::{Found, Frame, Message, Partial};
 use crate::violation::Violation;
-use std::ops::Range;
 
 mod body;
 mod header;
+mod partial;
 
 /// Which side we are; the peer is the other one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -105,55 +106,6 @@ enum Compression {
     PerMessage,
     /// A compressed message that may refer to earlier ones: `partial` stays, because it has the inflater.
     Lasting,
-}
-
-/// What has arrived of a frame or a message whose rest has not.
-#[derive(Debug)]
-struct Partial {
-    message: Message,
-    /// Of a connection whose messages refer to earlier ones always, otherwise while a compressed message is open.
-    inflater: Option<Box<Inflater>>,
-    frame: Frame,
-    /// The payload of the control frame in progress, or handed out.
-    control: [u8; CONTROL_BYTES_MAX],
-    control_bytes: usize,
-}
-
-/// The message whose fragments are being joined.
-#[derive(Debug)]
-enum Message {
-    None,
-    Open(Body),
-    /// So many compressed bytes have come of it.
-    OpenDeflated(Body, usize),
-    /// Handed out by the last step; freed at the start of the next.
-    Complete(Body),
-}
-
-/// The frame whose bytes are arriving.
-#[derive(Debug)]
-enum Frame {
-    /// Between two frames, or inside a header: so many of its bytes are here.
-    Header {
-        bytes: [u8; HEADER_BYTES_MAX],
-        arrived: usize,
-    },
-    /// Inside a payload: what the header said, of which so much is still to come, masked with `key`.
-    Payload {
-        head: FrameHead,
-        left: usize,
-        key: Option<[u8; 4]>,
-    },
-}
-
-/// Where a complete payload lies.
-enum Found {
-    /// A whole message or control frame, unmasked, at this place of the input.
-    InInput(OpCode, Range<usize>),
-    /// A control frame, in the private buffer.
-    Control(OpCode),
-    /// A message, in the private buffer.
-    Message,
 }
 
 impl Receiver {
@@ -347,162 +299,6 @@ impl Receiver {
             Some(Message::Open(_) | Message::OpenDeflated(..) | Message::None) | None => {
                 unreachable!("a message is found only when it has been completed")
             }
-        }
-    }
-}
-
-impl Partial {
-    fn new() -> Box<Self> {
-        Box::new(Self {
-            message: Message::None,
-            inflater: None,
-            frame: Frame::BETWEEN,
-            control: [0; CONTROL_BYTES_MAX],
-            control_bytes: 0,
-        })
-    }
-
-    fn is_settled(&self) -> bool {
-        matches!(self.message, Message::None | Message::Complete(_))
-            && matches!(self.frame, Frame::Header { arrived: 0, .. })
-    }
-
-    fn control(&self) -> &[u8] {
-        &self.control[..self.control_bytes]
-    }
-
-    fn keep_header(&mut self, beginning: &[u8]) {
-        let mut bytes = [0; HEADER_BYTES_MAX];
-        bytes[..beginning.len()].copy_from_slice(beginning);
-        self.frame = Frame::Header {
-            bytes,
-            arrived: beginning.len(),
-        };
-    }
-
-    /// Goes on with the payload of the frame whose header has been read.
-    fn begin(&mut self, head: FrameHead, message_bytes_max: usize) {
-        let body = match head.opcode {
-            OpCode::Text => Some(Body::text()),
-            OpCode::Binary => Some(Body::binary()),
-            OpCode::Continuation => None,
-            OpCode::Close | OpCode::Ping | OpCode::Pong => {
-                self.control_bytes = 0;
-                None
-            }
-        };
-        match (body, head.form) {
-            (Some(body), PayloadForm::Plain) => self.message = Message::Open(body),
-            (Some(body), PayloadForm::Deflated) => {
-                self.inflater
-                    .get_or_insert_with(take_inflater)
-                    .begin(message_bytes_max);
-                self.message = Message::OpenDeflated(body, 0);
-            }
-            (None, _) => {}
-        }
-        self.frame = Frame::Payload {
-            head,
-            left: head.payload_bytes,
-            key: head.key,
-        };
-    }
-
-    /// Takes what `rest` has of the payload in progress; returns how much that was, and what it completed.
-    fn take_payload(&mut self, rest: &mut [u8]) -> Result<(usize, Option<Found>), Violation> {
-        let Frame::Payload { head, left, key } = &mut self.frame else {
-            unreachable!("called inside a payload only")
-        };
-        let head = *head;
-        let frame_bytes = *left;
-        let taken = rest.len().min(frame_bytes);
-        let arrived = &mut rest[..taken];
-        if let Some(key) = key {
-            mask::apply(arrived, *key);
-            *key = mask::rotated(*key, taken);
-        }
-        *left -= taken;
-        if head.opcode.is_control() {
-            self.control[self.control_bytes..][..taken].copy_from_slice(arrived);
-            self.control_bytes += taken;
-        } else {
-            match (&mut self.message, &mut self.inflater) {
-                (Message::Open(body), _) => body.push(arrived, frame_bytes)?,
-                (Message::OpenDeflated(body, bytes), Some(inflater)) => {
-                    *bytes += taken;
-                    body.inflate(inflater, arrived)?;
-                }
-                (Message::OpenDeflated(..), None) => unreachable!("it began by taking an inflater"),
-                (Message::None | Message::Complete(_), _) => {}
-            }
-        }
-        if taken < frame_bytes {
-            return Ok((taken, None));
-        }
-        self.frame = Frame::BETWEEN;
-        Ok((taken, self.complete(&head)?))
-    }
-
-    /// What the end of a frame's payload completes.
-    fn complete(&mut self, head: &FrameHead) -> Result<Option<Found>, Violation> {
-        match (head.opcode, head.fin) {
-            (OpCode::Close, _) => {
-                parse_close(self.control())?;
-                Ok(Some(Found::Control(OpCode::Close)))
-            }
-            (opcode @ (OpCode::Ping | OpCode::Pong), _) => Ok(Some(Found::Control(opcode))),
-            (OpCode::Text | OpCode::Binary | OpCode::Continuation, Fin::More) => Ok(None),
-            (OpCode::Text | OpCode::Binary | OpCode::Continuation, Fin::Last) => {
-                let body = match std::mem::replace(&mut self.message, Message::None) {
-                    Message::Open(body) => body,
-                    Message::OpenDeflated(body, _) => {
-                        self.end_inflating()?;
-                        body
-                    }
-                    Message::None | Message::Complete(_) => {
-                        unreachable!("a header that ends a message is refused outside of one")
-                    }
-                };
-                body.finish()?;
-                self.message = Message::Complete(body);
-                Ok(Some(Found::Message))
-            }
-        }
-    }
-
-    /// The compressed message is complete. An inflater that remembers nothing goes back to the thread.
-    fn end_inflating(&mut self) -> Result<(), Violation> {
-        let inflater = self.inflater.as_mut().expect("the message began by taking one");
-        inflater.finish().map_err(body::violation)?;
-        if inflater.takeover() == Takeover::Dropped {
-            let spent = self.inflater.take().expect("it was there a moment ago");
-            give_back_inflater(spent);
-        }
-        Ok(())
-    }
-}
-
-impl Frame {
-    const BETWEEN: Self = Self::Header {
-        bytes: [0; HEADER_BYTES_MAX],
-        arrived: 0,
-    };
-}
-
-impl Message {
-    /// How the fragments come, and the bytes of those so far; `None` outside of a message.
-    fn open(&self) -> Option<(PayloadForm, usize)> {
-        match self {
-            Self::Open(body) => Some((PayloadForm::Plain, body.len())),
-            Self::OpenDeflated(_, bytes) => Some((PayloadForm::Deflated, *bytes)),
-            Self::None | Self::Complete(_) => None,
-        }
-    }
-
-    fn capacity(&self) -> usize {
-        match self {
-            Self::Open(body) | Self::OpenDeflated(body, _) | Self::Complete(body) => body.capacity(),
-            Self::None => 0,
         }
     }
 }
