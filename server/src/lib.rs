@@ -33,6 +33,7 @@ mod turns;
 mod upgrade;
 mod upkeep;
 mod watched;
+mod wheel;
 
 pub use admin::TrialUser;
 pub use auth::{KeyFileError, mint};
