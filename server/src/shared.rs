@@ -42,7 +42,7 @@ const RAW_ECHO_PATIENCE: Duration = Duration::from_secs(30);
 /// The store and the bus of `echo` in this build.
 pub(crate) type EchoServer = Echo<Faulty<Kept>, LocalBus>;
 
-type RoomsServer = Rooms<Sqlite, LocalBus, LocalPresence>;
+pub(crate) type RoomsServer = Rooms<Sqlite, LocalBus, LocalPresence>;
 type OutboxServer = Outbox<Sqlite, LocalBus, LocalPresence>;
 type FeedServer = Feed<Sqlite, LocalBus, LocalPresence>;
 type DirectServer = Direct<Sqlite, LocalBus, LocalPresence>;
@@ -270,16 +270,15 @@ fn echo(
 fn rooms(config: &Config, parts: &Parts, inboxes: &mut Vec<Inbox>) -> Arc<Route<RoomsServer>> {
     let (backing, heard) = parts.backing(config, &config.rooms.auth);
     *inboxes = heard;
-    let terms = parts.terms(
+    let mut terms = parts.terms(
         config,
         config.rooms.rate,
         (protocol::rooms::CLOSE_REFUSED, "token expired"),
     );
+    // A newcomer's history is one message, and has to fit whatever was said.
+    terms.queue.bytes += config.rooms.history_messages * config.limits.message_bytes;
     Arc::new(Route {
-        dialect: Arc::new(Rooms {
-            backing,
-            config: config.rooms.clone(),
-        }),
+        dialect: Arc::new(Rooms::new(backing, config.rooms.clone())),
         hub: Hub::new(),
         heartbeats: None,
         terms: Arc::new(terms),

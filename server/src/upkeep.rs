@@ -11,7 +11,7 @@ use touchstone_storage::Inbox;
 use crate::dialects::DialectServer;
 use crate::relay::{self, Hears};
 use crate::route::Route;
-use crate::shared::Shared;
+use crate::shared::{RoomsServer, Shared};
 
 /// Sweeps of the embedded store in the life of a session.
 const SWEEPS_PER_TTL: u32 = 10;
@@ -73,6 +73,7 @@ impl Upkeep {
         upkeep
             .others
             .spawn(|stop| async move { feed.tell_crowd(stop).await });
+        upkeep.keep_rooms(&shared.rooms.dialect).await;
         upkeep.beat(&shared.echo);
         upkeep.beat(&shared.feed);
         upkeep.beat(&shared.direct);
@@ -86,6 +87,25 @@ impl Upkeep {
             self.relay
                 .spawn(|stop| async move { relay::run(&*hears, inbox, stop).await });
         }
+    }
+
+    /// What `rooms` does beside its connections.
+    async fn keep_rooms(&self, rooms: &Arc<RoomsServer>) {
+        if let Err(error) = rooms.listen().await {
+            tracing::error!(%error, "orders of other nodes are not heard");
+        }
+        for queue in rooms.queues() {
+            let rooms = Arc::clone(rooms);
+            self.others
+                .spawn(|stop| async move { rooms.serve(queue, stop).await });
+        }
+        let (typists, crowds) = (Arc::clone(rooms), Arc::clone(rooms));
+        self.others
+            .spawn(|stop| async move { typists.watch_typists(stop).await });
+        self.others.spawn(|stop| async move {
+            let tell = async |topic: Arc<str>, batch| crowds.tell_crowd(&topic, &batch).await;
+            crowds.crowd().run(tell, stop).await;
+        });
     }
 
     /// Sends a route's heartbeats.

@@ -1,6 +1,7 @@
 //! Where several people talk: channels, and who is a member of them.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use crate::accounts::CreateError;
 use crate::posts::{Post, Window};
@@ -9,6 +10,8 @@ use crate::session::StoreError;
 /// A channel to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewChannel {
+    /// Where it is to be.
+    pub realm: Arc<str>,
     /// Unique in the realm.
     pub id: String,
     /// For people.
@@ -58,7 +61,6 @@ pub trait Channels: Send + Sync + 'static {
     /// Makes channels. Whether the members exist is for the caller to know.
     fn create_channels(
         &self,
-        realm: &str,
         channels: Vec<NewChannel>,
     ) -> impl Future<Output = Result<(), CreateError>> + Send;
 

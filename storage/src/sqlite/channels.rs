@@ -50,11 +50,10 @@ fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
 }
 
 impl Channels for Sqlite {
-    async fn create_channels(&self, realm: &str, channels: Vec<NewChannel>) -> Result<(), CreateError> {
-        let realm = realm.to_owned();
+    async fn create_channels(&self, channels: Vec<NewChannel>) -> Result<(), CreateError> {
         let made = self.write_or_undo(move |connection| {
             for (index, channel) in channels.into_iter().enumerate() {
-                let made = create(connection, &realm, &channel);
+                let made = create(connection, &channel);
                 if let Some(field) = taken(made, &[])? {
                     return Ok(Some(CreateError::Taken { index, field }));
                 }
@@ -180,16 +179,16 @@ impl Channels for Sqlite {
     }
 }
 
-fn create(connection: &Connection, realm: &str, channel: &NewChannel) -> rusqlite::Result<usize> {
+fn create(connection: &Connection, channel: &NewChannel) -> rusqlite::Result<usize> {
     let number = connection
         .prepare_cached("INSERT INTO channels (realm, id, name) VALUES (?1, ?2, ?3)")?
-        .insert(params![realm, channel.id, channel.name])?;
+        .insert(params![channel.realm, channel.id, channel.name])?;
     let mut insert = connection.prepare_cached(
         "INSERT OR IGNORE INTO channel_members (channel, member, realm) VALUES (?1, ?2, ?3)",
     )?;
     let mut members = 0;
     for member in &channel.members {
-        members += insert.execute(params![number, member, realm])?;
+        members += insert.execute(params![number, member, channel.realm])?;
     }
     connection
         .prepare_cached("UPDATE channels SET members = ?2 WHERE number = ?1")?

@@ -13,8 +13,9 @@ const WINDOW: Window = Window {
     readers: 2,
 };
 
-fn channel(id: &str, members: &[&str]) -> NewChannel {
+fn channel(realm: &str, id: &str, members: &[&str]) -> NewChannel {
     NewChannel {
+        realm: realm.into(),
         id: id.to_owned(),
         name: Some(format!("channel {id}")),
         members: members.iter().map(|member| (*member).to_owned()).collect(),
@@ -64,16 +65,19 @@ pub(crate) async fn keeps<S: Channels + Posts>(store: S) {
 }
 
 async fn channels_are_made_all_or_nothing_and_known_to_members_only(store: &(impl Channels + Posts)) {
-    let made = vec![channel("a", &["1", "2", "1"]), channel("b", &["1"])];
-    store.create_channels("here", made).await.unwrap();
-    let again = vec![channel("c", &["1"]), channel("b", &["2"])];
+    let made = vec![
+        channel("here", "a", &["1", "2", "1"]),
+        channel("here", "b", &["1"]),
+    ];
+    store.create_channels(made).await.unwrap();
+    let again = vec![channel("here", "c", &["1"]), channel("here", "b", &["2"])];
     let taken = CreateError::Taken {
         index: 1,
         field: "id",
     };
-    assert_eq!(store.create_channels("here", again).await, Err(taken));
+    assert_eq!(store.create_channels(again).await, Err(taken));
     store
-        .create_channels("there", vec![channel("a", &["3"])])
+        .create_channels(vec![channel("there", "a", &["3"])])
         .await
         .unwrap();
     for (realm, id, member) in [
@@ -194,8 +198,8 @@ async fn what_is_read_is_noted_once_per_member_and_post(store: &(impl Channels +
     assert_eq!(view(store, "here", "a", "1").await.channel.unread, 0);
 
     // Of many readers some are shown, the one who asks among them, the first reader first.
-    let crowd = channel("crowd", &["w", "x", "y", "z"]);
-    store.create_channels("here", vec![crowd]).await.unwrap();
+    let crowd = channel("here", "crowd", &["w", "x", "y", "z"]);
+    store.create_channels(vec![crowd]).await.unwrap();
     store.say(vec![post("here", "crowd", "c1", "w")]).await.unwrap();
     let readings =
         [("x", 9), ("y", 8), ("z", 7)].map(|(reader, at)| reading("here", "crowd", "c1", reader, at));
@@ -212,7 +216,10 @@ async fn what_is_read_is_noted_once_per_member_and_post(store: &(impl Channels +
 
 async fn what_is_not_kept_goes_with_all_that_belongs_to_it(store: &(impl Channels + Posts)) {
     store
-        .create_channels("kept", vec![channel("k", &["1", "2"]), channel("l", &["1"])])
+        .create_channels(vec![
+            channel("kept", "k", &["1", "2"]),
+            channel("kept", "l", &["1"]),
+        ])
         .await
         .unwrap();
     let mut said: Vec<_> = (1..=6)
@@ -261,8 +268,11 @@ async fn what_is_not_kept_goes_with_all_that_belongs_to_it(store: &(impl Channel
 }
 
 async fn a_member_goes_with_all_that_is_his(store: &(impl Channels + Posts)) {
-    let made = vec![channel("g", &["1", "2", "3"]), channel("h", &["1"])];
-    store.create_channels("gone", made).await.unwrap();
+    let made = vec![
+        channel("gone", "g", &["1", "2", "3"]),
+        channel("gone", "h", &["1"]),
+    ];
+    store.create_channels(made).await.unwrap();
     let said = [("g1", "1"), ("g2", "2"), ("g3", "3")].map(|(id, author)| post("gone", "g", id, author));
     store.say(said.to_vec()).await.unwrap();
     let readings = [("g1", "2"), ("g1", "3"), ("g2", "1"), ("g3", "1")];
@@ -287,8 +297,8 @@ async fn a_member_goes_with_all_that_is_his(store: &(impl Channels + Posts)) {
 }
 
 async fn no_number_is_given_twice<S: Channels + Posts>(store: &Arc<S>) {
-    let rooms: Vec<_> = (0..4).map(|n| channel(&n.to_string(), &["1"])).collect();
-    store.create_channels("busy", rooms).await.unwrap();
+    let rooms: Vec<_> = (0..4).map(|n| channel("busy", &n.to_string(), &["1"])).collect();
+    store.create_channels(rooms).await.unwrap();
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..8 {
         let store = Arc::clone(store);

@@ -1,69 +1,292 @@
 //! The dialect `rooms`: multi-tenant channels (spec `rooms.md`).
+//!
+//! What a connection says goes over its channel's desk (`desk`, `clerk`), which stores and publishes it; what the bus brings
+//! goes to the connections (`fanout`, `member`). Both ends of it meet on one node as they would on several.
 
 mod admin;
+mod admission;
+mod clerk;
+mod comings;
+mod desk;
+mod event;
+mod fanout;
+mod greeting;
 pub(crate) mod http;
+mod member;
+mod orders;
+mod place;
+mod typists;
 
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use touchstone_protocol::close::CloseCode;
+use touchstone_protocol::rooms::messages::{Said, Told};
+use touchstone_protocol::timestamp::Rfc3339;
 use touchstone_protocol::{Dialect, rooms, routes};
-use touchstone_storage::{Accounts, Bus, Payload, Presence};
+use touchstone_storage::{Accounts, Bus, BusError, Channels, Post, Posts, Presence};
 
 use crate::backing::Backing;
 use crate::config::RoomsConfig;
 use crate::connection::{Close, Mailbox, OpenRequest};
+use crate::crowd::Crowd;
 use crate::dialects::{DialectServer, Heard};
+use crate::groups::{Groups, Membership};
 use crate::query::Query;
-use crate::relay::Hears;
+use admission::{Caller, NotAdmitted, TokenKind};
+use clerk::complain;
+use desk::{Asker, Deed, Desks, NotSaid, Queue, Typing};
+use member::{Member, User};
+use place::REALM;
+use typists::Typists;
 
-/// Where its users are kept.
-const REALM: &str = "rooms";
+/// Why a connection is refused that shows no good token (rooms/1a, 1b).
+const REASON_INVALID_TOKEN: &str = "invalid token";
+
+/// Why one is refused that may not be in its channel, whether or not there is one (rooms/2c).
+const REASON_REFUSED: &str = "refused";
 
 /// The rules of `rooms` over any store and bus.
 #[derive(Debug)]
 pub(crate) struct Rooms<S, B, P> {
-    pub(crate) backing: Backing<S, B, P>,
-    pub(crate) config: RoomsConfig,
+    backing: Backing<S, B, P>,
+    config: RoomsConfig,
+    desks: Desks,
+    /// The connections of this node by the topic of their channel.
+    groups: Arc<Groups<Arc<Member>>>,
+    typists: Typists,
+    crowd: Crowd,
 }
 
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Session {
-    user: String,
+    member: Arc<Member>,
+    membership: Membership<Arc<Member>>,
+    ending: Ending,
 }
 
-impl<S: Accounts, B: Bus, P: Presence> DialectServer for Rooms<S, B, P> {
+/// How a connection is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// By itself: the others are told.
+    Alone,
+    /// With its node, of which nobody here is told (common/6a).
+    WithServer,
+}
+
+impl<S, B, P> Rooms<S, B, P> {
+    pub(crate) fn new(backing: Backing<S, B, P>, config: RoomsConfig) -> Self {
+        Self {
+            crowd: Crowd::new(backing.presence_terms.clone()),
+            typists: Typists::new(config.typing_ttl, Instant::now()),
+            desks: Desks::new(),
+            groups: Groups::new(),
+            backing,
+            config,
+        }
+    }
+
+    /// What the desks have to do, once: each queue is for [`serve`](Self::serve).
+    pub(crate) fn queues(&self) -> Vec<Queue> {
+        self.desks.queues()
+    }
+
+    /// Presence that waits to be told to crowds.
+    pub(crate) fn crowd(&self) -> &Crowd {
+        &self.crowd
+    }
+
+    /// Ends typing states whose time is over, until `stop`.
+    pub(crate) async fn watch_typists(&self, stop: CancellationToken) {
+        let now = || self.backing.clock.now().millis();
+        while let Some(due) = stop.run_until_cancelled(self.typists.next_due(now)).await {
+            for member in due {
+                let Some(typist) = member.turn_now() else {
+                    // It has much to say, each of which ends its typing, or has left.
+                    self.typists.watch(&member);
+                    continue;
+                };
+                let typing = Typing::MayBeOver;
+                if self
+                    .desks
+                    .bring(&member.topic, Deed::Type { typing, typist })
+                    .await
+                    .is_err()
+                {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl<S, B: Bus, P> Rooms<S, B, P> {
+    /// From now on orders of other nodes are heard.
+    pub(crate) async fn listen(&self) -> Result<(), BusError> {
+        self.backing.relays.tune(&self.backing.bus, REALM).await
+    }
+
+    /// Takes a connection out of its group: nothing more is told to it.
+    async fn leave(&self, membership: Membership<Arc<Member>>) {
+        let topic = Arc::clone(membership.group());
+        drop(membership);
+        self.backing.relays.untune(&self.backing.bus, &topic).await;
+    }
+}
+
+impl<S, B, P> Rooms<S, B, P>
+where
+    S: Accounts + Channels + Posts,
+    B: Bus,
+    P: Presence,
+{
+    /// Lets somebody into a channel. What happens there meanwhile is held back until he is greeted, so that a message is
+    /// either in his history or comes behind it (rooms/3d).
+    async fn enter(&self, caller: &Caller, channel: &str, mailbox: &Mailbox) -> Result<Session, Close> {
+        let topic = place::topic(&caller.realm, channel);
+        let member = Member::new(Arc::clone(&caller.user), topic, mailbox.clone());
+        let membership = self.groups.join(&member.topic, Arc::clone(&member));
+        let tuned = self.backing.relays.tune(&self.backing.bus, &member.topic).await;
+        let greeted = match tuned {
+            Ok(()) => self.greet(caller, channel, &member).await,
+            Err(_) => Err(server_error()),
+        };
+        match greeted {
+            Ok(()) => Ok(Session {
+                member,
+                membership,
+                ending: Ending::Alone,
+            }),
+            Err(close) => {
+                self.leave(membership).await;
+                Err(close)
+            }
+        }
+    }
+
+    async fn greet(&self, caller: &Caller, channel: &str, member: &Arc<Member>) -> Result<(), Close> {
+        let greeting = self.look(caller, &member.topic, channel).await;
+        let greeting = greeting
+            .map_err(|_| server_error())?
+            .ok_or_else(|| Close::new(rooms::CLOSE_REFUSED, REASON_REFUSED))?;
+        member.greet(greeting.sequence(), |mailbox| {
+            greeting.tell(|told| {
+                mailbox.json(told);
+            });
+        });
+        if self.arrive(member, caller.last_seen).await.is_err() {
+            // As far as it was counted in.
+            self.depart(member).await;
+            return Err(server_error());
+        }
+        Ok(())
+    }
+
+    /// Says something for a request.
+    async fn post(&self, topic: Arc<str>, author: Arc<User>, text: String) -> Result<Post, NotSaid> {
+        let (answer, answered) = oneshot::channel();
+        let deed = Deed::Say {
+            topic: Arc::clone(&topic),
+            author,
+            text,
+            asker: Asker::Request(answer),
+        };
+        let brought = self.desks.bring(&topic, deed).await;
+        brought.map_err(|_| NotSaid::Unavailable)?;
+        answered.await.unwrap_or(Err(NotSaid::Unavailable))
+    }
+
+    /// Brings a deed to the desk of the member's channel.
+    async fn bring(&self, member: &Member, deed: Deed) -> Result<(), Close> {
+        let brought = self.desks.bring(&member.topic, deed).await;
+        brought.map_err(|_| server_error())
+    }
+}
+
+fn server_error() -> Close {
+    Close::new(CloseCode::INTERNAL, "server error")
+}
+
+impl<S, B, P> DialectServer for Rooms<S, B, P>
+where
+    S: Accounts + Channels + Posts,
+    B: Bus,
+    P: Presence,
+{
     type Session = Session;
 
     async fn open(&self, request: OpenRequest, mailbox: &Mailbox) -> Result<Session, Close> {
         let query = Query::new(request.query.as_deref());
+        let invalid = || Close::new(rooms::CLOSE_REFUSED, REASON_INVALID_TOKEN);
         let token = routes::token_parameter(Dialect::Rooms)
             .and_then(|name| query.get(name))
-            .ok_or_else(|| Close::new(rooms::CLOSE_REFUSED, "refused"))?;
-        let invalid = || Close::new(rooms::CLOSE_REFUSED, "refused");
-        let claims = self
-            .backing
-            .tokens
-            .verify(&token, self.backing.clock.now())
-            .map_err(|_| invalid())?;
-        let user = claims.id("user_id").ok_or_else(invalid)?;
-        let store = &self.backing.store;
-        match store.call(store.account(REALM, &user)).await {
-            Ok(Some(_)) => {
-                mailbox.expires(claims.expires);
-                Ok(Session { user })
-            }
-            Ok(None) => Err(invalid()),
-            Err(_) => Err(Close::new(CloseCode::INTERNAL, "server error")),
-        }
+            .ok_or_else(invalid)?;
+        let caller = match self.admit(&token, TokenKind::Access).await {
+            Ok(caller) => caller,
+            Err(NotAdmitted::Refused) => return Err(invalid()),
+            Err(NotAdmitted::Unavailable) => return Err(server_error()),
+        };
+        mailbox.expires(caller.expires);
+        self.enter(&caller, &request.place, mailbox).await
     }
 
-    async fn hear(&self, session: &mut Session, _heard: Heard<'_>, _mailbox: &Mailbox) -> Result<(), Close> {
-        tracing::trace!(user = session.user, "heard");
+    async fn hear(&self, session: &mut Session, heard: Heard<'_>, mailbox: &Mailbox) -> Result<(), Close> {
+        self.backing.faults.handler();
+        let Heard::Text(text) = heard else {
+            return Err(Close::new(CloseCode::UNSUPPORTED, "text is spoken here"));
+        };
+        let member = &session.member;
+        match Said::read(text, self.config.content_chars) {
+            Ok(Said::Message { content }) => {
+                let deed = Deed::Say {
+                    topic: Arc::clone(&member.topic),
+                    author: Arc::clone(&member.user),
+                    text: content.into_owned(),
+                    asker: Asker::Connection(member.turn().await),
+                };
+                self.bring(member, deed).await?;
+            }
+            Ok(Said::Typing { is_typing }) => {
+                let typing = if is_typing { Typing::Begins } else { Typing::Ends };
+                let typist = member.turn().await;
+                self.bring(member, Deed::Type { typing, typist }).await?;
+            }
+            Ok(Said::Read { message_id }) => {
+                let message = message_id.into_owned();
+                let reader = member.turn().await;
+                self.bring(member, Deed::Read { message, reader }).await?;
+            }
+            Ok(Said::Heartbeat) => {
+                let timestamp = Rfc3339(self.backing.clock.now().millis());
+                mailbox.json(&Told::HeartbeatAck { timestamp });
+            }
+            Err(why) => {
+                member.settled().await;
+                complain(member, &why);
+            }
+        }
         Ok(())
     }
 
-    async fn closed(&self, _session: Session) {}
-}
+    fn farewell(&self, session: &mut Session, _mailbox: &Mailbox) {
+        session.ending = Ending::WithServer;
+    }
 
-impl<S: Accounts, B: Bus, P: Presence> Hears for Rooms<S, B, P> {
-    async fn heard(&self, _batch: &[Payload]) {}
+    async fn closed(&self, session: Session) {
+        let Session {
+            member,
+            membership,
+            ending,
+        } = session;
+        // What it said is stored and told before it leaves; what it hears no longer matters.
+        member.fall_silent().await;
+        self.leave(membership).await;
+        match ending {
+            Ending::Alone => self.depart(&member).await,
+            Ending::WithServer => self.vanish(&member).await,
+        }
+    }
 }
