@@ -139,11 +139,12 @@ async fn confirmed(senders: Vec<Sender>) -> Result<(usize, Vec<Sender>)> {
 async fn committed(path: &Path) -> Result<usize> {
     let store = Sqlite::open(path)?;
     let channels = (0..SENDERS).map(|number| NewChannel {
+        realm: "realm".into(),
         id: format!("channel{number}"),
         name: None,
         members: vec![format!("user{number}")],
     });
-    store.create_channels("realm", channels.collect()).await?;
+    store.create_channels(channels.collect()).await?;
     let end = Instant::now() + ROUND;
     let mut callers = JoinSet::new();
     for number in 0..SENDERS {
