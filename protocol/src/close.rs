@@ -37,6 +37,8 @@ impl CloseCode {
 pub const REASON_SLOW_CONSUMER: &str = "slow consumer";
 /// Reason with 1008 for a session id over its limit (echo/1b).
 pub const REASON_SESSION_ID_TOO_LONG: &str = "session id too long";
+/// Reason with 1001 when a peer has sent nothing for longer than it may.
+pub const REASON_IDLE: &str = "idle for too long";
 /// Reason with 4429 (common/7b).
 pub const REASON_RATE_LIMIT: &str = "rate limit";
 

@@ -1,7 +1,7 @@
 //! Heartbeats: one task and a wheel for all connections of a route, instead of a timer in each of them. Where a dialect
 //! wants its heartbeats answered, the same wheel finds who did not.
 
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::connection::{Close, Connection, Sent};
+use crate::hub::{Hub, Whereabouts};
 use crate::wheel::{Stretch, Wheel};
 
 /// So many are served before others get the thread.
@@ -46,11 +47,12 @@ enum Turn {
     Answer,
 }
 
-type Due = (Weak<Connection>, Turn);
+type Due = (Whereabouts, Turn);
 
 /// Sends heartbeats to the connections of one route.
 #[derive(Debug)]
 pub(crate) struct Heartbeats {
+    hub: Arc<Hub>,
     interval: Duration,
     answers: Answers,
     wheel: Mutex<Wheel<Due>>,
@@ -58,8 +60,9 @@ pub(crate) struct Heartbeats {
 
 impl Heartbeats {
     /// For nobody yet.
-    pub(crate) fn new(interval: Duration, answers: Answers, random: fastrand::Rng) -> Self {
+    pub(crate) fn new(hub: Arc<Hub>, interval: Duration, answers: Answers, random: fastrand::Rng) -> Self {
         Self {
+            hub,
             interval,
             answers,
             wheel: Mutex::new(Wheel::new(interval, random, Instant::now())),
@@ -67,10 +70,9 @@ impl Heartbeats {
     }
 
     /// From now on the connection gets heartbeats, the first after one interval.
-    pub(crate) fn join(&self, connection: &Arc<Connection>) {
+    pub(crate) fn join(&self, connection: Whereabouts) {
         // One that is gone by then is found out when its turn comes.
-        self.wheel()
-            .schedule(Instant::now(), (Arc::downgrade(connection), Turn::Beat));
+        self.wheel().schedule(Instant::now(), (connection, Turn::Beat));
     }
 
     /// Sends `beat()` to whoever is due, until `stop`. `sent` is told how many took it.
@@ -99,7 +101,7 @@ impl Heartbeats {
         let mut beaten = 0;
         let mut next = Vec::with_capacity(crowd.len());
         for (connection, turn) in crowd {
-            let Some(alive) = connection.upgrade() else {
+            let Some(alive) = self.hub.at(*connection) else {
                 continue;
             };
             match (turn, &self.answers) {
@@ -109,7 +111,7 @@ impl Heartbeats {
                     } else {
                         // The interval counts from the heartbeat, not from its answer.
                         let left = self.interval.saturating_sub(*timeout);
-                        next.push((left, Stretch::Yes, (Weak::clone(connection), Turn::Beat)));
+                        next.push((left, Stretch::Yes, (*connection, Turn::Beat)));
                     }
                 }
                 (Turn::Beat | Turn::Answer, answers) => {
@@ -120,11 +122,9 @@ impl Heartbeats {
                     }
                     beaten += 1;
                     next.push(match answers {
-                        Answers::NotAwaited => {
-                            (self.interval, Stretch::Yes, (Weak::clone(connection), Turn::Beat))
-                        }
+                        Answers::NotAwaited => (self.interval, Stretch::Yes, (*connection, Turn::Beat)),
                         Answers::Awaited { timeout, .. } => {
-                            (*timeout, Stretch::No, (Weak::clone(connection), Turn::Answer))
+                            (*timeout, Stretch::No, (*connection, Turn::Answer))
                         }
                     });
                 }

@@ -14,11 +14,14 @@ use touchstone_protocol::{Dialect, routes};
 use touchstone_wire::handshake::check_upgrade;
 
 use crate::admin;
+use crate::admission::{Admitted, Asking, Full};
 use crate::answers;
 use crate::config::HttpAccess;
 use crate::connection::{Answering, Arrival, Expected, Handshake, OpenRequest, converse};
+use crate::cors::Callers;
 use crate::dialects::{DialectServer, direct, echo, feed, outbox, rooms};
-use crate::metrics;
+use crate::forwarded;
+use crate::metrics::{self, Refused};
 use crate::route::Route;
 use crate::shared::Shared;
 use crate::upgrade::{HandOver, Peer};
@@ -62,6 +65,7 @@ pub(crate) fn router(shared: &Arc<Shared>, purpose: Purpose, reach: Reach) -> Ro
         Purpose::Dialects => with_dialects(router, shared, reach),
         Purpose::Admin => with_health(router, shared),
     };
+    let router = Callers::new(&shared.config.cors_origins).guard(router);
     let router = requests.limit(router, limits.body_bytes);
     match (&shared.config.admin_key, purpose) {
         (Some(key), Purpose::All | Purpose::Admin) => {
@@ -169,10 +173,14 @@ async fn upgrade<D: DialectServer>(
     request: Request,
 ) -> Response {
     let place = place.iter().next().map_or("", |(_, place)| place);
+    let metrics = route.terms.metrics.clone();
     match admit(&shared, route, &request, place) {
-        Ok(admitted) => admitted.answer().await,
-        Err(refusal) => {
-            shared.metrics.handshakes_refused.inc();
+        Ok(granted) => granted.answer().await.unwrap_or_else(|| {
+            metrics.refused(Refused::Unanswered);
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }),
+        Err((reason, refusal)) => {
+            metrics.refused(reason);
             refusal
         }
     }
@@ -187,38 +195,43 @@ fn admit<D: DialectServer>(
     route: Arc<Route<D>>,
     request: &Request,
     place: &str,
-) -> Result<Admitted, Response> {
+) -> Result<Grant, (Refused, Response)> {
     let headers = request.headers();
     let accept = check_upgrade(request.method(), request.version(), headers)
-        .map_err(|refusal| refusal.response().map(Body::from))?;
+        .map_err(|refusal| (Refused::Malformed, refusal.response().map(Body::from)))?;
     if has_body(headers) {
-        return Err((StatusCode::BAD_REQUEST, "a handshake has no body\n").into_response());
+        let answer = (StatusCode::BAD_REQUEST, "a handshake has no body\n");
+        return Err((Refused::Malformed, answer.into_response()));
     }
     if !origin_allowed(headers, shared.config.origins.as_deref()) {
-        return Err((StatusCode::FORBIDDEN, "this origin may not connect\n").into_response());
+        let answer = (StatusCode::FORBIDDEN, "this origin may not connect\n");
+        return Err((Refused::Origin, answer.into_response()));
     }
-    let slot = shared
-        .slots
-        .take()
-        .ok_or_else(|| come_back_later("too many connections\n"))?;
     let Some(hand_over) = request.extensions().get::<HandOver>() else {
-        return Err(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+        let answer = StatusCode::INTERNAL_SERVER_ERROR;
+        return Err((Refused::Unanswered, answer.into_response()));
     };
+    let trusted = &shared.config.trusted_proxies;
+    let peer = request.extensions().get::<Peer>();
     let open = OpenRequest {
         query: request.uri().query().map(str::to_owned),
         place: place.to_owned(),
-        peer: request.extensions().get::<Peer>().map(|peer| peer.0),
+        peer: peer.map(|peer| forwarded::client(peer.0, headers, trusted)),
     };
+    let admitted = find_place(shared, &*route.dialect, &open)?;
     let deflation = route.terms.deflation.as_ref();
     let granted = deflation.and_then(|deflation| deflation.grant(headers));
     let agreed = granted.as_ref().map(|granted| granted.negotiated.answer.clone());
-    let expected = Expected::new(&route.hub, &route.terms, open, slot, granted);
+    let expected = Expected::new(&route.hub, &route.terms, open, admitted, granted);
     // Looked at after the seat is taken: a stop or a drain either finds the connection in its seat or is seen here.
     if shared.stopping.has_begun() {
-        return Err(come_back_later("the server is stopping\n"));
+        return Err((Refused::Stopping, come_back_later("the server is stopping\n")));
     }
     if route.draining.has_begun() {
-        return Err(come_back_later("the server is being drained\n"));
+        return Err((
+            Refused::Draining,
+            come_back_later("the server is being drained\n"),
+        ));
     }
     let (handshake, answering) = Handshake::new();
     let conversation = converse(route, Box::new(expected), Box::new(handshake));
@@ -229,33 +242,65 @@ fn admit<D: DialectServer>(
             .headers_mut()
             .insert(header::SEC_WEBSOCKET_EXTENSIONS, agreed);
     }
-    Ok(Admitted {
+    Ok(Grant {
         response: response.map(|()| Body::empty()),
         hand_over: hand_over.clone(),
         answering,
     })
 }
 
+/// A place among those who may be connected. Who somebody is costs the check of a token, so it is asked only where it
+/// counts.
+#[expect(
+    clippy::result_large_err,
+    reason = "the error is the answer itself, and moves on at once"
+)]
+fn find_place(
+    shared: &Shared,
+    dialect: &impl DialectServer,
+    open: &OpenRequest,
+) -> Result<Admitted, (Refused, Response)> {
+    let user = if shared.admission.counts_users() {
+        dialect.identity(open)
+    } else {
+        None
+    };
+    let asking = Asking {
+        address: open.peer,
+        user: user.as_deref(),
+    };
+    shared.admission.admit(asking).map_err(|full| {
+        let (reason, why) = match full {
+            Full::Total => (Refused::Connections, "too many connections\n"),
+            Full::Address => (
+                Refused::ConnectionsOfAddress,
+                "too many connections from this address\n",
+            ),
+            Full::User => (Refused::ConnectionsOfUser, "too many connections of this user\n"),
+        };
+        (reason, come_back_later(why))
+    })
+}
+
 /// A handshake that nothing is wrong with. Dropped, it is one that came to nothing.
 #[derive(Debug)]
-struct Admitted {
+struct Grant {
     response: Response,
     hand_over: HandOver,
     answering: Answering,
 }
 
-impl Admitted {
+impl Grant {
     /// The 101, once the dialect has opened: what is meant for a client who has read it finds him.
-    async fn answer(self) -> Response {
+    /// `None` if it came to nothing.
+    async fn answer(self) -> Option<Response> {
         let Answering { opened, arriving } = self.answering;
-        if opened.await.is_err() {
-            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-        }
+        opened.await.ok()?;
         self.hand_over.leave(Box::new(move |socket, leftover| {
             // An error cannot be: the conversation waits for its socket.
             let _ = arriving.send(Arrival { socket, leftover });
         }));
-        self.response
+        Some(self.response)
     }
 }
 
@@ -326,19 +371,23 @@ async fn limit(State(limited): State<Limited>, request: Request, next: Next) -> 
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    (
-        [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)],
-        shared.metrics.render(),
-    )
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], {
+        shared.measure();
+        shared.metrics.render()
+    })
         .into_response()
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    let not_ready = |why: &'static str| (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
+    let not_ready = |why: &str| (StatusCode::SERVICE_UNAVAILABLE, why.to_owned()).into_response();
     if shared.stopping.has_begun() {
         not_ready("stopping\n")
     } else if !shared.echo.dialect.sessions.is_available() {
         not_ready("echo: the session store is unavailable\n")
+    } else if let Some(dialect) = shared.draining() {
+        not_ready(&format!("{dialect}: draining\n"))
+    } else if let Err(why) = shared.look().await {
+        not_ready(&format!("{why}\n"))
     } else {
         "ready\n".into_response()
     }
@@ -387,7 +436,7 @@ mod tests {
         let (request, hand_over) = handshake();
         let admitted = admit(&shared, Arc::clone(&shared.echo), &request, "").unwrap();
         let granted = admitted.answer().await;
-        assert_eq!(granted.status(), StatusCode::SWITCHING_PROTOCOLS);
+        assert_eq!(granted.unwrap().status(), StatusCode::SWITCHING_PROTOCOLS);
         let told = [wire::server_text("one"), wire::server_text("two")];
         assert_eq!(shared.echo.hub.broadcast(&told[0]).await, 1);
         let (mut client, socket) = sockets().await;
@@ -412,7 +461,7 @@ mod tests {
             shared.echo.hub.broadcast(&wire::server_text("to nobody")).await,
             0
         );
-        assert_eq!(shared.slots.left(), shared.config.limits.connections);
+        assert_eq!(shared.admission.left(), shared.config.limits.connections);
     }
 
     #[tokio::test(start_paused = true)]
@@ -434,7 +483,7 @@ mod tests {
         assert!(hand_over.take().is_none());
         shared.conversations.close();
         shared.conversations.wait().await;
-        assert_eq!(shared.slots.left(), shared.config.limits.connections);
+        assert_eq!(shared.admission.left(), shared.config.limits.connections);
         assert_eq!(shared.metrics.connections_closed.get(), 1);
     }
 
@@ -444,9 +493,11 @@ mod tests {
         shared.stopping.begin();
         let (request, hand_over) = handshake();
         let refused = admit(&shared, Arc::clone(&shared.echo), &request, "").unwrap_err();
+        assert_eq!(refused.0, Refused::Stopping);
+        let refused = refused.1;
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(refused.headers()[header::RETRY_AFTER], "5");
         assert!(hand_over.take().is_none());
-        assert_eq!(shared.slots.left(), shared.config.limits.connections);
+        assert_eq!(shared.admission.left(), shared.config.limits.connections);
     }
 }

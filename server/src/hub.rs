@@ -32,6 +32,15 @@ pub(crate) struct Seat {
     place: u32,
 }
 
+/// Where a connection sits, for who looks for it later: unlike any kind of pointer it keeps no memory of one that has gone.
+/// A crowd's connections, each held for a while longer by its next heartbeat, would keep all of the crowd's pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Whereabouts {
+    shard: u32,
+    place: u32,
+    number: u64,
+}
+
 impl Hub {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
@@ -54,6 +63,13 @@ impl Hub {
             shard: number as u32,
             place,
         }
+    }
+
+    /// The connection that was found there, if it is still there.
+    pub(crate) fn at(&self, whereabouts: Whereabouts) -> Option<Arc<Connection>> {
+        let shard = lock(&self.shards[whereabouts.shard as usize]);
+        let here = shard.places.get(whereabouts.place as usize)?.as_ref()?;
+        (here.number() == whereabouts.number).then(|| Arc::clone(here))
     }
 
     /// Sends a frame to everybody and returns how many took it. A slow peer holds up nobody, and a large crowd not
@@ -84,6 +100,17 @@ impl Hub {
 
 fn present(shard: &Mutex<Shard>) -> Vec<Arc<Connection>> {
     lock(shard).places.iter().flatten().cloned().collect()
+}
+
+impl Seat {
+    /// Where `connection` can be found, which took this seat.
+    pub(crate) fn whereabouts(&self, connection: &Connection) -> Whereabouts {
+        Whereabouts {
+            shard: self.shard,
+            place: self.place,
+            number: connection.number(),
+        }
+    }
 }
 
 impl Drop for Seat {

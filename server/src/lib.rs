@@ -5,24 +5,30 @@
 //! counts in a registry of its own.
 
 mod admin;
+mod admission;
 mod answers;
 mod auth;
 mod backing;
+mod budget;
 mod clock;
 mod config;
 mod connection;
+mod cors;
 mod crowd;
 mod dialects;
 mod drain;
 mod faults;
+mod forwarded;
 mod groups;
 mod heartbeat;
 mod http;
 mod hub;
 mod listen;
+mod memory;
 mod metrics;
 mod query;
 mod rate;
+mod readiness;
 mod relay;
 mod route;
 mod server;

@@ -6,8 +6,12 @@
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use touchstone_storage::{Bus, BusError, Ear, Inbox, Payload, bus};
+
+use crate::metrics::Latency;
+use crate::readiness::Canaries;
 
 /// Payloads handed on together: beyond this joining them wins nothing more.
 const PAYLOADS_PER_BATCH_MAX: usize = 64;
@@ -55,13 +59,29 @@ impl Relays {
         bus.untune(self.ear(topic), topic).await;
     }
 
+    /// One for each relay.
+    pub(crate) fn ears(&self) -> &[Ear] {
+        &self.ears
+    }
+
+    /// Payloads that wait to be handed on.
+    pub(crate) fn waiting(&self) -> usize {
+        self.ears.iter().map(Ear::waiting).sum()
+    }
+
     fn ear(&self, topic: &str) -> &Ear {
         &self.ears[self.hasher.hash_one(topic) as usize % self.ears.len()]
     }
 }
 
 /// Hands on what arrives in `inbox`. After `stop` what lies ready, then it ends.
-pub(crate) async fn run(hears: &impl Hears, mut inbox: Inbox, stop: CancellationToken) {
+pub(crate) async fn run(
+    hears: &impl Hears,
+    mut inbox: Inbox,
+    canaries: &Canaries,
+    took: &Latency,
+    stop: CancellationToken,
+) {
     let mut batch = Vec::new();
     loop {
         let next = match stop.run_until_cancelled(inbox.next()).await {
@@ -75,7 +95,15 @@ pub(crate) async fn run(hears: &impl Hears, mut inbox: Inbox, stop: Cancellation
         {
             batch.push(next);
         }
-        hears.heard(&batch).await;
+        let is_canary = |payload: &mut Payload| Canaries::is_one(&payload.topic);
+        for canary in batch.extract_if(.., is_canary) {
+            canaries.came_through(&canary.topic, &canary.bytes);
+        }
+        if !batch.is_empty() {
+            let begun = Instant::now();
+            hears.heard(&batch).await;
+            took.note(begun.elapsed());
+        }
         batch.clear();
     }
 }

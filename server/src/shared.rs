@@ -6,12 +6,17 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use touchstone_protocol as protocol;
+use touchstone_protocol::Dialect;
 use touchstone_protocol::close::CloseCode;
-use touchstone_storage::{EmbeddedSessions, Inbox, LocalBus, LocalPresence, Sqlite, SqliteSessions};
+use touchstone_storage::{
+    BusError, EmbeddedSessions, Inbox, LocalBus, LocalPresence, Sqlite, SqliteSessions,
+};
 use touchstone_wire as wire;
 
+use crate::admission::Admission;
 use crate::auth::{Passwords, Tokens, TrustedKeys};
 use crate::backing::{Backing, Embedded};
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::{Config, DialectAuth, Rate, StoreChoice};
 use crate::connection::{Close, Deflation, Numbers, OwnAnswers, QueueLimits, Terms};
@@ -25,11 +30,11 @@ use crate::drain::Draining;
 use crate::faults::{Faults, Faulty};
 use crate::heartbeat::{Answers, Heartbeats, Otherwise};
 use crate::hub::Hub;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Spoken};
+use crate::readiness::{Canaries, NotReady};
 use crate::relay::Relays;
 use crate::route::Route;
 use crate::server::StartError;
-use crate::slots::Slots;
 use crate::stop::Stopping;
 use crate::watched::Watched;
 
@@ -54,7 +59,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) faults: Arc<Faults>,
     pub(crate) stopping: Arc<Stopping>,
-    pub(crate) slots: Arc<Slots>,
+    pub(crate) admission: Admission,
     /// Owns the answers of the dialects' endpoints.
     pub(crate) answers: TaskTracker,
     /// Owns the tasks of all WebSocket connections.
@@ -73,6 +78,8 @@ pub(crate) struct Shared {
     pub(crate) feed: Arc<Route<FeedServer>>,
     pub(crate) direct: Arc<Route<DirectServer>>,
     pub(crate) raw_echo: Option<Arc<Route<RawEcho>>>,
+    bus: LocalBus,
+    pub(crate) canaries: Arc<Canaries>,
     /// What the bus brings, until [`Upkeep`](crate::upkeep::Upkeep) takes it.
     inboxes: Mutex<Inboxes>,
 }
@@ -98,6 +105,7 @@ struct Parts {
     metrics: Arc<Metrics>,
     faults: Arc<Faults>,
     numbers: Arc<Numbers>,
+    budget: Arc<Budget>,
     deflation: Option<Deflation>,
 }
 
@@ -120,7 +128,13 @@ impl Parts {
     }
 
     /// What holds for the connections of a dialect in which text is spoken.
-    fn terms(&self, config: &Config, rate: Option<Rate>, expired: (CloseCode, &str)) -> Terms {
+    fn terms(
+        &self,
+        config: &Config,
+        spoken: Spoken,
+        rate: Option<Rate>,
+        expired: (CloseCode, &str),
+    ) -> Terms {
         let limits = &config.limits;
         Terms {
             rules: wire::Rules {
@@ -141,7 +155,9 @@ impl Parts {
                 .then(|| Close::new(expired.0, expired.1)),
             numbers: Arc::clone(&self.numbers),
             clock: self.clock,
-            metrics: Arc::clone(&self.metrics),
+            budget: Arc::clone(&self.budget),
+            metrics: self.metrics.of(spoken),
+            errors: None,
         }
     }
 }
@@ -177,6 +193,7 @@ impl Shared {
             metrics: Arc::clone(&metrics),
             faults: Arc::clone(&faults),
             numbers: Arc::new(Numbers::new(random.u64(..))),
+            budget: Arc::new(Budget::new(config.limits.queues_bytes)),
             deflation: config.compression.map(Deflation::new),
         };
         let mut inboxes = Inboxes::default();
@@ -184,7 +201,7 @@ impl Shared {
             metrics,
             faults,
             stopping,
-            slots: Slots::new(config.limits.connections),
+            admission: Admission::new(&config.limits),
             answers: TaskTracker::new(),
             conversations: TaskTracker::new(),
             errands: TaskTracker::new(),
@@ -198,6 +215,8 @@ impl Shared {
             feed: feed(&config, &parts, &mut random, &mut inboxes.feed),
             direct: direct(&config, &parts, &mut random, &mut inboxes.direct),
             raw_echo: raw_echo(&config, &parts),
+            bus: parts.bus.clone(),
+            canaries: Arc::new(Canaries::new(random.u64(..))),
             inboxes: Mutex::new(inboxes),
             config,
         };
@@ -209,6 +228,84 @@ impl Shared {
         self.inboxes
             .lock()
             .expect("the inboxes' lock is never poisoned: no code panics while holding it")
+    }
+
+    /// The relays of every dialect.
+    fn relays(&self) -> [(Dialect, &Relays); 5] {
+        let of = |dialect: Dialect| match dialect {
+            Dialect::Echo => &self.echo.dialect.relays,
+            Dialect::Rooms => &self.rooms.dialect.backing.relays,
+            Dialect::Outbox => &self.outbox.dialect.backing.relays,
+            Dialect::Feed => &self.feed.dialect.backing.relays,
+            Dialect::Direct => &self.direct.dialect.backing.relays,
+        };
+        [
+            Dialect::Echo,
+            Dialect::Rooms,
+            Dialect::Outbox,
+            Dialect::Feed,
+            Dialect::Direct,
+        ]
+        .map(|dialect| (dialect, of(dialect)))
+    }
+
+    /// Sets canaries on all relays.
+    pub(crate) async fn watch_relays(&self) -> Result<(), BusError> {
+        for (dialect, relays) in self.relays() {
+            self.canaries.watch(dialect, relays, &self.bus).await?;
+        }
+        Ok(())
+    }
+
+    /// A served dialect that lets nobody new in.
+    pub(crate) fn draining(&self) -> Option<Dialect> {
+        let has_begun = |dialect: &Dialect| match dialect {
+            Dialect::Echo => self.echo.draining.has_begun(),
+            Dialect::Rooms => self.rooms.draining.has_begun(),
+            Dialect::Outbox => self.outbox.draining.has_begun(),
+            Dialect::Feed => self.feed.draining.has_begun(),
+            Dialect::Direct => self.direct.draining.has_begun(),
+        };
+        self.config.dialects.iter().copied().find(has_begun)
+    }
+
+    /// Whether what is stored is kept and what is published arrives.
+    pub(crate) async fn look(&self) -> Result<(), NotReady> {
+        let now = self.echo.dialect.clock.now();
+        self.canaries.look(&self.store, &self.bus, now).await
+    }
+
+    /// How many connections have ended so far.
+    pub(crate) fn connections_gone(&self) -> u64 {
+        let dialects = [
+            &self.echo.terms.metrics,
+            &self.rooms.terms.metrics,
+            &self.outbox.terms.metrics,
+            &self.feed.terms.metrics,
+            &self.direct.terms.metrics,
+        ];
+        dialects.iter().map(|metrics| metrics.closed.get()).sum()
+    }
+
+    /// Sets the gauges of what is only known when one looks.
+    pub(crate) fn measure(&self) {
+        let dialects = [
+            (&self.echo.hub, &self.echo.terms.metrics),
+            (&self.rooms.hub, &self.rooms.terms.metrics),
+            (&self.outbox.hub, &self.outbox.terms.metrics),
+            (&self.feed.hub, &self.feed.terms.metrics),
+            (&self.direct.hub, &self.direct.terms.metrics),
+        ];
+        let raw_echo = self
+            .raw_echo
+            .as_ref()
+            .map(|route| (&route.hub, &route.terms.metrics));
+        for (hub, metrics) in dialects.into_iter().chain(raw_echo) {
+            metrics.measure(hub);
+        }
+        for ((_, relays), (_, metrics)) in self.relays().into_iter().zip(dialects) {
+            metrics.inbox.set(relays.waiting() as i64);
+        }
     }
 
     /// The connections of every route.
@@ -241,9 +338,15 @@ fn echo(
     let (relays, heard) = Relays::new();
     *inboxes = heard;
     let hub = Hub::new();
-    let mut terms = parts.terms(config, config.echo.rate, (CloseCode::NORMAL, ""));
+    let mut terms = parts.terms(
+        config,
+        Spoken::Dialect(protocol::Dialect::Echo),
+        config.echo.rate,
+        (CloseCode::NORMAL, ""),
+    );
     terms.rules.binary = wire::Binary::Accepted;
     terms.expired = None;
+    terms.errors = Some(parts.metrics.errors.clone());
     Arc::new(Route {
         dialect: Arc::new(Echo {
             sessions: Arc::new(Sessions::new(store, deadline, ttl, Arc::clone(&parts.metrics))),
@@ -256,12 +359,13 @@ fn echo(
             session_id_chars_max: config.echo.session_id_chars,
             log_messages: config.log_messages,
         }),
-        hub,
         heartbeats: Some(Arc::new(Heartbeats::new(
+            Arc::clone(&hub),
             config.echo.heartbeat_interval,
             Answers::NotAwaited,
             random.fork(),
         ))),
+        hub,
         terms: Arc::new(terms),
         draining: Draining::default(),
     })
@@ -272,6 +376,7 @@ fn rooms(config: &Config, parts: &Parts, inboxes: &mut Vec<Inbox>) -> Arc<Route<
     *inboxes = heard;
     let mut terms = parts.terms(
         config,
+        Spoken::Dialect(protocol::Dialect::Rooms),
         config.rooms.rate,
         (protocol::rooms::CLOSE_REFUSED, "token expired"),
     );
@@ -297,7 +402,12 @@ fn outbox(config: &Config, parts: &Parts, inboxes: &mut Vec<Inbox>) -> Arc<Route
         }),
         hub: Hub::new(),
         heartbeats: None,
-        terms: Arc::new(parts.terms(config, config.outbox.rate, expired)),
+        terms: Arc::new(parts.terms(
+            config,
+            Spoken::Dialect(protocol::Dialect::Outbox),
+            config.outbox.rate,
+            expired,
+        )),
         draining: Draining::default(),
     })
 }
@@ -321,15 +431,22 @@ fn feed(
         timeout: config.feed.heartbeat_timeout,
         otherwise: Otherwise::Close(missed),
     };
+    let hub = Hub::new();
     Arc::new(Route {
         dialect: Arc::new(Feed::new(backing, config.feed.clone())),
-        hub: Hub::new(),
         heartbeats: Some(Arc::new(Heartbeats::new(
+            Arc::clone(&hub),
             config.feed.heartbeat_interval,
             answers,
             random.fork(),
         ))),
-        terms: Arc::new(parts.terms(config, config.feed.rate, expired)),
+        hub,
+        terms: Arc::new(parts.terms(
+            config,
+            Spoken::Dialect(protocol::Dialect::Feed),
+            config.feed.rate,
+            expired,
+        )),
         draining: Draining::default(),
     })
 }
@@ -350,18 +467,25 @@ fn direct(
         timeout: config.direct.heartbeat_timeout,
         otherwise: Otherwise::Terminate,
     };
+    let hub = Hub::new();
     Arc::new(Route {
         dialect: Arc::new(Direct {
             backing,
             config: config.direct.clone(),
         }),
-        hub: Hub::new(),
         heartbeats: Some(Arc::new(Heartbeats::new(
+            Arc::clone(&hub),
             config.direct.heartbeat_interval,
             answers,
             random.fork(),
         ))),
-        terms: Arc::new(parts.terms(config, config.direct.rate, expired)),
+        hub,
+        terms: Arc::new(parts.terms(
+            config,
+            Spoken::Dialect(protocol::Dialect::Direct),
+            config.direct.rate,
+            expired,
+        )),
         draining: Draining::default(),
     })
 }
@@ -369,7 +493,7 @@ fn direct(
 fn raw_echo(config: &Config, parts: &Parts) -> Option<Arc<Route<RawEcho>>> {
     config.raw_echo.as_ref()?;
     let bytes = config.limits.raw_echo_bytes;
-    let mut terms = parts.terms(config, None, (CloseCode::NORMAL, ""));
+    let mut terms = parts.terms(config, Spoken::RawEcho, None, (CloseCode::NORMAL, ""));
     terms.rules = wire::Rules {
         message_bytes_max: bytes,
         binary: wire::Binary::Accepted,

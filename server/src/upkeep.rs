@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use touchstone_storage::Inbox;
 
 use crate::dialects::DialectServer;
+use crate::memory;
 use crate::relay::{self, Hears};
 use crate::route::Route;
 use crate::shared::{RoomsServer, Shared};
@@ -19,6 +20,12 @@ const SWEEP_PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// Time between two looks for tokens that have run out: a fraction of the 5 s in which their connections are closed.
 const EXPIRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Time between two times that memory is given back: it costs some milliseconds of a core.
+const GIVE_BACK_PAUSE: Duration = Duration::from_secs(1);
+
+/// Looks for silent peers in the time in which one may be silent: so much of it is the most by which a close is late.
+const IDLE_ROUNDS: u8 = 20;
 
 /// The tasks beside the connections. Owned by [`Server::run`](crate::Server::run), which ends them.
 pub(crate) struct Upkeep {
@@ -57,6 +64,11 @@ impl Upkeep {
         };
         upkeep.keep_sessions(shared);
         upkeep.end_expired(shared);
+        upkeep.end_idle(shared);
+        upkeep.give_memory_back(shared);
+        if let Err(error) = shared.watch_relays().await {
+            tracing::error!(%error, "nobody can find out whether what is published arrives");
+        }
         if let Err(error) = shared.echo.dialect.listen().await {
             tracing::error!(%error, "broadcasts are not heard");
         }
@@ -64,11 +76,11 @@ impl Upkeep {
             tracing::error!(%error, "what feed tells everybody is not heard");
         }
         let inboxes = std::mem::take(&mut *shared.inboxes());
-        upkeep.hand_on(&shared.echo.dialect, inboxes.echo);
-        upkeep.hand_on(&shared.rooms.dialect, inboxes.rooms);
-        upkeep.hand_on(&shared.outbox.dialect, inboxes.outbox);
-        upkeep.hand_on(&shared.feed.dialect, inboxes.feed);
-        upkeep.hand_on(&shared.direct.dialect, inboxes.direct);
+        upkeep.hand_on(shared, &shared.echo, inboxes.echo);
+        upkeep.hand_on(shared, &shared.rooms, inboxes.rooms);
+        upkeep.hand_on(shared, &shared.outbox, inboxes.outbox);
+        upkeep.hand_on(shared, &shared.feed, inboxes.feed);
+        upkeep.hand_on(shared, &shared.direct, inboxes.direct);
         let feed = Arc::clone(&shared.feed.dialect);
         upkeep
             .others
@@ -81,11 +93,12 @@ impl Upkeep {
     }
 
     /// Hands on what arrives in a dialect's inboxes.
-    fn hand_on<H: Hears>(&self, hears: &Arc<H>, inboxes: Vec<Inbox>) {
+    fn hand_on<D: Hears>(&self, shared: &Arc<Shared>, route: &Arc<Route<D>>, inboxes: Vec<Inbox>) {
         for inbox in inboxes {
-            let hears = Arc::clone(hears);
+            let (canaries, dialect) = (Arc::clone(&shared.canaries), Arc::clone(&route.dialect));
+            let took = route.terms.metrics.fanning_out.clone();
             self.relay
-                .spawn(|stop| async move { relay::run(&*hears, inbox, stop).await });
+                .spawn(|stop| async move { relay::run(&*dialect, inbox, &canaries, &took, stop).await });
         }
     }
 
@@ -134,6 +147,47 @@ impl Upkeep {
                 for hub in shared.hubs() {
                     hub.for_each(|connection| connection.end_if_expired(now));
                     tokio::task::yield_now().await;
+                }
+            }
+        });
+    }
+
+    /// Closes connections whose peers say nothing for too long, where that is limited.
+    fn end_idle(&self, shared: &Arc<Shared>) {
+        let Some(idle) = shared.config.deadlines.idle else {
+            return;
+        };
+        let shared = Arc::clone(shared);
+        self.others.spawn(|stop| async move {
+            let pause = idle / u32::from(IDLE_ROUNDS);
+            while stop
+                .run_until_cancelled(tokio::time::sleep(pause))
+                .await
+                .is_some()
+            {
+                for hub in shared.hubs() {
+                    hub.for_each(|connection| connection.end_if_idle(IDLE_ROUNDS));
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+    }
+
+    /// Gives memory back after connections have gone.
+    fn give_memory_back(&self, shared: &Arc<Shared>) {
+        let shared = Arc::clone(shared);
+        self.others.spawn(|stop| async move {
+            let mut given_back = 0;
+            while stop
+                .run_until_cancelled(tokio::time::sleep(GIVE_BACK_PAUSE))
+                .await
+                .is_some()
+            {
+                let gone = shared.connections_gone();
+                if gone != given_back {
+                    given_back = gone;
+                    // It cannot fail, and nobody would be helped by knowing.
+                    let _ = tokio::task::spawn_blocking(memory::give_back).await;
                 }
             }
         });

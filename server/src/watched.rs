@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use touchstone_storage::{CreateError, StoreError};
 
 use crate::faults::Faults;
@@ -60,14 +61,20 @@ impl<S> Watched<S> {
             self.faults.store().await?;
             call.await
         };
-        let Ok(done) = tokio::time::timeout(self.deadline, call).await else {
+        let begun = Instant::now();
+        let called = tokio::time::timeout(self.deadline, call).await;
+        self.metrics.store_calls.note(begun.elapsed());
+        let Ok(done) = called else {
             let late = StoreError::Unavailable(format!("no answer within {:?}", self.deadline));
             self.note_away(&late);
             return Err(late.into());
         };
         match done.as_ref().err().and_then(Failure::of_store) {
             Some(error) => self.note_away(error),
-            None if self.away.swap(false, Ordering::AcqRel) => tracing::info!("the store is back"),
+            None if self.away.swap(false, Ordering::AcqRel) => {
+                self.metrics.store_available.set(1);
+                tracing::info!("the store is back");
+            }
             None => {}
         }
         done
@@ -81,7 +88,7 @@ impl<S> Watched<S> {
     fn note_away(&self, error: &StoreError) {
         if !self.away.swap(true, Ordering::AcqRel) {
             self.metrics.store_unavailable.inc();
-            self.metrics.errors.inc();
+            self.metrics.store_available.set(0);
             tracing::warn!(%error, "the store is away");
         }
     }

@@ -30,7 +30,11 @@ async fn a_slow_reader_is_cut_while_others_go_on() {
     let mut quick = server.connect("/ws/chat/").await;
     let broadcast = format!(r#"{{"message":"{}"}}"#, "x".repeat(60_000));
     let mut count = 0;
-    while server.metric("touchstone_slow_consumers_total").await == 0 {
+    while server
+        .metric("touchstone_slow_consumers_total{dialect=\"echo\"}")
+        .await
+        == 0
+    {
         let answer = server.request("POST /chat/api/broadcast/", &broadcast).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         assert!(quick.hear().await.starts_with(r#"{"type":"broadcast""#));
@@ -56,7 +60,11 @@ async fn pings_of_a_peer_that_does_not_read_are_answered_up_to_the_limit() {
     let server = start(small_queue());
     let mut flooder = Raw::connect(server.address, "/ws/chat/").await;
     let pings = frame(9, &[b'p'; 125]).repeat(500);
-    while server.metric("touchstone_slow_consumers_total").await == 0 {
+    while server
+        .metric("touchstone_slow_consumers_total{dialect=\"echo\"}")
+        .await
+        == 0
+    {
         flooder.send(&pings).await;
     }
     let heard = flooder.until_end().await;
@@ -266,7 +274,12 @@ async fn the_raw_echo_waits_for_a_slow_reader_instead_of_cutting_it() {
         "64 MiB do not fit into any buffer between the two"
     );
     within(async { tokio::join!(sending, receiving) }).await;
-    assert_eq!(server.metric("touchstone_slow_consumers_total").await, 0);
+    assert_eq!(
+        server
+            .metric("touchstone_slow_consumers_total{dialect=\"echo\"}")
+            .await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -277,7 +290,11 @@ async fn a_peer_that_never_takes_its_close_frame_is_dropped_at_the_deadline() {
     let server = start(config);
     let _never_read = Raw::connect(server.address, "/ws/chat/").await;
     let broadcast = format!(r#"{{"message":"{}"}}"#, "x".repeat(60_000));
-    while server.metric("touchstone_slow_consumers_total").await == 0 {
+    while server
+        .metric("touchstone_slow_consumers_total{dialect=\"echo\"}")
+        .await
+        == 0
+    {
         server.request("POST /chat/api/broadcast/", &broadcast).await;
     }
     // Its place is free once its socket is gone.

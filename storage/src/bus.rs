@@ -73,6 +73,12 @@ impl Ear {
         let _ = self.0.send(payload).await;
     }
 
+    /// Payloads that wait in the inbox.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.max_capacity() - self.0.capacity()
+    }
+
     /// Whether both end in one inbox.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {

@@ -28,6 +28,9 @@ pub struct Limits {
     /// Bytes that wait for one peer; one more message, and it is closed 1008 (common/7a). Default: 1 MiB, so that
     /// the answer to the longest message fits even when each of its bytes must be escaped.
     pub queue_bytes: usize,
+    /// Bytes that wait for all peers together; as they get more, less may wait for one. Default: 256 MiB, so that
+    /// thousands who do not read cannot fill the machine.
+    pub queues_bytes: usize,
     /// Frames that wait for one peer: what they cost beside their bytes. Default: 8,192.
     pub queue_frames: usize,
     /// Body of one HTTP request to a dialect, in bytes; more is answered 413. Default: 256 KiB.
@@ -48,6 +51,7 @@ impl Default for Limits {
             raw_echo_bytes: defaults::RAW_ECHO_BYTES_MAX,
             handshake_bytes: defaults::HANDSHAKE_BYTES_MAX,
             queue_bytes: 1 << 20,
+            queues_bytes: 256 << 20,
             queue_frames: 8_192,
             body_bytes: 256 << 10,
             admin_body_bytes: 16 << 20,

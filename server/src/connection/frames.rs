@@ -38,6 +38,13 @@ pub(super) fn frames(mut piece: &[u8]) -> impl Iterator<Item = Frame<'_>> {
     })
 }
 
+/// How many messages begin in the frames of a piece.
+pub(super) fn messages_in(piece: &[u8]) -> u64 {
+    // Text and binary begin a message; what goes on with one, and what controls, does not.
+    let begins = |frame: &Frame<'_>| matches!(frame.whole[0] & 0x0F, 1 | 2);
+    frames(piece).filter(begins).count() as u64
+}
+
 /// Of server frames one behind the other, of which `written` bytes have left: where the last begun frame starts, and
 /// where it ends. Both are `written` where it lies between two frames.
 pub(super) fn frames_end(frames: &[u8], written: usize) -> (usize, usize) {
@@ -71,6 +78,15 @@ mod tests {
             wire::encode_unmasked(&mut frames, wire::OpCode::Text, &vec![b'x'; *bytes]);
         }
         frames
+    }
+
+    #[test]
+    fn only_messages_are_counted() {
+        let mut all = encoded(&[5, 200, 70_000]);
+        all.extend_from_slice(&wire::server_ping(b"beat"));
+        all.extend_from_slice(&wire::server_close(1000, ""));
+        assert_eq!(messages_in(&all), 3);
+        assert_eq!(messages_in(&[]), 0);
     }
 
     #[test]

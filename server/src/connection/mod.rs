@@ -11,25 +11,28 @@ mod reading;
 mod transport;
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use prometheus_client::metrics::counter::Counter;
 use serde::Serialize;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use touchstone_protocol::close::CloseCode;
+use touchstone_protocol::close::{CloseCode, REASON_IDLE};
 use touchstone_storage::{ConnectionId, Timestamp};
 use touchstone_wire as wire;
 use touchstone_wire::deflate::Half;
 
+use crate::admission::Admitted;
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::Rate;
 use crate::hub::{Hub, Seat};
-use crate::metrics::Metrics;
-use crate::slots::Slot;
+use crate::metrics::RouteMetrics;
 use crate::stop::Parting;
 use deflating::Sending;
 pub(crate) use deflating::{Deflation, Granted};
@@ -53,7 +56,11 @@ pub(crate) struct Terms {
     pub(crate) expired: Option<Close>,
     pub(crate) numbers: Arc<Numbers>,
     pub(crate) clock: Clock,
-    pub(crate) metrics: Arc<Metrics>,
+    /// What all connections of the server together may have queued.
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) metrics: RouteMetrics,
+    /// Panics, where they are counted by a documented name as well (echo/12b).
+    pub(crate) errors: Option<Counter>,
 }
 
 /// What happens when a peer does not read the answers to its own messages.
@@ -116,6 +123,8 @@ pub(crate) struct Connection {
     owes_answer: AtomicBool,
     /// The second of the epoch from which it is closed as expired. Set once, by the dialect.
     expires_second: AtomicU64,
+    /// How often somebody looked whether it is idle since its peer last sent something.
+    quiet_rounds: AtomicU8,
     number: u64,
     since: Timestamp,
     peer: Option<IpAddr>,
@@ -139,6 +148,7 @@ impl Connection {
             parting: AtomicU16::new(GO_ON),
             owes_answer: AtomicBool::new(false),
             expires_second: AtomicU64::new(NEVER),
+            quiet_rounds: AtomicU8::new(0),
             number,
             sending,
             outgoing: Mutex::new(Outgoing::new(lasting)),
@@ -154,7 +164,11 @@ impl Connection {
             (_, _) => None,
         };
         let frame = deflated.as_ref().unwrap_or(frame);
-        let sent = self.outgoing().send(frame, &self.transport, self.terms.queue);
+        let limits = self.queue_limits();
+        let sent = self.outgoing().send(frame, &self.transport, limits);
+        if sent == Sent::Taken {
+            self.terms.metrics.sent.inc_by(frames::messages_in(frame));
+        }
         self.note(sent)
     }
 
@@ -189,12 +203,25 @@ impl Connection {
         self.owes_answer.load(Ordering::Acquire)
     }
 
+    /// To be called again and again, in the same intervals: closes the connection if its peer has sent nothing since
+    /// `rounds` calls of this.
+    pub(crate) fn end_if_idle(&self, rounds: u8) {
+        if self.quiet_rounds.fetch_add(1, Ordering::Relaxed) >= rounds {
+            self.end(&Close::new(CloseCode::GOING_AWAY, REASON_IDLE));
+        }
+    }
+
     /// Closes the connection if its token has expired.
     pub(crate) fn end_if_expired(&self, now: Timestamp) {
         let expired = self.expires_second.load(Ordering::Relaxed) <= now.millis() / 1_000;
         if let (true, Some(close)) = (expired, &self.terms.expired) {
             self.end(close);
         }
+    }
+
+    /// What no other connection of this server has.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// When its handshake was granted.
@@ -216,9 +243,13 @@ impl Connection {
             Some(deflated) => (wire::PayloadForm::Deflated, &deflated[..]),
             None => (wire::PayloadForm::Plain, payload),
         };
+        let limits = self.queue_limits();
         let sent = self
             .outgoing()
-            .append(opcode, form, payload, &self.transport, self.terms.queue);
+            .append(opcode, form, payload, &self.transport, limits);
+        if sent == Sent::Taken && !opcode.is_control() {
+            self.terms.metrics.sent.inc();
+        }
         self.note(sent)
     }
 
@@ -227,13 +258,16 @@ impl Connection {
     }
 
     fn uncork(&self) -> Sent {
-        let sent = self.outgoing().uncork(&self.transport, self.terms.queue);
+        let limits = self.queue_limits();
+        let sent = self.outgoing().uncork(&self.transport, limits);
         self.note(sent)
     }
 
     fn close(&self, frame: Bytes) {
-        if self.outgoing().close(frame, &self.transport, self.terms.queue) {
-            self.terms.metrics.closes_sent.inc();
+        let code = frame.get(2..4).map(|code| u16::from_be_bytes([code[0], code[1]]));
+        let limits = self.queue_limits();
+        if self.outgoing().close(frame, &self.transport, limits) {
+            self.terms.metrics.close_sent(code);
         }
     }
 
@@ -242,8 +276,13 @@ impl Connection {
     }
 
     /// Bytes that wait for the peer.
-    fn waiting_bytes(&self) -> usize {
+    pub(crate) fn waiting_bytes(&self) -> usize {
         self.outgoing().queued_bytes()
+    }
+
+    /// Pieces, each of one or more whole frames, that wait for the peer.
+    pub(crate) fn waiting_pieces(&self) -> usize {
+        self.outgoing().queued_pieces()
     }
 
     /// Closes 1008 a peer that does not take what waits for it.
@@ -263,15 +302,65 @@ impl Connection {
     fn note(&self, sent: Sent) -> Sent {
         if sent == Sent::Overflowed {
             self.terms.metrics.slow_consumers.inc();
-            self.terms.metrics.closes_sent.inc();
+            self.terms.metrics.close_sent(Some(CloseCode::POLICY.0));
         }
         sent
     }
 
-    fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
-        self.outgoing
+    /// How full its queue may get just now.
+    fn queue_limits(&self) -> QueueLimits {
+        let QueueLimits { bytes, frames } = self.terms.queue;
+        let bytes = bytes.min(self.terms.budget.free());
+        QueueLimits { bytes, frames }
+    }
+
+    fn outgoing(&self) -> HeldOutgoing<'_> {
+        let outgoing = self
+            .outgoing
             .lock()
-            .expect("a connection's lock is never poisoned: no code panics while holding it")
+            .expect("a connection's lock is never poisoned: no code panics while holding it");
+        HeldOutgoing {
+            queued_bytes: outgoing.queued_bytes(),
+            outgoing,
+            budget: &self.terms.budget,
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let queued_bytes = self.outgoing().queued_bytes();
+        self.terms.budget.changed(queued_bytes, 0);
+    }
+}
+
+/// The writing half while it is locked; what it then holds more or less, the server's budget is told.
+struct HeldOutgoing<'a> {
+    outgoing: MutexGuard<'a, Outgoing>,
+    queued_bytes: usize,
+    budget: &'a Budget,
+}
+
+impl Deref for HeldOutgoing<'_> {
+    type Target = Outgoing;
+
+    fn deref(&self) -> &Outgoing {
+        &self.outgoing
+    }
+}
+
+impl DerefMut for HeldOutgoing<'_> {
+    fn deref_mut(&mut self) -> &mut Outgoing {
+        &mut self.outgoing
+    }
+}
+
+impl Drop for HeldOutgoing<'_> {
+    fn drop(&mut self) {
+        let queued_bytes = self.outgoing.queued_bytes();
+        if queued_bytes != self.queued_bytes {
+            self.budget.changed(self.queued_bytes, queued_bytes);
+        }
     }
 }
 
@@ -353,17 +442,17 @@ pub(crate) struct Expected {
     inflated: Option<Half>,
     seat: Seat,
     request: OpenRequest,
-    slot: Slot,
+    admitted: Admitted,
 }
 
 impl Expected {
-    /// Takes a seat in `hub`. `slot` is given back when TCP has ended; `granted` is what the handshake's answer says of
+    /// Takes a seat in `hub`. `admitted` is given back when TCP has ended; `granted` is what the handshake's answer says of
     /// compression.
     pub(crate) fn new(
         hub: &Arc<Hub>,
         terms: &Arc<Terms>,
         request: OpenRequest,
-        slot: Slot,
+        admitted: Admitted,
         granted: Option<Granted>,
     ) -> Self {
         let inflated = granted
@@ -376,7 +465,7 @@ impl Expected {
             inflated,
             seat,
             request,
-            slot,
+            admitted,
         }
     }
 }

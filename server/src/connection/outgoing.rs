@@ -95,6 +95,10 @@ impl Outgoing {
         self.queued_bytes
     }
 
+    pub(super) fn queued_pieces(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Does what a full queue does, whatever is in it.
     pub(super) fn give_up(&mut self) -> Sent {
         if self.phase == Phase::Open {

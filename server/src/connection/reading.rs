@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,11 +15,11 @@ use touchstone_wire as wire;
 
 use super::buffers::ReadBuffer;
 use super::{Arrival, Close, Connection, Expected, Handshake, Mailbox, OwnAnswers, Phase, Terms, closing};
+use crate::admission::Admitted;
 use crate::dialects::{DialectServer, Heard};
 use crate::hub::Seat;
 use crate::rate::Bucket;
 use crate::route::Route;
-use crate::slots::Slot;
 use crate::stop::Parting;
 
 /// Why the reading came to its end.
@@ -50,7 +51,7 @@ struct Conversation<D: DialectServer> {
     bucket: Option<Box<Bucket>>,
     session: D::Session,
     seat: Seat,
-    slot: Slot,
+    admitted: Admitted,
 }
 
 /// Opens the dialect's session, lets the handshake be answered, and speaks the dialect over the socket until TCP has
@@ -81,7 +82,7 @@ async fn begin<D: DialectServer>(
         inflated,
         seat,
         request,
-        slot,
+        admitted,
     } = *expected;
     let mailbox = Mailbox(connection);
     let opening = isolated(&mailbox.0, route.dialect.open(request, &mailbox)).await;
@@ -99,8 +100,11 @@ async fn begin<D: DialectServer>(
     };
     match opening.unwrap_or_else(|panic| Err(panic.into())) {
         Ok(session) => {
+            let Terms { metrics, .. } = &*route.terms;
+            metrics.opened.inc();
+            metrics.open.inc();
             if let Some(heartbeats) = &route.heartbeats {
-                heartbeats.join(&mailbox.0);
+                heartbeats.join(seat.whereabouts(&mailbox.0));
             }
             let Terms { rules, rate, .. } = *route.terms;
             let receiver = match inflated {
@@ -115,7 +119,7 @@ async fn begin<D: DialectServer>(
                 bucket,
                 session,
                 seat,
-                slot,
+                admitted,
             };
             match conversation.hear_all(&mut Vec::from(leftover)).await {
                 Ok(()) => return Some(conversation),
@@ -126,7 +130,7 @@ async fn begin<D: DialectServer>(
             drop(seat);
             mailbox.0.close(wire::server_close(code.0, &reason));
             closing::finish(&mailbox.0).await;
-            drop(slot);
+            drop(admitted);
         }
     }
     None
@@ -195,6 +199,7 @@ impl<D: DialectServer> Conversation<D> {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(()),
             Err(_) => return Err(End::PeerGone),
         };
+        self.mailbox.0.quiet_rounds.store(0, Ordering::Relaxed);
         self.hear_all(&mut buffer[..arrived]).await
     }
 
@@ -237,10 +242,16 @@ impl<D: DialectServer> Conversation<D> {
                     continue;
                 }
                 Some(wire::Event::Close(close)) => {
-                    return Err(End::PeerClosed(close.map(|close| close.code)));
+                    let code = close.map(|close| close.code);
+                    mailbox.0.terms.metrics.close_received(code);
+                    return Err(End::PeerClosed(code));
                 }
             };
-            if bucket.as_mut().is_some_and(|bucket| !bucket.take(Instant::now())) {
+            let metrics = &route.terms.metrics;
+            metrics.received.inc();
+            let begun = Instant::now();
+            if bucket.as_mut().is_some_and(|bucket| !bucket.take(begun)) {
+                metrics.rate_limited.inc();
                 return Err(End::Close(Close::new(CloseCode::RATE_LIMIT, REASON_RATE_LIMIT)));
             }
             let hearing = route.dialect.hear(session, heard, mailbox);
@@ -248,6 +259,7 @@ impl<D: DialectServer> Conversation<D> {
                 .await
                 .unwrap_or_else(|panic| Err(panic.into()))
                 .map_err(End::Close)?;
+            metrics.hearing.note(begun.elapsed());
             if mailbox.0.phase() != Phase::Open {
                 return Err(End::ClosingAlready);
             }
@@ -261,12 +273,15 @@ impl<D: DialectServer> Conversation<D> {
             mailbox,
             mut session,
             seat,
-            slot,
+            admitted,
             ..
         } = self;
         // From here on nobody else has anything for this peer.
         drop(seat);
         let connection = &mailbox.0;
+        let metrics = &connection.terms.metrics;
+        metrics.open.dec();
+        metrics.closed.inc();
         connection.cork();
         if let End::SeenOff(Parting::GoingAway { .. }) = end {
             route.dialect.farewell(&mut session, &mailbox);
@@ -282,7 +297,7 @@ impl<D: DialectServer> Conversation<D> {
         }
         connection.uncork();
         closing::finish(connection).await;
-        drop(slot);
+        drop(admitted);
     }
 }
 
@@ -310,7 +325,10 @@ async fn isolated<F: Future>(connection: &Connection, piece: F) -> Result<F::Out
                 Poll::Pending
             }
             Err(Panicked) => {
-                connection.terms.metrics.errors.inc();
+                connection.terms.metrics.panics.inc();
+                if let Some(errors) = &connection.terms.errors {
+                    errors.inc();
+                }
                 tracing::error!("a handler panicked; its connection is closed 1011");
                 Poll::Ready(Err(Panicked))
             }
@@ -326,6 +344,7 @@ fn poll_isolated<F: Future>(piece: Pin<&mut F>, cx: &mut Context<'_>) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admission::Asking;
     use crate::config::Config;
     use crate::connection::OpenRequest;
     use crate::dialects::raw_echo::RawEcho;
@@ -344,15 +363,18 @@ mod tests {
     /// A conversation on the raw echo, before its socket is there: what it would write stays in its queue.
     fn waiting(shared: &Shared) -> Conversation<RawEcho> {
         let route = Arc::clone(shared.raw_echo.as_ref().expect("it was asked for"));
-        let slot = shared.slots.take().expect("nobody else is here");
-        let expected = Expected::new(&route.hub, &route.terms, OpenRequest::default(), slot, None);
+        let admitted = shared
+            .admission
+            .admit(Asking::default())
+            .expect("nobody else is here");
+        let expected = Expected::new(&route.hub, &route.terms, OpenRequest::default(), admitted, None);
         Conversation {
             receiver: wire::Receiver::new(wire::Role::Server, route.terms.rules),
             mailbox: Mailbox(expected.connection),
             bucket: None,
             session: (),
             seat: expected.seat,
-            slot: expected.slot,
+            admitted: expected.admitted,
             route,
         }
     }
@@ -400,6 +422,6 @@ mod tests {
         assert_eq!(connection.phase(), Phase::Open);
         let given_up = tokio::time::timeout(Duration::from_secs(20), waiting).await;
         assert!(matches!(given_up, Ok(News::End(End::ClosingAlready))));
-        assert_eq!(shared.metrics.slow_consumers.get(), 1);
+        assert_eq!(conversation.route.terms.metrics.slow_consumers.get(), 1);
     }
 }

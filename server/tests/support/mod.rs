@@ -121,7 +121,16 @@ impl Running {
         String::from_utf8_lossy(&answer[..read]).into_owned()
     }
 
-    /// The value of a metric without labels.
+    /// Sends a request as it is, which asks for the end of the connection, and returns the whole answer.
+    pub(crate) async fn raw_request(&self, request: &str) -> String {
+        let mut stream = self.tcp().await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        within(stream.read_to_string(&mut answer)).await.unwrap();
+        answer
+    }
+
+    /// The value of a metric, named with its labels if it has some.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
         let text = self.request("GET /metrics", "").await;
         let line = text

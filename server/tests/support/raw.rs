@@ -66,6 +66,11 @@ impl Raw {
         upgrade(address, path, headers).await.1
     }
 
+    /// The same, and keeps the connection.
+    pub(crate) async fn upgraded(address: SocketAddr, path: &str, headers: &str) -> (TcpStream, String) {
+        upgrade(address, path, headers).await
+    }
+
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         let writing = self.writing.as_mut().expect("the writing half is still here");
         within(writing.write_all(bytes)).await.unwrap();

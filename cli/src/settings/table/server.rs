@@ -195,6 +195,11 @@ pub(super) static KEYS: &[Key] = &[
         "Request line and headers; more is answered 431 (rfc6455/handshake-size)",
     ),
     Key::new(
+        "limits.queues_bytes",
+        Slot::Size(|s| &mut s.server.limits.queues_bytes, 1),
+        "What may wait for all peers together; as it gets more, less may wait for one",
+    ),
+    Key::new(
         "limits.body_bytes",
         Slot::Size(|s| &mut s.server.limits.body_bytes, 1),
         "Body of one HTTP request; more is answered 413",

@@ -38,7 +38,7 @@ const PLACE: &str = "feed";
 /// The rules of `feed` over any store and bus.
 #[derive(Debug)]
 pub(crate) struct Feed<S, B, P> {
-    backing: Backing<S, B, P>,
+    pub(crate) backing: Backing<S, B, P>,
     config: FeedConfig,
     /// The connections of this node, by user. Both groups of the document: `user_{id}` is one of these, `broadcast` all.
     users: Arc<Groups<Mailbox>>,

@@ -51,7 +51,7 @@ const REASON_REFUSED: &str = "refused";
 /// The rules of `rooms` over any store and bus.
 #[derive(Debug)]
 pub(crate) struct Rooms<S, B, P> {
-    backing: Backing<S, B, P>,
+    pub(crate) backing: Backing<S, B, P>,
     config: RoomsConfig,
     desks: Desks,
     /// The connections of this node by the topic of their channel.

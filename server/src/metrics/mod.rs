@@ -1,5 +1,9 @@
 //! What is counted: one registry per server, and handles that are held by whoever counts.
 
+mod latency;
+mod process;
+mod route;
+
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 
@@ -8,11 +12,17 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+pub(crate) use latency::Latency;
+use process::Process;
+use route::Families;
+pub(crate) use route::{Refused, RouteMetrics, Spoken};
+
 /// The content type of [`Metrics::render`].
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Counters and gauges of one server. Those called `app_…` are the documented ones of `echo` (echo/12a, 12b).
-#[derive(Debug, Default)]
+/// What is counted of one server. What is called `app_…` is documented for `echo` and counts nothing but `echo` (echo/12a,
+/// 12b).
+#[derive(Debug)]
 pub(crate) struct Metrics {
     pub(crate) active_connections: Gauge,
     pub(crate) messages_received: Counter<u64, AtomicU64>,
@@ -23,16 +33,35 @@ pub(crate) struct Metrics {
     pub(crate) sessions_tracked: Gauge,
     pub(crate) store_unavailable: Counter<u64, AtomicU64>,
     pub(crate) unsaved_dropped: Counter<u64, AtomicU64>,
-    pub(crate) slow_consumers: Counter<u64, AtomicU64>,
-    pub(crate) closes_sent: Counter<u64, AtomicU64>,
-    pub(crate) handshakes_refused: Counter<u64, AtomicU64>,
+    /// 1 while the store of the dialects with users answers, else 0.
+    pub(crate) store_available: Gauge,
+    /// One call of it each.
+    pub(crate) store_calls: Latency,
+    families: Families,
+    process: Process,
     registry: Mutex<Registry>,
 }
 
 impl Metrics {
     /// Everything at zero.
     pub(crate) fn new() -> Self {
-        let metrics = Self::default();
+        let metrics = Self {
+            active_connections: Gauge::default(),
+            messages_received: Counter::default(),
+            messages_sent: Counter::default(),
+            connections_opened: Counter::default(),
+            connections_closed: Counter::default(),
+            errors: Counter::default(),
+            sessions_tracked: Gauge::default(),
+            store_unavailable: Counter::default(),
+            unsaved_dropped: Counter::default(),
+            store_available: Gauge::default(),
+            store_calls: Latency::default(),
+            families: Families::default(),
+            process: Process::new(),
+            registry: Mutex::default(),
+        };
+        metrics.store_available.set(1);
         let mut registry = Registry::default();
         let gauges = [
             (
@@ -44,6 +73,11 @@ impl Metrics {
                 "app_sessions_tracked",
                 "Sessions with an open connection on this node",
                 &metrics.sessions_tracked,
+            ),
+            (
+                "touchstone_store_available",
+                "Whether the last call of the store was answered in time",
+                &metrics.store_available,
             ),
         ];
         for (name, help, gauge) in gauges {
@@ -64,7 +98,7 @@ impl Metrics {
             ),
             (
                 "app_errors",
-                "Internal errors: panics, and times the store went away",
+                "Internal errors of echo: panics, and times its store went away",
                 &metrics.errors,
             ),
             (
@@ -77,33 +111,32 @@ impl Metrics {
                 "Messages not kept because the store was away for too long",
                 &metrics.unsaved_dropped,
             ),
-            (
-                "touchstone_slow_consumers",
-                "Connections closed because their queue was full",
-                &metrics.slow_consumers,
-            ),
-            (
-                "touchstone_closes_sent",
-                "Close frames sent",
-                &metrics.closes_sent,
-            ),
-            (
-                "touchstone_handshakes_refused",
-                "Upgrades answered by an error status",
-                &metrics.handshakes_refused,
-            ),
         ];
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
         }
+        let store_calls = "Calls of the store, until they were answered or given up";
+        registry.register(
+            "touchstone_store_call_seconds",
+            store_calls,
+            metrics.store_calls.clone(),
+        );
+        metrics.families.register(&mut registry);
+        metrics.process.register(&mut registry);
         Self {
             registry: Mutex::new(registry),
             ..metrics
         }
     }
 
+    /// The handles for one dialect.
+    pub(crate) fn of(&self, dialect: Spoken) -> RouteMetrics {
+        self.families.of(dialect)
+    }
+
     /// All of them as OpenMetrics text.
     pub(crate) fn render(&self) -> String {
+        self.process.look();
         let mut text = String::new();
         let registry = self
             .registry
