@@ -47,7 +47,7 @@ fn main() {
     let named = arguments
         .iter()
         .find_map(|argument| argument.parse::<Dialect>().ok());
-    let dialects = named.map_or_else(|| vec![Dialect::Echo, Dialect::Direct], |dialect| vec![dialect]);
+    let dialects = named.map_or_else(|| vec![Dialect::Echo, Dialect::Feed], |dialect| vec![dialect]);
     for dialect in dialects {
         let plan = if arguments.iter().any(|argument| argument == "--bench") {
             Plan {

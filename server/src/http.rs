@@ -21,7 +21,7 @@ use crate::connection::{Answering, Arrival, Expected, Handshake, OpenRequest, co
 use crate::cors::Callers;
 use crate::dialects::{DialectServer, direct, echo, feed, outbox, rooms};
 use crate::forwarded;
-use crate::metrics::{self, Refused};
+use crate::metrics::{self, Refused, Spoken};
 use crate::route::Route;
 use crate::shared::Shared;
 use crate::upgrade::{HandOver, Peer};
@@ -218,7 +218,7 @@ fn admit<D: DialectServer>(
         place: place.to_owned(),
         peer: peer.map(|peer| forwarded::client(peer.0, headers, trusted)),
     };
-    let admitted = find_place(shared, &*route.dialect, &open)?;
+    let admitted = find_place(shared, route.terms.metrics.spoken(), &open)?;
     let deflation = route.terms.deflation.as_ref();
     let granted = deflation.and_then(|deflation| deflation.grant(headers));
     let agreed = granted.as_ref().map(|granted| granted.negotiated.answer.clone());
@@ -255,15 +255,10 @@ fn admit<D: DialectServer>(
     clippy::result_large_err,
     reason = "the error is the answer itself, and moves on at once"
 )]
-fn find_place(
-    shared: &Shared,
-    dialect: &impl DialectServer,
-    open: &OpenRequest,
-) -> Result<Admitted, (Refused, Response)> {
-    let user = if shared.admission.counts_users() {
-        dialect.identity(open)
-    } else {
-        None
+fn find_place(shared: &Shared, spoken: Spoken, open: &OpenRequest) -> Result<Admitted, (Refused, Response)> {
+    let user = match spoken {
+        Spoken::Dialect(dialect) if shared.admission.counts_users() => shared.identity(dialect, open),
+        Spoken::Dialect(_) | Spoken::RawEcho => None,
     };
     let asking = Asking {
         address: open.peer,

@@ -23,6 +23,7 @@ mod groups;
 mod heartbeat;
 mod http;
 mod hub;
+mod identity;
 mod listen;
 mod memory;
 mod metrics;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use support::raw::Raw;
 use support::{config, start, within};
-use touchstone_server::Config;
+use touchstone_server::{Config, Secret};
 
 #[tokio::test]
 async fn one_address_has_so_many_connections_and_another_is_not_counted_in() {
@@ -32,6 +32,36 @@ async fn one_address_has_so_many_connections_and_another_is_not_counted_in() {
     assert_eq!(server.metric(name).await, 1);
     drop(connected);
     while !Raw::handshake_with(server.address, "/ws/chat/", &from("203.0.113.9"))
+        .await
+        .starts_with("HTTP/1.1 101")
+    {}
+}
+
+#[tokio::test]
+async fn one_user_has_so_many_connections_and_another_is_not_counted_in() {
+    let mut config = config();
+    config.limits.connections_per_user = Some(2);
+    config.auth.secret = Some(Secret::new("a secret of some length"));
+    let server = start(config);
+    let body = r#"{"dialect":"feed","users":[{"username":"ann"},{"username":"bob"}]}"#;
+    let made = server.request("POST /admin/users", body).await;
+    let (_, made) = made.split_once("\r\n\r\n").expect("a head and a body");
+    let made: serde_json::Value = serde_json::from_str(made).unwrap();
+    let path = |user: usize| {
+        let token = made["users"][user]["token"].as_str().expect("a token");
+        format!("/ws/?accessToken={token}")
+    };
+    let first = server.connect(&path(0)).await;
+    let _second = server.connect(&path(0)).await;
+    let refused = Raw::handshake(server.address, &path(0)).await;
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    assert!(refused.contains("retry-after: 5"), "{refused}");
+    let _other = server.connect(&path(1)).await;
+    // Who shows no good token is nobody, and learns that from the dialect.
+    let mut stranger = server.connect("/ws/?accessToken=x").await;
+    assert_eq!(u16::from(stranger.closed().await.code), 4001);
+    drop(first);
+    while !Raw::handshake(server.address, &path(0))
         .await
         .starts_with("HTTP/1.1 101")
     {}

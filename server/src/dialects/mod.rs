@@ -34,12 +34,6 @@ pub(crate) trait DialectServer: Send + Sync + 'static {
         mailbox: &Mailbox,
     ) -> impl Future<Output = Result<Self::Session, Close>> + Send;
 
-    /// Who asks for a connection, by a name that no user of another dialect or tenant has, if what he shows is in order. Asked
-    /// before [`open`](Self::open), and only where the connections of a user are limited.
-    fn identity(&self, _request: &OpenRequest) -> Option<String> {
-        None
-    }
-
     /// A message arrived; the error closes the connection.
     fn hear(
         &self,

@@ -268,6 +268,11 @@ pub(crate) struct RouteMetrics {
 }
 
 impl RouteMetrics {
+    /// Whose these are.
+    pub(crate) fn spoken(&self) -> Spoken {
+        self.dialect
+    }
+
     /// Sets the gauges of what waits for the peers in `hub`.
     pub(crate) fn measure(&self, hub: &Hub) {
         let (mut bytes, mut most, mut frames) = (0, 0, 0);
