@@ -20,7 +20,7 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::{Config, DialectAuth, Rate, StoreChoice};
 use crate::connection::{Close, Deflation, Numbers, OwnAnswers, QueueLimits, Terms};
-use crate::dialects::direct::Direct;
+use crate::dialects::direct::{self, Direct};
 use crate::dialects::echo::{Echo, Kept, Sessions};
 use crate::dialects::feed::Feed;
 use crate::dialects::outbox::Outbox;
@@ -84,7 +84,7 @@ pub(crate) struct Shared {
     inboxes: Mutex<Inboxes>,
 }
 
-/// The inboxes of each dialect's relays.
+/// The inboxes of each dialect's relays, and what else waits for somebody to do it.
 #[derive(Debug, Default)]
 pub(crate) struct Inboxes {
     pub(crate) echo: Vec<Inbox>,
@@ -92,6 +92,7 @@ pub(crate) struct Inboxes {
     pub(crate) outbox: Vec<Inbox>,
     pub(crate) feed: Vec<Inbox>,
     pub(crate) direct: Vec<Inbox>,
+    pub(crate) direct_work: Option<direct::Work>,
 }
 
 /// What is put into every dialect.
@@ -104,6 +105,7 @@ struct Parts {
     clock: Clock,
     metrics: Arc<Metrics>,
     faults: Arc<Faults>,
+    stopping: Arc<Stopping>,
     numbers: Arc<Numbers>,
     budget: Arc<Budget>,
     deflation: Option<Deflation>,
@@ -192,6 +194,7 @@ impl Shared {
             clock: Clock::start(),
             metrics: Arc::clone(&metrics),
             faults: Arc::clone(&faults),
+            stopping: Arc::clone(&stopping),
             numbers: Arc::new(Numbers::new(random.u64(..))),
             budget: Arc::new(Budget::new(config.limits.queues_bytes)),
             deflation: config.compression.map(Deflation::new),
@@ -213,7 +216,7 @@ impl Shared {
             rooms: rooms(&config, &parts, &mut inboxes.rooms),
             outbox: outbox(&config, &parts, &mut inboxes.outbox),
             feed: feed(&config, &parts, &mut random, &mut inboxes.feed),
-            direct: direct(&config, &parts, &mut random, &mut inboxes.direct),
+            direct: direct(&config, &parts, &mut random, &mut inboxes),
             raw_echo: raw_echo(&config, &parts),
             bus: parts.bus.clone(),
             canaries: Arc::new(Canaries::new(random.u64(..))),
@@ -455,10 +458,13 @@ fn direct(
     config: &Config,
     parts: &Parts,
     random: &mut fastrand::Rng,
-    inboxes: &mut Vec<Inbox>,
+    inboxes: &mut Inboxes,
 ) -> Arc<Route<DirectServer>> {
     let (backing, heard) = parts.backing(config, &config.direct.auth);
-    *inboxes = heard;
+    inboxes.direct = heard;
+    let stopping = Arc::clone(&parts.stopping);
+    let (dialect, work) = Direct::new(backing, config.direct.clone(), stopping, random.u64(..));
+    inboxes.direct_work = Some(work);
     let expired = (
         protocol::direct::CLOSE_INVALID_TOKEN,
         protocol::direct::REASON_INVALID_TOKEN,
@@ -469,10 +475,7 @@ fn direct(
     };
     let hub = Hub::new();
     Arc::new(Route {
-        dialect: Arc::new(Direct {
-            backing,
-            config: config.direct.clone(),
-        }),
+        dialect: Arc::new(dialect),
         heartbeats: Some(Arc::new(Heartbeats::new(
             Arc::clone(&hub),
             config.direct.heartbeat_interval,

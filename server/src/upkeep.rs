@@ -75,6 +75,9 @@ impl Upkeep {
         if let Err(error) = shared.feed.dialect.listen().await {
             tracing::error!(%error, "what feed tells everybody is not heard");
         }
+        if let Err(error) = shared.direct.dialect.listen().await {
+            tracing::error!(%error, "who comes and goes is not heard");
+        }
         let inboxes = std::mem::take(&mut *shared.inboxes());
         upkeep.hand_on(shared, &shared.echo, inboxes.echo);
         upkeep.hand_on(shared, &shared.rooms, inboxes.rooms);
@@ -86,6 +89,12 @@ impl Upkeep {
             .others
             .spawn(|stop| async move { feed.tell_crowd(stop).await });
         upkeep.keep_rooms(&shared.rooms.dialect).await;
+        if let Some(work) = inboxes.direct_work {
+            let direct = Arc::clone(&shared.direct.dialect);
+            upkeep
+                .others
+                .spawn(|stop| async move { direct.work(work, stop).await });
+        }
         upkeep.beat(&shared.echo);
         upkeep.beat(&shared.feed);
         upkeep.beat(&shared.direct);

@@ -1,70 +1,304 @@
 //! The dialect `direct`: one-to-one chat, one connection per user (spec `direct.md`).
+//!
+//! A message is stored, confirmed, and published under its receiver's topic; the node that has his connection hands it
+//! over and puts a receipt into a queue, from which the store and the sender hear of it. Who is online is told by one
+//! task per node. Nothing here knows how many nodes there are.
 
 mod admin;
+mod answering;
+mod handing;
 pub(crate) mod http;
+mod ids;
+mod member;
+mod parcel;
+mod receipts;
+mod telling;
 
-use bytes::Bytes;
-use touchstone_protocol::{Dialect, direct, routes};
-use touchstone_storage::{Accounts, Bus, Payload, Presence};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use touchstone_protocol::direct::messages::{Down, Up};
+use touchstone_protocol::direct::{self, HexId};
+use touchstone_protocol::timestamp::Rfc3339;
+use touchstone_protocol::{Dialect, routes};
+use touchstone_storage::{
+    Account, Accounts, Bus, BusError, Change as PresenceChange, Dialogues, Presence, StoreError,
+};
 use touchstone_wire as wire;
 
+use crate::auth::Claims;
 use crate::backing::Backing;
 use crate::config::DirectConfig;
 use crate::connection::{Close, Mailbox, OpenRequest};
+use crate::crowd::Crowd;
 use crate::dialects::{DialectServer, Heard};
+use crate::groups::{Groups, Membership};
 use crate::query::Query;
-use crate::relay::Hears;
+use crate::stop::Stopping;
+use ids::Ids;
+use member::Member;
+use parcel::{Change, Parcel, Whereabouts};
+use receipts::Receipts;
+use telling::Tellings;
 
-/// Where its users are kept.
+/// Where its users and their dialogues are kept.
 const REALM: &str = "direct";
+
+/// Where its users are present.
+const PLACE: &str = "direct";
+
+/// What everybody hears, on every node.
+const TOPIC_EVERYBODY: &str = "direct:all";
+
+/// Before the id of a user, what his connections hear.
+const TOPIC_OF_USER: &str = "direct:user:";
+
+/// How long a bus may take to carry something: as long as a store (common/7d).
+const BUS_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The rules of `direct` over any store and bus.
 #[derive(Debug)]
 pub(crate) struct Direct<S, B, P> {
     pub(crate) backing: Backing<S, B, P>,
     pub(crate) config: DirectConfig,
+    stopping: Arc<Stopping>,
+    ids: Ids,
+    /// The connections of this node by user. Where the map of all nodes is, see [`Presence`].
+    members: Arc<Groups<Arc<Member>>>,
+    receipts: Receipts,
+    tellings: Tellings,
+    crowd: Crowd,
+}
+
+/// What waits for [`Direct::work`].
+#[derive(Debug)]
+pub(crate) struct Work {
+    receipts: mpsc::Receiver<receipts::Entry>,
+    changes: mpsc::Receiver<Change>,
 }
 
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Session {
-    user: String,
+    member: Arc<Member>,
+    membership: Membership<Arc<Member>>,
 }
 
-impl<S: Accounts, B: Bus, P: Presence> DialectServer for Direct<S, B, P> {
-    type Session = Session;
+/// Why somebody could not be let in.
+#[derive(Debug, Error)]
+enum Trouble {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Bus(#[from] BusError),
+}
 
-    async fn open(&self, request: OpenRequest, mailbox: &Mailbox) -> Result<Session, Close> {
+impl<S: Accounts + Dialogues, B: Bus, P: Presence> Direct<S, B, P> {
+    /// Nobody is here yet. `node` tells its ids from those of other nodes: it is drawn at random.
+    pub(crate) fn new(
+        backing: Backing<S, B, P>,
+        config: DirectConfig,
+        stopping: Arc<Stopping>,
+        node: u64,
+    ) -> (Self, Work) {
+        let (receipts, receipts_noted) = Receipts::new();
+        let (tellings, changes) = Tellings::new();
+        let direct = Self {
+            crowd: Crowd::new(backing.presence_terms.clone()),
+            backing,
+            config,
+            stopping,
+            ids: Ids::new(node),
+            members: Groups::new(),
+            receipts,
+            tellings,
+        };
+        let work = Work {
+            receipts: receipts_noted,
+            changes,
+        };
+        (direct, work)
+    }
+
+    /// From now on what is for everybody is heard on this node.
+    pub(crate) async fn listen(&self) -> Result<(), BusError> {
+        self.backing.relays.tune(&self.backing.bus, TOPIC_EVERYBODY).await
+    }
+
+    /// Does what connections leave to be done, until `stop`.
+    pub(crate) async fn work(&self, work: Work, stop: CancellationToken) {
+        tokio::join!(
+            self.tell_senders(work.receipts, stop.clone()),
+            self.tell_changes(work.changes, stop.clone()),
+            self.crowd
+                .run(|_audience, batch| self.tell_crowd(batch), stop.clone()),
+        );
+    }
+
+    /// Publishes, and says whether that went well.
+    async fn publish(&self, topic: &str, parcel: &Parcel) -> bool {
+        let published = self.publish_in_time(topic, parcel).await;
+        if let Err(error) = &published {
+            self.backing.metrics.errors.inc();
+            tracing::warn!(%error, "not everybody hears what is for him");
+        }
+        published.is_ok()
+    }
+
+    async fn publish_in_time(&self, topic: &str, parcel: &Parcel) -> Result<(), BusError> {
+        let publishing = self.backing.bus.publish(topic, parcel.encode());
+        let published = tokio::time::timeout(BUS_DEADLINE, publishing).await;
+        published.unwrap_or_else(|_| {
+            Err(BusError::Unavailable(format!(
+                "no answer within {BUS_DEADLINE:?}"
+            )))
+        })
+    }
+
+    /// The same for a user's connections.
+    async fn publish_to(&self, user: HexId, parcel: &Parcel) -> bool {
+        self.publish(&topic_of(user), parcel).await
+    }
+
+    /// Who asks to be let in, by the rules of direct/1.
+    async fn admit(&self, request: &OpenRequest) -> Result<(HexId, Account, Claims), Close> {
         let query = Query::new(request.query.as_deref());
         let token = routes::token_parameter(Dialect::Direct)
             .and_then(|name| query.get(name))
             .ok_or_else(|| Close::new(direct::CLOSE_NO_TOKEN, direct::REASON_NO_TOKEN))?;
-        let invalid = || Close::new(direct::CLOSE_INVALID_TOKEN, direct::REASON_INVALID_TOKEN);
-        let claims = self
-            .backing
-            .tokens
-            .verify(&token, self.backing.clock.now())
-            .map_err(|_| invalid())?;
-        let user = claims.text("id").ok_or_else(invalid)?.to_ascii_lowercase();
+        let (user, claims) = self
+            .user_of_token(&token)
+            .ok_or_else(|| Close::new(direct::CLOSE_INVALID_TOKEN, direct::REASON_INVALID_TOKEN))?;
         let store = &self.backing.store;
-        match store.call(store.account(REALM, &user)).await {
-            Ok(Some(_)) => {
-                mailbox.expires(claims.expires);
-                Ok(Session { user })
-            }
+        match store.call(store.account(REALM, user.as_str())).await {
+            Ok(Some(account)) => Ok((user, account, claims)),
             Ok(None) => Err(Close::new(
                 direct::CLOSE_UNKNOWN_USER,
                 direct::REASON_UNKNOWN_USER,
             )),
-            Err(_) => Err(Close::new(
-                direct::CLOSE_SERVER_ERROR,
-                direct::REASON_SERVER_ERROR,
-            )),
+            Err(_) => Err(server_error()),
         }
     }
 
-    async fn hear(&self, session: &mut Session, _heard: Heard<'_>, _mailbox: &Mailbox) -> Result<(), Close> {
-        tracing::trace!(user = session.user, "heard");
+    fn user_of_token(&self, token: &str) -> Option<(HexId, Claims)> {
+        let now = self.backing.clock.now();
+        let claims = self.backing.tokens.verify(token, now).ok()?;
+        let user = HexId::parse(claims.text("id")?)?;
+        Some((user, claims))
+    }
+
+    /// Counts the newcomer in, closes whom he takes over from, greets him, and tells the others.
+    async fn arrive(&self, member: &Member) -> Result<(), Trouble> {
+        let presence = &self.backing.presence;
+        let (user, id) = (member.user, member.mailbox.id());
+        let change = presence.arrive(PLACE, user.as_str(), id).await?;
+        match change {
+            PresenceChange::Member => {}
+            PresenceChange::ConnectionOnly => {
+                let connections = presence.connections(PLACE, user.as_str()).await?;
+                let older = connections.into_iter().take_while(|other| *other != id);
+                let superseded = Parcel::Superseded(older.collect());
+                self.publish_in_time(&topic_of(user), &superseded).await?;
+            }
+        }
+        let online = self.online().await?;
+        let established = Down::ConnectionEstablished {
+            user_id: user,
+            username: &member.username,
+        };
+        let mut greeting = BytesMut::from(&wire::server_text(&established.to_json())[..]);
+        greeting.extend_from_slice(&online.frame_for(member));
+        let note = |messages| self.note_receipts(messages);
+        member.greet(&greeting.freeze(), online.ids(), note);
+        match change {
+            PresenceChange::Member => self.announce(member, Whereabouts::Online).await,
+            // He was here before, on another connection (direct/7d).
+            PresenceChange::ConnectionOnly => {}
+        }
+        Ok(())
+    }
+
+    /// Takes back what [`arrive`](Self::arrive) did. Returns whether he has no other connection.
+    async fn leave(&self, session: Session) -> Departure {
+        let Session { member, membership } = session;
+        drop(membership);
+        let backing = &self.backing;
+        backing.relays.untune(&backing.bus, &topic_of(member.user)).await;
+        let id = member.mailbox.id();
+        let change = backing.presence.depart(PLACE, member.user.as_str(), id).await;
+        match change {
+            Ok(PresenceChange::Member) => Departure::Gone(member),
+            Ok(PresenceChange::ConnectionOnly) => Departure::StillHere,
+            Err(error) => {
+                backing.metrics.errors.inc();
+                tracing::warn!(%error, "somebody who has left is still counted in");
+                Departure::StillHere
+            }
+        }
+    }
+}
+
+/// What became of somebody who left.
+#[derive(Debug)]
+enum Departure {
+    /// He has no connection any more.
+    Gone(Arc<Member>),
+    /// He has another one.
+    StillHere,
+}
+
+fn topic_of(user: HexId) -> String {
+    format!("{TOPIC_OF_USER}{user}")
+}
+
+fn server_error() -> Close {
+    Close::new(direct::CLOSE_SERVER_ERROR, direct::REASON_SERVER_ERROR)
+}
+
+impl<S: Accounts + Dialogues, B: Bus, P: Presence> DialectServer for Direct<S, B, P> {
+    type Session = Session;
+
+    async fn open(&self, request: OpenRequest, mailbox: &Mailbox) -> Result<Session, Close> {
+        let (user, account, claims) = self.admit(&request).await?;
+        mailbox.expires(claims.expires);
+        let backing = &self.backing;
+        let tuned = backing.relays.tune(&backing.bus, &topic_of(user)).await;
+        tuned.map_err(|_| server_error())?;
+        let member = Arc::new(Member::new(user, &account, mailbox.clone()));
+        let session = Session {
+            membership: self.members.join(user.as_str(), Arc::clone(&member)),
+            member,
+        };
+        if let Err(error) = self.arrive(&session.member).await {
+            tracing::warn!(%error, "somebody could not be let in");
+            // Nobody has been told of him.
+            self.leave(session).await;
+            return Err(server_error());
+        }
+        Ok(session)
+    }
+
+    async fn hear(&self, session: &mut Session, heard: Heard<'_>, mailbox: &Mailbox) -> Result<(), Close> {
+        self.backing.faults.handler();
+        let Heard::Text(text) = heard else {
+            // The connection refuses binary messages before they come here (common/4a).
+            return Ok(());
+        };
+        let member = &session.member;
+        let answered = match Up::decode(text, member.user, self.config.content_chars) {
+            Ok(up) => self.answer(member, up).await,
+            Err(refusal) => Err(refusal),
+        };
+        if let Err(refusal) = answered {
+            mailbox.json(&Down::Error {
+                message: &refusal.message(),
+                timestamp: Rfc3339(self.backing.clock.now().millis()),
+            });
+        }
         Ok(())
     }
 
@@ -76,9 +310,20 @@ impl<S: Accounts, B: Bus, P: Presence> DialectServer for Direct<S, B, P> {
         mailbox.heartbeat_answered();
     }
 
-    async fn closed(&self, _session: Session) {}
-}
-
-impl<S: Accounts, B: Bus, P: Presence> Hears for Direct<S, B, P> {
-    async fn heard(&self, _batch: &[Payload]) {}
+    async fn closed(&self, session: Session) {
+        let Departure::Gone(member) = self.leave(session).await else {
+            return;
+        };
+        let store = &self.backing.store;
+        let now = self.backing.clock.now();
+        let noted = store
+            .call(store.note_last_seen(REALM, member.user.as_str(), now))
+            .await;
+        if let Err(error) = noted {
+            tracing::debug!(%error, "when somebody was last seen is not noted");
+        }
+        if !self.stopping.has_begun() {
+            self.announce(&member, Whereabouts::Offline).await;
+        }
+    }
 }
