@@ -67,6 +67,12 @@ impl<M> Groups<M> {
         self.count.load(Ordering::Relaxed)
     }
 
+    /// The groups that have members now, one shard after the other.
+    pub(crate) fn names(&self) -> Vec<Arc<str>> {
+        let names = |shard| lock(shard).keys().cloned().collect::<Vec<_>>();
+        self.shards.iter().flat_map(names).collect()
+    }
+
     fn shard(&self, group: &str) -> MutexGuard<'_, Shard<M>> {
         lock(&self.shards[self.hasher.hash_one(group) as usize % SHARDS])
     }
@@ -165,6 +171,9 @@ mod tests {
             (groups.everyone().len(), groups.count(), groups.count_in("a")),
             (3, 3, 2)
         );
+        let mut names = groups.names();
+        names.sort();
+        assert_eq!(names.iter().map(|name| &**name).collect::<Vec<_>>(), ["a", "b"]);
         drop(ann);
         assert_eq!(groups.members("a"), ["bob"]);
         drop(both);

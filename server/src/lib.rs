@@ -31,6 +31,7 @@ mod query;
 mod rate;
 mod readiness;
 mod relay;
+mod retention;
 mod route;
 mod server;
 mod shared;

@@ -214,7 +214,7 @@ impl Shared {
             passwords: parts.passwords.clone(),
             echo: echo(&config, &parts, &mut random, &mut inboxes.echo),
             rooms: rooms(&config, &parts, &mut inboxes.rooms),
-            outbox: outbox(&config, &parts, &mut inboxes.outbox),
+            outbox: outbox(&config, &parts, &mut random, &mut inboxes.outbox),
             feed: feed(&config, &parts, &mut random, &mut inboxes.feed),
             direct: direct(&config, &parts, &mut random, &mut inboxes),
             raw_echo: raw_echo(&config, &parts),
@@ -394,15 +394,17 @@ fn rooms(config: &Config, parts: &Parts, inboxes: &mut Vec<Inbox>) -> Arc<Route<
     })
 }
 
-fn outbox(config: &Config, parts: &Parts, inboxes: &mut Vec<Inbox>) -> Arc<Route<OutboxServer>> {
+fn outbox(
+    config: &Config,
+    parts: &Parts,
+    random: &mut fastrand::Rng,
+    inboxes: &mut Vec<Inbox>,
+) -> Arc<Route<OutboxServer>> {
     let (backing, heard) = parts.backing(config, &config.outbox.auth);
     *inboxes = heard;
     let expired = (protocol::outbox::CLOSE_INVALID_TOKEN, "token expired");
     Arc::new(Route {
-        dialect: Arc::new(Outbox {
-            backing,
-            config: config.outbox.clone(),
-        }),
+        dialect: Arc::new(Outbox::new(backing, config.outbox.clone(), random.fork())),
         hub: Hub::new(),
         heartbeats: None,
         terms: Arc::new(parts.terms(

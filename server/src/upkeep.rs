@@ -11,6 +11,7 @@ use touchstone_storage::Inbox;
 use crate::dialects::DialectServer;
 use crate::memory;
 use crate::relay::{self, Hears};
+use crate::retention::{self, Retains};
 use crate::route::Route;
 use crate::shared::{RoomsServer, Shared};
 
@@ -95,6 +96,8 @@ impl Upkeep {
                 .others
                 .spawn(|stop| async move { direct.work(work, stop).await });
         }
+        upkeep.send_events(shared);
+        upkeep.retain(shared, &shared.outbox.dialect);
         upkeep.beat(&shared.echo);
         upkeep.beat(&shared.feed);
         upkeep.beat(&shared.direct);
@@ -141,6 +144,26 @@ impl Upkeep {
                 .run(|| dialect.heartbeat(), |taken| dialect.note_sent(taken), stop)
                 .await;
         });
+    }
+
+    /// Sweeps the outbox, records what has arrived from it, and finds out who does not answer.
+    fn send_events(&self, shared: &Arc<Shared>) {
+        let outbox = || Arc::clone(&shared.outbox.dialect);
+        let (swept, recorded, watched) = (outbox(), outbox(), outbox());
+        self.others
+            .spawn(|stop| async move { swept.sweep_regularly(stop).await });
+        self.others
+            .spawn(|stop| async move { recorded.record_arrivals(stop).await });
+        self.others
+            .spawn(|stop| async move { watched.close_silent(stop).await });
+    }
+
+    /// Removes what a dialect need not keep any longer.
+    fn retain<R: Retains>(&self, shared: &Arc<Shared>, dialect: &Arc<R>) {
+        let (dialect, retention) = (Arc::clone(dialect), shared.config.retention);
+        let clock = shared.echo.dialect.clock;
+        self.others
+            .spawn(|stop| async move { retention::run(&*dialect, retention, clock, stop).await });
     }
 
     /// Closes connections whose token has run out (common/3g).

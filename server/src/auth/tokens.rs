@@ -140,6 +140,12 @@ impl Tokens {
             .map(|decoded| decoded.claims)
     }
 
+    /// When an accepted token is no longer good.
+    pub(crate) fn good_until(&self, claims: &Claims) -> Timestamp {
+        let leeway = self.leeway.as_millis() as u64;
+        Timestamp::from_millis(claims.expires.millis().saturating_add(leeway))
+    }
+
     /// Makes a token with these claims, issued now. `None` where there is no key to sign with.
     pub(crate) fn sign(
         &self,

@@ -151,11 +151,14 @@ impl Client {
         self.0.send(Message::text(text)).await.unwrap();
     }
 
-    /// The next text message.
+    /// The next text message. Pings before it are answered.
     pub(crate) async fn hear(&mut self) -> String {
-        match within(self.0.next()).await {
-            Some(Ok(Message::Text(text))) => text.to_string(),
-            other => panic!("expected text, got {other:?}"),
+        loop {
+            match within(self.0.next()).await {
+                Some(Ok(Message::Text(text))) => return text.to_string(),
+                Some(Ok(Message::Ping(_))) => {}
+                other => panic!("expected text, got {other:?}"),
+            }
         }
     }
 

@@ -15,6 +15,8 @@ impl Revocations for Sqlite {
         until: Timestamp,
     ) -> Result<(), StoreError> {
         let (realm, token) = (realm.to_owned(), token.to_owned());
+        // A token may last longer than SQLite can count.
+        let until = until.millis().min(i64::MAX as u64);
         self.write(move |connection| {
             connection
                 .prepare_cached("DELETE FROM revocations WHERE until_millis <= ?1")?
@@ -23,7 +25,7 @@ impl Revocations for Sqlite {
                 .prepare_cached(
                     "INSERT OR REPLACE INTO revocations (realm, token, until_millis) VALUES (?1, ?2, ?3)",
                 )?
-                .execute(params![realm, token, until.millis()])
+                .execute(params![realm, token, until])
                 .map(|_| ())
         })
         .await
