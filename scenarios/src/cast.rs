@@ -35,6 +35,18 @@ pub struct CastUser {
     pub tenant: Option<Spanned<String>>,
     /// What the file says of it, by the key of the request that makes it: `id`, `username`, `name` …
     pub fields: Vec<(String, Template)>,
+    /// Whether a step uses the password.
+    pub password: Password,
+}
+
+/// Whether a user has to have a password. To hash one is made slow on purpose, so that nobody makes one for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Password {
+    /// Nobody signs in with it.
+    #[default]
+    Unused,
+    /// A step does.
+    Used,
 }
 
 /// A channel of `rooms`, or a conversation of `outbox`.

@@ -9,6 +9,7 @@ use http::Method;
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 use touchstone_protocol::Dialect;
+use touchstone_scenarios::cast::Password;
 use touchstone_scenarios::rules::Rules;
 use touchstone_scenarios::template::Template;
 
@@ -58,6 +59,8 @@ impl User {
 pub struct UserWanted {
     /// `username`, `email`, `password`, and what else is said of him.
     pub fields: Map<String, Value>,
+    /// Whether the password will be used. The admin interface is told none that is not.
+    pub password: Password,
     /// His tenant; null where there are none.
     pub tenant: Value,
 }
@@ -206,8 +209,15 @@ impl Sut {
         dialect: Dialect,
         wanted: Vec<UserWanted>,
     ) -> Result<Vec<User>, ProvisionError> {
+        let signs_in = matches!(
+            self.target().accounts.auth.get(&dialect),
+            Some(TokensBy::Login { .. })
+        );
         let entry = |user: &UserWanted| {
             let mut fields = user.fields.clone();
+            if user.password == Password::Unused && !signs_in {
+                fields.remove("password");
+            }
             if let Some(schema) = user.tenant.get("schema_name") {
                 fields.insert("tenant".into(), schema.clone());
             }

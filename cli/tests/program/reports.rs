@@ -37,14 +37,14 @@ fn the_exit_code_is_the_verdict() {
         &[RIGHT, SKIPPED],
         &[],
         0,
-        &["SKIPPED 1: the target has no `compression`", "PASSED"],
+        &["SKIPPED 1: the target has no `faults.network`", "PASSED"],
     );
     check(
         "skipped is too little",
         &[RIGHT, SKIPPED],
         &["--no-skips"],
         1,
-        &["compression"],
+        &["faults.network"],
     );
     let known = ("known", "wrong  # we know\n");
     let known_args = &["--known-failing", "known"];

@@ -30,7 +30,7 @@ pub(crate) const WRONG: (&str, &str) = (
 /// One that needs what no server of this version has.
 pub(crate) const SKIPPED: (&str, &str) = (
     "skipped.yaml",
-    "title: small\ndialect: echo\nrule: echo/2c\nrequires: [compression]\nsteps:\n  - connect: {as: c}\n  - c.send: x\n  \
+    "title: small\ndialect: echo\nrule: echo/2c\nrequires: [faults.network]\nsteps:\n  - connect: {as: c}\n  - c.send: x\n  \
      - c.expect: {count: 1, echo: x}\n",
 );
 /// One that takes longer than any test.

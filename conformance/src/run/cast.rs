@@ -219,6 +219,7 @@ impl Trial<'_> {
         let tenant = user.tenant.as_ref().map_or("", |tenant| tenant.value.as_str());
         Ok(UserWanted {
             fields,
+            password: user.password,
             tenant: tenants.get(tenant).cloned().unwrap_or_default(),
         })
     }

@@ -2,7 +2,7 @@
 
 use touchstone_protocol::Dialect;
 
-use crate::cast::{Bearer, CastChannel, CastUser, DEFAULT_CHANNEL, TENANT};
+use crate::cast::{Bearer, Cast, CastChannel, CastUser, DEFAULT_CHANNEL, Password, TENANT};
 use crate::read::{BUILTIN_VARIABLES, Fields, Read, Reader, keys};
 use crate::scenario::{Action, Connection, Scope, Template};
 use crate::source::Spanned;
@@ -166,6 +166,7 @@ impl Reader<'_> {
             dialect: connection.dialect,
             tenant: connection.tenant.clone(),
             fields: Vec::new(),
+            password: Password::default(),
         })?;
         Ok(Some(name.value))
     }
@@ -223,6 +224,7 @@ impl Reader<'_> {
                             &mut fields,
                             &["id", "username", "email", "password", "name", "avatar"],
                         )?,
+                        password: Password::default(),
                     }
                 }
                 _ => CastUser {
@@ -230,6 +232,7 @@ impl Reader<'_> {
                     dialect: None,
                     tenant: None,
                     fields: Vec::new(),
+                    password: Password::default(),
                 },
             };
             self.add_user(user)?;
@@ -341,6 +344,19 @@ impl Reader<'_> {
         }
         let user = self.cast.user(first).is_some() && USER_FIELDS.contains(&field);
         user || (self.cast.channel(first).is_some() && PLACE_FIELDS.contains(&field))
+    }
+
+    /// All who take part, and whose passwords are used.
+    pub(super) fn whole_cast(&self) -> Cast {
+        let mut cast = self.cast.clone();
+        let used = self.passwords.borrow();
+        for user in &mut cast.users {
+            let said = user.fields.iter().any(|(key, _)| key == "password");
+            if said || used.contains(&user.name.value) {
+                user.password = Password::Used;
+            }
+        }
+        cast
     }
 
     /// `as: ann`, or `as: {user: ann, token: expired}`.

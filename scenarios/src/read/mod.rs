@@ -93,6 +93,8 @@ pub(crate) struct Reader<'a> {
     interleaved: bool,
     /// Variables that a step uses whole, and as what: a table's cells are checked for it.
     uses: RefCell<Vec<(String, Use)>>,
+    /// Users whose password something uses.
+    passwords: RefCell<BTreeSet<String>>,
     /// Variables that something uses.
     used: RefCell<BTreeSet<String>>,
 }
@@ -139,6 +141,7 @@ impl<'a> Reader<'a> {
             lane: None,
             interleaved: false,
             uses: RefCell::default(),
+            passwords: RefCell::default(),
             used: RefCell::default(),
         }
     }
@@ -187,7 +190,7 @@ impl<'a> Reader<'a> {
             requires: requires.unwrap_or_default(),
             alone: alone.unwrap_or_default(),
             actors: actors.unwrap_or_default(),
-            cast: self.cast.clone(),
+            cast: self.whole_cast(),
             variables: variables.unwrap_or_default(),
             ignore: ignore.unwrap_or_default(),
             heartbeats_judged: heartbeats.unwrap_or_default(),

@@ -259,6 +259,10 @@ impl<'a> Reader<'a> {
         for reference in references {
             let first = reference.name.split('.').next().unwrap_or_default();
             self.used.borrow_mut().insert(first.to_owned());
+            // All of a user is his password too.
+            if reference.name == first || reference.name.ends_with(".password") {
+                self.passwords.borrow_mut().insert(first.to_owned());
+            }
             if !self.is_defined(reference.name) {
                 return Err(self.undefined(node, reference.name));
             }
