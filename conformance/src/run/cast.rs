@@ -428,6 +428,11 @@ fn shown(value: &Value) -> Option<Shown> {
     })
 }
 
+/// Three parts, the first of them JSON in base64url.
+pub(super) fn looks_like_a_token(text: &str) -> bool {
+    text.starts_with("eyJ") && text.split('.').count() == 3
+}
+
 fn kind_named(word: &str) -> Option<TokenKind> {
     Some(match word {
         "valid" => TokenKind::Valid,
@@ -487,6 +492,12 @@ mod tests {
         ] {
             assert_eq!(shown(&written), meant, "{written}");
         }
+    }
+
+    #[test]
+    fn what_a_login_gives_out_is_known_for_a_token() {
+        assert!(looks_like_a_token("eyJhbGciOiJub25lIn0.e30."));
+        assert!(!looks_like_a_token("eyJhbGciOiJub25lIn0") && !looks_like_a_token("1.2.3"));
     }
 
     #[test]

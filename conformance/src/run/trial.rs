@@ -17,7 +17,7 @@ use touchstone_sut::{Mark, Metrics};
 
 use super::actors::Actor;
 use super::bench::Bench;
-use super::cast::Cast;
+use super::cast::{Cast, looks_like_a_token};
 use super::greeting::Newcomer;
 use super::orders::Turns;
 use crate::clauses::clauses_of;
@@ -280,6 +280,14 @@ impl<'a> Trial<'a> {
 
     /// Captured values are variables from here on.
     pub(crate) fn capture(&mut self, captures: Vec<(String, Value)>) {
+        for (name, value) in &captures {
+            // What a login gives out is as good as what we sign.
+            if let Some(text) = value.as_str().filter(|text| looks_like_a_token(text)) {
+                self.cast
+                    .secrets
+                    .push((text.to_owned(), format!("<token {name}>")));
+            }
+        }
         self.variables.extend(captures);
     }
 
