@@ -57,8 +57,11 @@ async fn trim(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::shared::Shared;
     use std::sync::Mutex;
     use tokio::time::Instant;
+    use touchstone_storage::{Channels, NewChannel, NewPost, Posts, Window};
 
     /// Keeps nothing but what it was asked.
     #[derive(Default)]
@@ -98,6 +101,44 @@ mod tests {
             count_max: Some(7),
         };
         assert_eq!(asked[0].1, keep);
+    }
+
+    #[tokio::test]
+    async fn of_a_channel_only_the_newest_messages_stay() {
+        let shared = Shared::new(Config::default(), fastrand::Rng::with_seed(7)).unwrap();
+        let channel = NewChannel {
+            realm: "r".into(),
+            id: "c".to_owned(),
+            name: None,
+            members: vec!["ann".to_owned()],
+        };
+        shared.store.create_channels(vec![channel]).await.unwrap();
+        let post = |number: u64| NewPost {
+            realm: "r".into(),
+            channel: "c".into(),
+            id: number.to_string(),
+            author: "ann".into(),
+            text: "x".to_owned(),
+            at: Timestamp::from_millis(number),
+        };
+        shared.store.say((0..5).map(post).collect()).await.unwrap();
+        let keep = Keep {
+            since: None,
+            count_max: Some(3),
+        };
+        assert_eq!(shared.rooms.dialect.trim(keep, ROWS_AT_ONCE).await, Ok(2));
+        let window = Window {
+            posts: 10,
+            readers: 0,
+        };
+        let view = shared.store.view("r", "c", "ann", window).await.unwrap();
+        let left: Vec<_> = view
+            .expect("a member")
+            .posts
+            .into_iter()
+            .map(|post| post.id)
+            .collect();
+        assert_eq!(left, ["2", "3", "4"]);
     }
 
     #[tokio::test]

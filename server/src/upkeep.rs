@@ -97,7 +97,10 @@ impl Upkeep {
                 .spawn(|stop| async move { direct.work(work, stop).await });
         }
         upkeep.send_events(shared);
+        upkeep.retain(shared, &shared.rooms.dialect);
         upkeep.retain(shared, &shared.outbox.dialect);
+        upkeep.retain(shared, &shared.feed.dialect);
+        upkeep.retain(shared, &shared.direct.dialect);
         upkeep.beat(&shared.echo);
         upkeep.beat(&shared.feed);
         upkeep.beat(&shared.direct);

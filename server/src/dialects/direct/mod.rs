@@ -26,7 +26,7 @@ use touchstone_protocol::direct::{self, HexId};
 use touchstone_protocol::timestamp::Rfc3339;
 use touchstone_protocol::{Dialect, routes};
 use touchstone_storage::{
-    Account, Accounts, Bus, BusError, Change as PresenceChange, Dialogues, Presence, StoreError,
+    Account, Accounts, Bus, BusError, Change as PresenceChange, Dialogues, Keep, Presence, StoreError,
 };
 use touchstone_wire as wire;
 
@@ -38,6 +38,7 @@ use crate::crowd::Crowd;
 use crate::dialects::{DialectServer, Heard};
 use crate::groups::{Groups, Membership};
 use crate::query::Query;
+use crate::retention::Retains;
 use crate::stop::Stopping;
 use ids::Ids;
 use member::Member;
@@ -325,5 +326,12 @@ impl<S: Accounts + Dialogues, B: Bus, P: Presence> DialectServer for Direct<S, B
         if !self.stopping.has_begun() {
             self.announce(&member, Whereabouts::Offline).await;
         }
+    }
+}
+
+impl<S: Accounts + Dialogues, B: Bus, P: Presence> Retains for Direct<S, B, P> {
+    async fn trim(&self, keep: Keep, limit: usize) -> Result<usize, StoreError> {
+        let store = &self.backing.store;
+        store.call(store.trim_dialogues(REALM, keep, limit)).await
     }
 }

@@ -16,7 +16,9 @@ use touchstone_protocol::feed::{
 };
 use touchstone_protocol::timestamp::Rfc3339;
 use touchstone_protocol::{Dialect, feed::messages, routes};
-use touchstone_storage::{Accounts, Bus, BusError, Change, ConnectionId, Presence};
+use touchstone_storage::{
+    Accounts, Bus, BusError, Change, ConnectionId, Keep, Presence, Resources, StoreError,
+};
 use touchstone_wire as wire;
 
 use crate::backing::Backing;
@@ -26,6 +28,7 @@ use crate::crowd::Crowd;
 use crate::dialects::{DialectServer, Heard};
 use crate::groups::{Groups, Membership};
 use crate::query::Query;
+use crate::retention::Retains;
 use crate::turns::Turns;
 use identity::{Unidentified, Use};
 
@@ -194,5 +197,14 @@ impl<S: Accounts, B: Bus, P: Presence> DialectServer for Feed<S, B, P> {
         self.depart(&session).await;
         let topic = telling::topic_of(session.place.group());
         self.backing.relays.untune(&self.backing.bus, &topic).await;
+    }
+}
+
+impl<S: Accounts + Resources, B: Bus, P: Presence> Retains for Feed<S, B, P> {
+    async fn trim(&self, keep: Keep, limit: usize) -> Result<usize, StoreError> {
+        let store = &self.backing.store;
+        store
+            .call(store.trim_resources(resources::MESSAGES, keep, limit))
+            .await
     }
 }

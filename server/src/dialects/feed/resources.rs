@@ -19,6 +19,9 @@ const TITLE_CHARS_MAX: usize = 255;
 /// The shelves of all kinds.
 pub(super) const SHELVES: [&str; 4] = ["feed/bucketpoints", "feed/albums", "feed/photos", "feed/messages"];
 
+/// Where messages are kept.
+pub(super) const MESSAGES: Shelf<'static> = shelf(ResourceKind::Message, None);
+
 /// Where resources of a kind are kept; photos inside of their album.
 pub(super) const fn shelf(kind: ResourceKind, album: Option<u64>) -> Shelf<'static> {
     let name = match kind {

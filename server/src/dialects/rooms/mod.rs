@@ -26,7 +26,7 @@ use touchstone_protocol::close::CloseCode;
 use touchstone_protocol::rooms::messages::{Said, Told};
 use touchstone_protocol::timestamp::Rfc3339;
 use touchstone_protocol::{Dialect, rooms, routes};
-use touchstone_storage::{Accounts, Bus, BusError, Channels, Post, Posts, Presence};
+use touchstone_storage::{Accounts, Bus, BusError, Channels, Keep, Post, Posts, Presence, StoreError};
 
 use crate::backing::Backing;
 use crate::config::RoomsConfig;
@@ -35,6 +35,7 @@ use crate::crowd::Crowd;
 use crate::dialects::{DialectServer, Heard};
 use crate::groups::{Groups, Membership};
 use crate::query::Query;
+use crate::retention::Retains;
 use admission::{Caller, NotAdmitted, TokenKind};
 use clerk::complain;
 use desk::{Asker, Deed, Desks, NotSaid, Queue, Typing};
@@ -288,5 +289,12 @@ where
             Ending::Alone => self.depart(&member).await,
             Ending::WithServer => self.vanish(&member).await,
         }
+    }
+}
+
+impl<S: Accounts + Channels + Posts, B: Bus, P: Presence> Retains for Rooms<S, B, P> {
+    async fn trim(&self, keep: Keep, limit: usize) -> Result<usize, StoreError> {
+        let store = &self.backing.store;
+        store.call(store.trim_posts(keep, limit)).await
     }
 }
