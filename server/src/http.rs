@@ -393,6 +393,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::faults::StoreFault;
+    use crate::socket::Socket;
     use bytes::Bytes;
     use std::time::Duration;
     use tokio::io::AsyncReadExt;
@@ -435,7 +436,7 @@ mod tests {
         let told = [wire::server_text("one"), wire::server_text("two")];
         assert_eq!(shared.echo.hub.broadcast(&told[0]).await, 1);
         let (mut client, socket) = sockets().await;
-        hand_over.take().unwrap()(socket, Bytes::new());
+        hand_over.take().unwrap()(Socket::Plain(socket), Bytes::new());
         assert_eq!(shared.echo.hub.broadcast(&told[1]).await, 1);
         let expected = told.concat();
         let mut heard = vec![0; expected.len()];

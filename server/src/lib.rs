@@ -36,7 +36,9 @@ mod route;
 mod server;
 mod shared;
 mod slots;
+mod socket;
 mod stop;
+mod tls;
 mod turns;
 mod upgrade;
 mod upkeep;
@@ -51,4 +53,5 @@ pub use config::{
     RoomsConfig, Secret, StoreChoice, TlsFiles,
 };
 pub use server::{Drain, Reload, Server, StartError, Stopped};
+pub use tls::TlsError;
 pub use touchstone_storage::EmbeddedLimits;

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::socket::Socket;
+use crate::tls::Certificates;
 use crate::upgrade::{self, HttpTerms};
 
 /// Connections the kernel completes before they are accepted: a crowd that comes back at once.
@@ -30,7 +32,7 @@ const TOO_MANY: &[u8] =
 
 /// A socket that listens at `address`.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if cfg!(unix) {
         // A server that was just stopped may be started again at once.
         socket.set_reuse_address(true)?;
@@ -46,6 +48,8 @@ pub(crate) struct Acceptor {
     pub(crate) listener: TcpListener,
     pub(crate) router: Router,
     pub(crate) terms: HttpTerms,
+    /// With it TLS is spoken.
+    pub(crate) certificates: Option<Arc<Certificates>>,
     /// One permit for each connection that speaks HTTP.
     pub(crate) permits: Arc<Semaphore>,
     /// Owns the connections' tasks while they speak HTTP.
@@ -72,15 +76,43 @@ impl Acceptor {
     fn admit(&self, socket: TcpStream, stop: CancellationToken) {
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             // Said at once or not at all: nothing may wait for a connection that is over the limit.
-            let _ = socket.try_write(TOO_MANY);
+            if self.certificates.is_none() {
+                let _ = socket.try_write(TOO_MANY);
+            }
             return;
         };
         // Messages are small and should leave at once; an error means that the peer has gone already.
         let _ = socket.set_nodelay(true);
         let (router, terms) = (self.router.clone(), self.terms);
+        let certificates = self.certificates.clone();
         self.tracker.spawn(async move {
-            upgrade::serve(socket, router, terms, stop).await;
+            let socket = match certificates {
+                None => Some(Socket::Plain(socket)),
+                Some(certificates) => {
+                    let shaking = Box::pin(shake_hands(socket, &certificates, terms.header_deadline));
+                    stop.run_until_cancelled(shaking).await.flatten()
+                }
+            };
+            if let Some(socket) = socket {
+                upgrade::serve(socket, router, terms, stop).await;
+            }
             drop(permit);
         });
+    }
+}
+
+/// The handshake of TLS, which has as long as the head of a request. `None`: nothing came of it, and the client has been
+/// told as far as it speaks TLS.
+async fn shake_hands(socket: TcpStream, certificates: &Certificates, deadline: Duration) -> Option<Socket> {
+    match tokio::time::timeout(deadline, certificates.accept(socket)).await {
+        Ok(Ok(stream)) => Some(Socket::Tls(Box::new(stream))),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!("a TLS handshake took too long");
+            None
+        }
     }
 }

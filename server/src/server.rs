@@ -14,12 +14,14 @@ use touchstone_storage::OpenError;
 
 use crate::admin::{self, TrialUser};
 use crate::auth::KeyFileError;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::drain::{self, Scope};
 use crate::http::{self, Purpose, Reach};
 use crate::listen::{self, Acceptor};
 use crate::shared::Shared;
 use crate::stop::Parting;
+use crate::tls::TlsError;
 use crate::upgrade::HttpTerms;
 use crate::upkeep::Upkeep;
 
@@ -57,6 +59,9 @@ pub enum StartError {
     /// A file with keys for tokens cannot be used.
     #[error(transparent)]
     Keys(#[from] KeyFileError),
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A limit or a duration that cannot work.
     #[error("`{key}` must be {wanted}")]
     Setting {
@@ -96,7 +101,7 @@ impl Drain {
     }
 }
 
-/// Reads the files again that may change while the server runs: those with keys for tokens.
+/// Reads the files again that may change while the server runs: those with keys for tokens, and those of TLS.
 #[derive(Debug, Clone)]
 pub struct Reload(Arc<Shared>);
 
@@ -106,6 +111,13 @@ impl Reload {
         match self.0.trusted.read_again(&self.0.config.auth) {
             Ok(keys) => tracing::info!(keys, "the keys for tokens have been read again"),
             Err(error) => tracing::error!(%error, "the keys for tokens stay what they are"),
+        }
+        match &self.0.certificates {
+            None => {}
+            Some(certificates) => match certificates.read_again(Clock::start().now()) {
+                Ok(()) => tracing::info!("the certificate has been read again"),
+                Err(error) => tracing::error!(%error, "the certificate stays what it is"),
+            },
         }
     }
 }
@@ -199,6 +211,7 @@ impl Server {
                 listener,
                 router: http::router(&shared, purpose, reach),
                 terms,
+                certificates: shared.certificates.clone(),
                 permits: Arc::clone(&permits),
                 tracker: requests.clone(),
             };

@@ -36,6 +36,7 @@ use crate::relay::Relays;
 use crate::route::Route;
 use crate::server::StartError;
 use crate::stop::Stopping;
+use crate::tls::Certificates;
 use crate::watched::Watched;
 
 /// What the raw echo may hold back for one peer beside the longest message: the answers to what one read brings.
@@ -71,6 +72,8 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<Watched<Sqlite>>,
     /// The public keys of tokens, as they were last read.
     pub(crate) trusted: Arc<TrustedKeys>,
+    /// The certificate of the listeners; `None`: they speak plain.
+    pub(crate) certificates: Option<Arc<Certificates>>,
     pub(crate) passwords: Passwords,
     pub(crate) echo: Arc<Route<EchoServer>>,
     pub(crate) rooms: Arc<Route<RoomsServer>>,
@@ -168,7 +171,7 @@ impl Shared {
     /// Everything at its beginning.
     ///
     /// # Errors
-    /// The store cannot be opened, or a file of keys not be used.
+    /// The store cannot be opened, or a file with keys or a certificate not be used.
     pub(crate) fn new(config: Config, mut random: fastrand::Rng) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
         let faults = Arc::new(Faults::default());
@@ -199,6 +202,9 @@ impl Shared {
             budget: Arc::new(Budget::new(config.limits.queues_bytes)),
             deflation: config.compression.map(Deflation::new),
         };
+        let now = parts.clock.now();
+        let certificates = config.tls.as_ref().map(|files| Certificates::read(files, now));
+        let certificates = certificates.transpose()?;
         let mut inboxes = Inboxes::default();
         let shared = Self {
             metrics,
@@ -211,6 +217,7 @@ impl Shared {
             ending: CancellationToken::new(),
             store: Arc::clone(&parts.store),
             trusted: Arc::clone(&parts.trusted),
+            certificates: certificates.map(Arc::new),
             passwords: parts.passwords.clone(),
             echo: echo(&config, &parts, &mut random, &mut inboxes.echo),
             rooms: rooms(&config, &parts, &mut inboxes.rooms),

@@ -17,10 +17,10 @@ use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use socket2::SockRef;
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
+
+use crate::socket::Socket;
 
 /// After an answer that ends the connection, what the client may still be sending is read, so that no reset destroys
 /// the answer on its way: up to this long and this much.
@@ -34,7 +34,7 @@ const HTTP_LASTS_MAX: Duration = Duration::from_secs(300);
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Takes the socket over, with what was read behind the handshake.
-pub(crate) type Ticket = Box<dyn FnOnce(TcpStream, Bytes) + Send>;
+pub(crate) type Ticket = Box<dyn FnOnce(Socket, Bytes) + Send>;
 
 /// Who is at the other end of TCP; in each request's extensions.
 #[derive(Debug, Clone, Copy)]
@@ -77,13 +77,13 @@ pub(crate) struct HttpTerms {
 
 /// Answers requests until the connection ends or becomes a WebSocket. The socket is taken back from hyper by hand, not
 /// through its upgrade future: so also an answer to a broken request can be followed by a clean end of TCP.
-pub(crate) async fn serve(socket: TcpStream, router: Router, terms: HttpTerms, stop: CancellationToken) {
+pub(crate) async fn serve(socket: Socket, router: Router, terms: HttpTerms, stop: CancellationToken) {
     let hand_over = HandOver::default();
     let service = Answering {
         router,
         hand_over: hand_over.clone(),
-        // An error means that it has gone already, and nobody reads the answers.
-        peer: socket.peer_addr().ok().map(|address| Peer(address.ip())),
+        // Nobody reads the answers of one that has gone already.
+        peer: socket.peer().map(Peer),
     };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -112,13 +112,14 @@ pub(crate) async fn serve(socket: TcpStream, router: Router, terms: HttpTerms, s
 }
 
 /// Ends TCP without a reset.
-async fn end(socket: TcpStream) {
-    // An error means that the client has gone already.
-    if SockRef::from(&socket).shutdown(std::net::Shutdown::Write).is_ok() {
+async fn end(mut socket: Socket) {
+    let ending = async {
+        socket.shutdown().await?;
         let mut rest = socket.take(LINGER_BYTES_MAX);
-        let mut discarded = tokio::io::sink();
-        let _ = tokio::time::timeout(LINGER, tokio::io::copy(&mut rest, &mut discarded)).await;
-    }
+        tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
+    };
+    // An error means that the client has gone already; late or done, the socket is dropped now.
+    let _ = tokio::time::timeout(LINGER, ending).await;
 }
 
 /// The router, with the place where a handler leaves its ticket.

@@ -7,3 +7,5 @@ mod kills;
 mod lifetimes;
 mod reports;
 mod support;
+#[cfg(unix)]
+mod tls;

@@ -27,16 +27,20 @@ struct Issuer {
 
 impl Issuer {
     fn on_a_curve(algorithm: Algorithm) -> Self {
-        let (kind, private): (_, fn(&[u8]) -> jsonwebtoken::errors::Result<EncodingKey>) = match algorithm {
-            Algorithm::ES256 => (&rcgen::PKCS_ECDSA_P256_SHA256, EncodingKey::from_ec_pem),
-            Algorithm::ES384 => (&rcgen::PKCS_ECDSA_P384_SHA384, EncodingKey::from_ec_pem),
-            Algorithm::EdDSA => (&rcgen::PKCS_ED25519, EncodingKey::from_ed_pem),
+        let kind = match algorithm {
+            Algorithm::ES256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            Algorithm::ES384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+            Algorithm::EdDSA => &rcgen::PKCS_ED25519,
             other => panic!("{other:?} is not on a curve"),
         };
         let pair = rcgen::KeyPair::generate_for(kind).unwrap();
+        let pem = pair.serialize_pem();
+        let private = EncodingKey::from_ec_pem(pem.as_bytes())
+            .or_else(|_| EncodingKey::from_ed_pem(pem.as_bytes()))
+            .unwrap();
         Self {
             algorithm,
-            private: private(pair.serialize_pem().as_bytes()).unwrap(),
+            private,
             public_pem: pair.public_key_pem(),
         }
     }

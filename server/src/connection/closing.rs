@@ -29,8 +29,10 @@ pub(super) async fn finish(connection: &Connection) {
     };
     let mut silence = pin!(tokio::time::sleep(SILENCE));
     let farewell = poll_fn(|cx| {
-        if writing == Writing::Flushing && connection.poll_flush(cx).is_ready() {
-            connection.transport.end_writing();
+        if writing == Writing::Flushing
+            && connection.poll_flush(cx).is_ready()
+            && connection.transport.poll_end_writing(cx).is_ready()
+        {
             silence.as_mut().reset(Instant::now() + SILENCE);
             writing = Writing::Ended;
         }

@@ -5,6 +5,7 @@
 mod buffers;
 mod closing;
 mod deflating;
+mod encrypted;
 mod frames;
 mod outgoing;
 mod reading;
@@ -20,7 +21,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
 use serde::Serialize;
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use touchstone_protocol::close::{CloseCode, REASON_IDLE};
 use touchstone_storage::{ConnectionId, Timestamp};
@@ -33,6 +33,7 @@ use crate::clock::Clock;
 use crate::config::Rate;
 use crate::hub::{Hub, Seat};
 use crate::metrics::RouteMetrics;
+use crate::socket::Socket;
 use crate::stop::Parting;
 use deflating::Sending;
 pub(crate) use deflating::{Deflation, Granted};
@@ -473,7 +474,7 @@ impl Expected {
 /// A socket whose 101 has left, with what came behind the handshake in the same reads.
 #[derive(Debug)]
 pub(crate) struct Arrival {
-    pub(crate) socket: TcpStream,
+    pub(crate) socket: Socket,
     pub(crate) leftover: Bytes,
 }
 

@@ -129,7 +129,7 @@ impl Outgoing {
             return self.enqueue(frame.clone(), limits);
         }
         match write_now(transport, frame) {
-            Ok(written) if written == frame.len() => Sent::Taken,
+            Ok(written) if written == frame.len() => self.all_taken(transport),
             Ok(written) => {
                 self.start_queue(frame.clone(), written);
                 Sent::Taken
@@ -181,7 +181,7 @@ impl Outgoing {
             return self.enqueue(Bytes::copy_from_slice(&cork), limits);
         }
         match write_now(transport, &cork) {
-            Ok(written) if written == cork.len() => Sent::Taken,
+            Ok(written) if written == cork.len() => self.all_taken(transport),
             Ok(written) => {
                 let whole = frames_end(&cork, written).0;
                 self.start_queue(Bytes::copy_from_slice(&cork[whole..]), written - whole);
@@ -208,7 +208,9 @@ impl Outgoing {
                 let _ = self.uncork(transport, limits);
             }
             None if self.queue.is_empty() => match write_now(transport, &frame) {
-                Ok(written) if written == frame.len() => {}
+                Ok(written) if written == frame.len() => {
+                    self.all_taken(transport);
+                }
                 Ok(written) => self.start_queue(frame, written),
                 Err(_) => {
                     self.break_off();
@@ -245,6 +247,9 @@ impl Outgoing {
                 }
             }
         }
+        if std::task::ready!(transport.poll_flush(cx)).is_err() {
+            self.break_off();
+        }
         Poll::Ready(())
     }
 
@@ -271,6 +276,14 @@ impl Outgoing {
         if self.queue.is_empty() && self.queue.capacity() > QUEUE_KEPT {
             self.queue = VecDeque::new();
         }
+    }
+
+    /// Everything was written straight. If it is on its way only as far as TLS, the task sees to the rest.
+    fn all_taken(&self, transport: &Transport) -> Sent {
+        if transport.holds_back() {
+            self.wake();
+        }
+        Sent::Taken
     }
 
     fn start_queue(&mut self, piece: Bytes, written: usize) {

@@ -349,6 +349,7 @@ mod tests {
     use crate::connection::OpenRequest;
     use crate::dialects::raw_echo::RawEcho;
     use crate::shared::Shared;
+    use crate::socket::Socket;
     use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpSocket};
 
@@ -410,7 +411,7 @@ mod tests {
         let client = client.connect(listener.local_addr().unwrap());
         let (client, accepted) = tokio::join!(client, listener.accept());
         let mut client = client.unwrap();
-        connection.transport.arrive(accepted.unwrap().0);
+        connection.transport.arrive(Socket::Plain(accepted.unwrap().0));
         let mut message = vec![b'x'; 16 << 20];
         conversation.mailbox.binary(&message);
         let mut waiting = std::pin::pin!(conversation.news_while_it_takes(PATIENCE));

@@ -7,14 +7,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
-use touchstone_server::{Config, Secret, Server, Stopped};
+use touchstone_server::{Config, Reload, Secret, Server, Stopped};
 
 /// Nothing on this machine takes longer, unless it never comes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -26,6 +26,7 @@ pub(crate) const KEY: &str = "the admin's key";
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) admin_address: Option<SocketAddr>,
+    reload: Reload,
     stop: CancellationToken,
     run: JoinHandle<Stopped>,
 }
@@ -46,6 +47,7 @@ pub(crate) fn config() -> Config {
 )]
 pub(crate) fn start(config: Config) -> Running {
     let server = Server::bind(config).unwrap();
+    let reload = server.reload();
     let (address, admin_address) = (server.addresses()[0], server.admin_address());
     // Of an address that stands for all of them, this machine reaches one.
     let address = SocketAddr::from(([127, 0, 0, 1], address.port()));
@@ -54,6 +56,7 @@ pub(crate) fn start(config: Config) -> Running {
     Running {
         address,
         admin_address,
+        reload,
         stop,
         run,
     }
@@ -62,6 +65,11 @@ pub(crate) fn start(config: Config) -> Running {
 impl Running {
     pub(crate) fn tell_to_stop(&self) {
         self.stop.cancel();
+    }
+
+    /// Has the files read again that may change.
+    pub(crate) fn reload(&self) {
+        self.reload.now();
     }
 
     pub(crate) async fn stop(self) -> Stopped {
@@ -144,9 +152,9 @@ impl Running {
 }
 
 /// A well-behaved client.
-pub(crate) struct Client(pub(crate) WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(crate) struct Client<S = MaybeTlsStream<TcpStream>>(pub(crate) WebSocketStream<S>);
 
-impl Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(crate) async fn say(&mut self, text: &str) {
         self.0.send(Message::text(text)).await.unwrap();
     }

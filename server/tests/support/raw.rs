@@ -2,8 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::within;
@@ -39,9 +38,11 @@ pub(crate) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+type Writing = Box<dyn AsyncWrite + Send + Unpin>;
+
 pub(crate) struct Raw {
-    reading: OwnedReadHalf,
-    writing: Option<OwnedWriteHalf>,
+    reading: Box<dyn AsyncRead + Send + Unpin>,
+    writing: Option<Writing>,
 }
 
 impl Raw {
@@ -51,8 +52,22 @@ impl Raw {
         assert!(head.starts_with("HTTP/1.1 101"), "{head}");
         let (reading, writing) = stream.into_split();
         Self {
-            reading,
-            writing: Some(writing),
+            reading: Box::new(reading),
+            writing: Some(Box::new(writing)),
+        }
+    }
+
+    /// The same over any stream.
+    pub(crate) async fn over(
+        mut stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        path: &str,
+    ) -> Self {
+        let head = ask(&mut stream, path, "").await;
+        assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+        let (reading, writing) = tokio::io::split(stream);
+        Self {
+            reading: Box::new(reading),
+            writing: Some(Box::new(writing)),
         }
     }
 
@@ -77,7 +92,7 @@ impl Raw {
     }
 
     /// Takes the writing half out, so that [`until_end`](Self::until_end) does not end it.
-    pub(crate) fn keep_open(&mut self) -> Option<OwnedWriteHalf> {
+    pub(crate) fn keep_open(&mut self) -> Option<Writing> {
         self.writing.take()
     }
 
@@ -114,9 +129,20 @@ impl Raw {
 }
 
 async fn upgrade(address: SocketAddr, path: &str, headers: &str) -> (TcpStream, String) {
+    let mut stream = narrow(address).await;
+    let head = ask(&mut stream, path, headers).await;
+    (stream, head)
+}
+
+/// A TCP connection with a small receive buffer.
+pub(crate) async fn narrow(address: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES).unwrap();
-    let mut stream = within(socket.connect(address)).await.unwrap();
+    within(socket.connect(address)).await.unwrap()
+}
+
+/// Asks for an upgrade; returns the head of the answer.
+async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), path: &str, headers: &str) -> String {
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
@@ -126,5 +152,5 @@ async fn upgrade(address: SocketAddr, path: &str, headers: &str) -> (TcpStream, 
     while !head.ends_with(b"\r\n\r\n") {
         head.push(within(stream.read_u8()).await.unwrap());
     }
-    (stream, String::from_utf8(head).unwrap())
+    String::from_utf8(head).unwrap()
 }
