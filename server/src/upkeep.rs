@@ -122,18 +122,11 @@ impl Upkeep {
         if let Err(error) = rooms.listen().await {
             tracing::error!(%error, "orders of other nodes are not heard");
         }
-        for queue in rooms.queues() {
+        for errand in rooms.errands() {
             let rooms = Arc::clone(rooms);
             self.others
-                .spawn(|stop| async move { rooms.serve(queue, stop).await });
+                .spawn(|stop| async move { rooms.run(errand, stop).await });
         }
-        let (typists, crowds) = (Arc::clone(rooms), Arc::clone(rooms));
-        self.others
-            .spawn(|stop| async move { typists.watch_typists(stop).await });
-        self.others.spawn(|stop| async move {
-            let tell = async |topic: Arc<str>, batch| crowds.tell_crowd(&topic, &batch).await;
-            crowds.crowd().run(tell, stop).await;
-        });
     }
 
     /// Sends a route's heartbeats.

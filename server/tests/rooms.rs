@@ -170,8 +170,7 @@ async fn what_one_connection_says_is_told_in_its_order() {
         ann.say(&saying(&number.to_string())).await;
         ann.say(r#"{"type":"typing","is_typing":true}"#).await;
     }
-    let mut expected = (0..30_u64).flat_map(|number| [Some(number), None]);
-    while let Some(next) = expected.next() {
+    for next in (0..30_u64).flat_map(|number| [Some(number), None]) {
         let heard = hear(&mut bob).await;
         match next {
             Some(next) => assert_eq!(number(&heard["message"]), next, "{heard}"),

@@ -38,7 +38,7 @@ struct Stored {
 
 /// What is published of a batch, and who is answered after that.
 #[derive(Debug, Default)]
-struct Sheet {
+pub(super) struct Sheet {
     pages: Vec<Page>,
     places: HashMap<Arc<str>, usize>,
     moved: Vec<(oneshot::Sender<Result<Change, StoreError>>, Change)>,
@@ -72,6 +72,16 @@ impl Sheet {
         });
         &mut self.pages[place]
     }
+
+    /// A connection was counted; what that changed is told, and then he who waits for it.
+    pub(super) fn moved(&mut self, movement: Movement, change: Change) {
+        if change == Change::Member {
+            for (topic, happened) in movement.tell {
+                self.page(&topic).events.push(happened);
+            }
+        }
+        self.moved.push((movement.done, change));
+    }
 }
 
 impl<S, B, P> Rooms<S, B, P>
@@ -81,7 +91,7 @@ where
     P: Presence,
 {
     /// Does what is brought to a desk. After `stop` what lies ready, then it ends.
-    pub(crate) async fn serve(&self, mut queue: Queue, stop: CancellationToken) {
+    pub(super) async fn serve(&self, mut queue: Queue<Deed>, stop: CancellationToken) {
         while let Some(deeds) = queue.next(&stop).await {
             // A panic costs those whose deeds these were: they are closed 1011 (common/7c).
             if contained(self.do_together(deeds)).await.is_none() {
@@ -135,7 +145,7 @@ where
                     self.note_typing(&mut sheet, typing, typist.member(), now);
                     typist.settle();
                 }
-                Deed::Move { movement, done } => self.count(&mut sheet, movement, done).await,
+                Deed::Move(movement) => self.count(&mut sheet, movement).await,
             }
         }
         self.tell(sheet).await;
@@ -195,41 +205,32 @@ where
         sheet.page(&member.topic).events.push(happened);
     }
 
+    /// Counts a connection into a channel, or out of it.
+    async fn count(&self, sheet: &mut Sheet, movement: Movement) {
+        match self.counted(&movement).await {
+            Ok(change) => sheet.moved(movement, change),
+            // An error means that nobody waits for it any more.
+            Err(error) => drop(movement.done.send(Err(error))),
+        }
+    }
+
     /// Counts a connection into a place, or out of it.
-    async fn count(
-        &self,
-        sheet: &mut Sheet,
-        movement: Movement,
-        done: oneshot::Sender<Result<Change, StoreError>>,
-    ) {
+    pub(super) async fn counted(&self, movement: &Movement) -> Result<Change, StoreError> {
         let Movement {
             place,
             user,
             connection,
-            direction,
-            tell,
+            ..
         } = movement;
         let presence = &self.backing.presence;
-        let counted = match direction {
-            Direction::In => presence.arrive(&place, &user.id, connection).await,
-            Direction::Out => presence.depart(&place, &user.id, connection).await,
-        };
-        match counted {
-            Ok(change) => {
-                if change == Change::Member {
-                    for (topic, happened) in tell {
-                        sheet.page(&topic).events.push(happened);
-                    }
-                }
-                sheet.moved.push((done, change));
-            }
-            // An error means that nobody waits for it any more.
-            Err(error) => drop(done.send(Err(error))),
+        match movement.direction {
+            Direction::In => presence.arrive(place, &user.id, *connection).await,
+            Direction::Out => presence.depart(place, &user.id, *connection).await,
         }
     }
 
     /// Tells every channel what happened in it, and then answers those who made it happen.
-    async fn tell(&self, sheet: Sheet) {
+    pub(super) async fn tell(&self, sheet: Sheet) {
         for Page { topic, events, owed } in sheet.pages {
             let published = self.publish(&topic, event::pack(&events)).await;
             for owed in owed {
@@ -374,7 +375,7 @@ pub(super) fn complain(member: &Member, why: &Unprocessable) {
 }
 
 /// Runs something to its end, or to its panic, which has been reported by its thread.
-async fn contained<F: Future>(work: F) -> Option<F::Output> {
+pub(super) async fn contained<F: Future>(work: F) -> Option<F::Output> {
     let mut work = pin!(work);
     std::future::poll_fn(
         |cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use touchstone_protocol::rooms::messages::{Mover, Told};
 use touchstone_protocol::timestamp::Rfc3339;
 use touchstone_storage::{Accounts, Bus, Change, Channels, Posts, Presence, StoreError, Timestamp};
 
-use super::desk::{Deed, Direction, Movement};
+use super::clerk::{Sheet, contained};
+use super::desk::{Closed, Deed, Direction, Movement, Queue};
 use super::event::{Happened, Manner};
 use super::member::{Member, User};
 use super::{Rooms, place};
@@ -35,13 +38,7 @@ where
         let departed = async {
             let now = self.backing.clock.now();
             let here = self.move_in_channel(member, Direction::Out).await?;
-            let there = self
-                .move_in_tenant(member, Direction::Out, Some(now), here)
-                .await?;
-            match there {
-                Change::Member => self.note_last_seen(member, now).await,
-                Change::ConnectionOnly => Ok(()),
-            }
+            self.move_in_tenant(member, Direction::Out, Some(now), here).await
         };
         if let Err(error) = departed.await {
             tracing::warn!(%error, "a user has left, and others may not have been told");
@@ -50,16 +47,13 @@ where
 
     /// Notes when the connection ended, for a node that stops and tells nobody.
     pub(super) async fn vanish(&self, member: &Member) {
+        let (realm, _) = place::parts(&member.topic);
         let now = self.backing.clock.now();
-        if let Err(error) = self.note_last_seen(member, now).await {
+        let store = &self.backing.store;
+        let noted = store.note_last_seen(realm, &member.user.id, now);
+        if let Err(error) = store.call(noted).await {
             tracing::warn!(%error, "when a user was last seen is not noted");
         }
-    }
-
-    async fn note_last_seen(&self, member: &Member, at: Timestamp) -> Result<(), StoreError> {
-        let (realm, _) = place::parts(&member.topic);
-        let store = &self.backing.store;
-        store.call(store.note_last_seen(realm, &member.user.id, at)).await
     }
 
     async fn move_in_channel(&self, member: &Member, direction: Direction) -> Result<Change, StoreError> {
@@ -78,8 +72,9 @@ where
             ..Happened::about(&user.id, &told)
         };
         let tell = vec![(Arc::clone(&member.topic), happened)];
-        let movement = movement(member, Arc::clone(&member.topic), direction, tell);
-        self.bring_movement(&member.topic, movement).await
+        let (movement, moved) = movement(member, Arc::clone(&member.topic), direction, tell);
+        let brought = self.desks.bring(&member.topic, Deed::Move(movement)).await;
+        moved_or_closed(brought, moved).await
     }
 
     /// `here`: what the same movement changed in the connection's own channel.
@@ -89,7 +84,7 @@ where
         direction: Direction,
         last_seen: Option<Timestamp>,
         here: Change,
-    ) -> Result<Change, StoreError> {
+    ) -> Result<(), StoreError> {
         let (realm, _) = place::parts(&member.topic);
         let store = &self.backing.store;
         let channels = store.call(store.channels_of(realm, &member.user.id)).await?;
@@ -102,33 +97,93 @@ where
             };
             (topic, presence(&member.user, direction, last_seen, manner))
         });
-        let movement = movement(member, realm.into(), direction, tell.collect());
+        let (movement, moved) = movement(member, realm.into(), direction, tell.collect());
         let desk = place::user_desk(realm, &member.user.id);
-        self.bring_movement(&desk, movement).await
+        let passage = Passage { movement, last_seen };
+        let brought = self.gates.bring(&desk, passage).await;
+        moved_or_closed(brought, moved).await?;
+        Ok(())
     }
 
-    async fn bring_movement(&self, desk: &str, movement: Movement) -> Result<Change, StoreError> {
-        let (done, moved) = oneshot::channel();
-        let closed = || StoreError::Unavailable("the server has ended".to_owned());
-        let brought = self.desks.bring(desk, Deed::Move { movement, done }).await;
-        brought.map_err(|_| closed())?;
-        moved.await.unwrap_or_else(|_| Err(closed()))
+    /// Lets users into their tenants, and out. After `stop` those who are waiting, then it ends.
+    pub(super) async fn guard(&self, mut queue: Queue<Passage>, stop: CancellationToken) {
+        while let Some(passages) = queue.next(&stop).await {
+            if contained(self.pass(passages)).await.is_none() {
+                self.backing.metrics.errors.inc();
+                tracing::error!("a gate panicked; some may not have been told who comes and goes");
+            }
+        }
+    }
+
+    async fn pass(&self, passages: Vec<Passage>) {
+        let mut sheet = Sheet::default();
+        let mut notes = JoinSet::new();
+        for Passage { movement, last_seen } in passages {
+            match self.counted(&movement).await {
+                Ok(change) => {
+                    if let (Change::Member, Direction::Out, Some(at)) =
+                        (change, movement.direction, last_seen)
+                    {
+                        notes.spawn(self.note_last_seen(&movement, at));
+                    }
+                    sheet.moved(movement, change);
+                }
+                // An error means that nobody waits for it any more.
+                Err(error) => drop(movement.done.send(Err(error))),
+            }
+        }
+        // Noted before it is told, and all of them in one commit.
+        notes.join_all().await;
+        self.tell(sheet).await;
+    }
+
+    fn note_last_seen(
+        &self,
+        movement: &Movement,
+        at: Timestamp,
+    ) -> impl Future<Output = ()> + Send + use<S, B, P> {
+        let store = Arc::clone(&self.backing.store);
+        let (realm, user) = (Arc::clone(&movement.place), Arc::clone(&movement.user));
+        async move {
+            if let Err(error) = store.call(store.note_last_seen(&realm, &user.id, at)).await {
+                tracing::warn!(%error, "when a user was last seen is not noted");
+            }
+        }
     }
 }
+
+/// A user who comes to his tenant, or leaves it.
+#[derive(Debug)]
+pub(super) struct Passage {
+    movement: Movement,
+    /// When he was last seen: now, if he leaves.
+    last_seen: Option<Timestamp>,
+}
+
+type Moved = oneshot::Receiver<Result<Change, StoreError>>;
 
 fn movement(
     member: &Member,
     place: Arc<str>,
     direction: Direction,
     tell: Vec<(Arc<str>, Happened)>,
-) -> Movement {
-    Movement {
+) -> (Movement, Moved) {
+    let (done, moved) = oneshot::channel();
+    let movement = Movement {
         place,
         user: Arc::clone(&member.user),
         connection: member.mailbox.id(),
         direction,
         tell,
-    }
+        done,
+    };
+    (movement, moved)
+}
+
+async fn moved_or_closed(brought: Result<(), Closed>, moved: Moved) -> Result<Change, StoreError> {
+    let closed = || StoreError::Unavailable("the server has ended".to_owned());
+    brought.map_err(|Closed| closed())?;
+    moved.await.unwrap_or_else(|_| Err(closed()))
 }
 
 fn presence(user: &User, direction: Direction, last_seen: Option<Timestamp>, manner: Manner) -> Happened {

@@ -38,10 +38,7 @@ pub(super) enum Deed {
     /// He types, or no longer.
     Type { typing: Typing, typist: Unsettled },
     /// He comes or leaves.
-    Move {
-        movement: Movement,
-        done: oneshot::Sender<Result<Change, StoreError>>,
-    },
+    Move(Movement),
 }
 
 /// Who wants to say something, and hears what comes of it.
@@ -80,6 +77,8 @@ pub(super) struct Movement {
     pub(super) direction: Direction,
     /// What is told, and under which topics, if it is his first connection there, or his last.
     pub(super) tell: Vec<(Arc<str>, Happened)>,
+    /// Told what it changed, once that is told to the others.
+    pub(super) done: oneshot::Sender<Result<Change, StoreError>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,24 +87,24 @@ pub(super) enum Direction {
     Out,
 }
 
-/// The queues of all desks.
+/// The queues of all desks where deeds of one kind are done.
 #[derive(Debug)]
-pub(super) struct Desks {
-    queues: Box<[mpsc::Sender<Deed>]>,
+pub(super) struct Desks<D> {
+    queues: Box<[mpsc::Sender<D>]>,
     /// Until each is given to a task.
-    waiting: Mutex<Vec<Queue>>,
+    waiting: Mutex<Vec<Queue<D>>>,
     hasher: RandomState,
 }
 
 /// What one desk has to do.
 #[derive(Debug)]
-pub(crate) struct Queue(mpsc::Receiver<Deed>);
+pub(super) struct Queue<D>(mpsc::Receiver<D>);
 
 /// The desk is closed: the server has ended.
 #[derive(Debug)]
 pub(super) struct Closed;
 
-impl Desks {
+impl<D> Desks<D> {
     pub(super) fn new() -> Self {
         let (queues, waiting): (Vec<_>, Vec<_>) =
             (0..DESKS).map(|_| mpsc::channel(DEEDS_WAITING_MAX)).unzip();
@@ -116,27 +115,27 @@ impl Desks {
         }
     }
 
-    /// Brings a deed to the desk of `place`, a channel's topic for all that belongs to the channel.
-    pub(super) async fn bring(&self, place: &str, deed: Deed) -> Result<(), Closed> {
+    /// Brings a deed to the desk of `place`: of all with one place the order is kept.
+    pub(super) async fn bring(&self, place: &str, deed: D) -> Result<(), Closed> {
         let desk = self.hasher.hash_one(place) as usize % DESKS;
         self.queues[desk].send(deed).await.map_err(|_| Closed)
     }
 
     /// The queues, once.
-    pub(super) fn queues(&self) -> Vec<Queue> {
+    pub(super) fn queues(&self) -> Vec<Queue<D>> {
         std::mem::take(&mut *self.waiting())
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<Queue>> {
+    fn waiting(&self) -> MutexGuard<'_, Vec<Queue<D>>> {
         self.waiting
             .lock()
             .expect("the queues' lock is never poisoned: no code panics while holding it")
     }
 }
 
-impl Queue {
+impl<D> Queue<D> {
     /// All that has piled up, once there is anything. After `stop` what lies ready, then `None`.
-    pub(super) async fn next(&mut self, stop: &CancellationToken) -> Option<Vec<Deed>> {
+    pub(super) async fn next(&mut self, stop: &CancellationToken) -> Option<Vec<D>> {
         let first = match stop.run_until_cancelled(self.0.recv()).await {
             Some(first) => first?,
             None => self.0.try_recv().ok()?,

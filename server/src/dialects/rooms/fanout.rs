@@ -114,7 +114,7 @@ impl<S, B, P> Rooms<S, B, P> {
     }
 
     /// Tells a crowd the latest changes.
-    pub(crate) async fn tell_crowd(&self, topic: &str, batch: &Batch) {
+    pub(super) async fn tell_crowd(&self, topic: &str, batch: &Batch) {
         for crowd in self.groups.members(topic).chunks(CROWD_AT_ONCE) {
             for member in crowd {
                 let frames = batch.frames_for(&member.user.id);

@@ -38,6 +38,7 @@ use crate::query::Query;
 use crate::retention::Retains;
 use admission::{Caller, NotAdmitted, TokenKind};
 use clerk::complain;
+use comings::Passage;
 use desk::{Asker, Deed, Desks, NotSaid, Queue, Typing};
 use member::{Member, User};
 use place::REALM;
@@ -54,11 +55,24 @@ const REASON_REFUSED: &str = "refused";
 pub(crate) struct Rooms<S, B, P> {
     pub(crate) backing: Backing<S, B, P>,
     config: RoomsConfig,
-    desks: Desks,
+    /// What happens in the channels.
+    desks: Desks<Deed>,
+    /// Who comes to the tenants and who leaves them: apart, so that a crowd that leaves holds up no channel.
+    gates: Desks<Passage>,
     /// The connections of this node by the topic of their channel.
     groups: Arc<Groups<Arc<Member>>>,
     typists: Typists,
     crowd: Crowd,
+}
+
+/// Something that goes on beside the connections.
+#[derive(Debug)]
+#[expect(private_interfaces, reason = "it is only handed back to the dialect")]
+pub(crate) enum Errand {
+    Desk(Queue<Deed>),
+    Gate(Queue<Passage>),
+    Typists,
+    Crowds,
 }
 
 /// One connection.
@@ -84,24 +98,25 @@ impl<S, B, P> Rooms<S, B, P> {
             crowd: Crowd::new(backing.presence_terms.clone()),
             typists: Typists::new(config.typing_ttl, Instant::now()),
             desks: Desks::new(),
+            gates: Desks::new(),
             groups: Groups::new(),
             backing,
             config,
         }
     }
 
-    /// What the desks have to do, once: each queue is for [`serve`](Self::serve).
-    pub(crate) fn queues(&self) -> Vec<Queue> {
-        self.desks.queues()
-    }
-
-    /// Presence that waits to be told to crowds.
-    pub(crate) fn crowd(&self) -> &Crowd {
-        &self.crowd
+    /// Everything that goes on beside the connections, once.
+    pub(crate) fn errands(&self) -> Vec<Errand> {
+        let desks = self.desks.queues().into_iter().map(Errand::Desk);
+        let gates = self.gates.queues().into_iter().map(Errand::Gate);
+        desks
+            .chain(gates)
+            .chain([Errand::Typists, Errand::Crowds])
+            .collect()
     }
 
     /// Ends typing states whose time is over, until `stop`.
-    pub(crate) async fn watch_typists(&self, stop: CancellationToken) {
+    async fn watch_typists(&self, stop: CancellationToken) {
         let now = || self.backing.clock.now().millis();
         while let Some(due) = stop.run_until_cancelled(self.typists.next_due(now)).await {
             for member in due {
@@ -111,16 +126,18 @@ impl<S, B, P> Rooms<S, B, P> {
                     continue;
                 };
                 let typing = Typing::MayBeOver;
-                if self
-                    .desks
-                    .bring(&member.topic, Deed::Type { typing, typist })
-                    .await
-                    .is_err()
-                {
+                let over = Deed::Type { typing, typist };
+                if self.desks.bring(&member.topic, over).await.is_err() {
                     return;
                 }
             }
         }
+    }
+
+    /// Tells crowds who comes and goes, until `stop`.
+    async fn tell_crowds(&self, stop: CancellationToken) {
+        let tell = async |topic: Arc<str>, batch| self.tell_crowd(&topic, &batch).await;
+        self.crowd.run(tell, stop).await;
     }
 }
 
@@ -144,6 +161,16 @@ where
     B: Bus,
     P: Presence,
 {
+    /// Does what goes on beside the connections, until `stop` and until nothing of it is left undone.
+    pub(crate) async fn run(&self, errand: Errand, stop: CancellationToken) {
+        match errand {
+            Errand::Desk(deeds) => self.serve(deeds, stop).await,
+            Errand::Gate(passages) => self.guard(passages, stop).await,
+            Errand::Typists => self.watch_typists(stop).await,
+            Errand::Crowds => self.tell_crowds(stop).await,
+        }
+    }
+
     /// Lets somebody into a channel. What happens there meanwhile is held back until he is greeted, so that a message is
     /// either in his history or comes behind it (rooms/3d).
     async fn enter(&self, caller: &Caller, channel: &str, mailbox: &Mailbox) -> Result<Session, Close> {
