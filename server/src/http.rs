@@ -54,7 +54,7 @@ pub(crate) enum Purpose {
 
 /// All routes of one listener.
 pub(crate) fn router(shared: &Arc<Shared>, purpose: Purpose, reach: Reach) -> Router {
-    let router = Router::new().fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") });
+    let router = Router::new().fallback(not_found);
     let limits = &shared.config.limits;
     let requests = Limited {
         head_bytes_max: limits.handshake_bytes,
@@ -166,13 +166,22 @@ fn websocket<D: DialectServer>(path: &str, shared: &Arc<Shared>, route: &Arc<Rou
     Router::new().route(path, any(upgrade::<D>)).with_state(state)
 }
 
+async fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, "not found\n").into_response()
+}
+
 /// The handshake: refused by a status, or answered 101, after which the socket is handed to the connection's own task.
 async fn upgrade<D: DialectServer>(
     State((shared, route)): State<(Arc<Shared>, Arc<Route<D>>)>,
     place: RawPathParams,
     request: Request,
 ) -> Response {
-    let place = place.iter().next().map_or("", |(_, place)| place);
+    let place = place.iter().next().map(|(_, place)| place);
+    // The router lets nothing stand for something; routes match exactly (common/1c).
+    if place == Some("") {
+        return not_found().await;
+    }
+    let place = place.unwrap_or_default();
     let metrics = route.terms.metrics.clone();
     match admit(&shared, route, &request, place) {
         Ok(granted) => granted.answer().await.unwrap_or_else(|| {
