@@ -19,6 +19,10 @@ pub(crate) struct Groups<M> {
 
 type Shard<M> = HashMap<Arc<str>, Vec<(u64, M)>>;
 
+/// A moment between two joins: who has joined before, and who after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment(pub(crate) u64);
+
 /// A place in a group; dropping it gives the place back.
 #[derive(Debug)]
 pub(crate) struct Membership<M> {
@@ -39,7 +43,7 @@ impl<M> Groups<M> {
 
     /// Takes a member in, until its membership is dropped.
     pub(crate) fn join(self: &Arc<Self>, group: &str, member: M) -> Membership<M> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let number = self.next.fetch_add(1, Ordering::AcqRel);
         let mut shard = self.shard(group);
         let name = match shard.get_key_value(group) {
             Some((name, _)) => Arc::clone(name),
@@ -55,6 +59,11 @@ impl<M> Groups<M> {
             group: name,
             number,
         }
+    }
+
+    /// Now, as a moment between two joins.
+    pub(crate) fn now(&self) -> Moment {
+        Moment(self.next.load(Ordering::Acquire))
     }
 
     /// How many are in the group.
@@ -88,9 +97,14 @@ impl<M: Clone> Groups<M> {
 
     /// Visits those who are in any group, with its name, one shard after the other. No lock is held meanwhile, and a large
     /// crowd does not hold up those who wait for the same thread.
-    pub(crate) async fn visit(&self, mut visit: impl FnMut(&str, &M)) {
+    pub(crate) async fn visit(&self, visit: impl FnMut(&str, &M)) {
+        self.visit_joined_before(Moment(u64::MAX), visit).await;
+    }
+
+    /// The same of those who had joined by then.
+    pub(crate) async fn visit_joined_before(&self, moment: Moment, mut visit: impl FnMut(&str, &M)) {
         for shard in &self.shards {
-            for (group, member) in present(shard) {
+            for (group, member) in present(shard, moment) {
                 visit(&group, &member);
             }
             tokio::task::yield_now().await;
@@ -99,7 +113,8 @@ impl<M: Clone> Groups<M> {
 
     /// Those who are in any group now, with its name, one shard after the other.
     pub(crate) fn everyone_by_group(&self) -> Vec<(Arc<str>, M)> {
-        self.shards.iter().flat_map(present).collect()
+        let all = |shard| present(shard, Moment(u64::MAX));
+        self.shards.iter().flat_map(all).collect()
     }
 
     /// Those who are in any group now, one shard after the other.
@@ -113,14 +128,11 @@ impl<M: Clone> Groups<M> {
     }
 }
 
-fn present<M: Clone>(shard: &Mutex<Shard<M>>) -> Vec<(Arc<str>, M)> {
+fn present<M: Clone>(shard: &Mutex<Shard<M>>, before: Moment) -> Vec<(Arc<str>, M)> {
     let mut present = Vec::new();
     for (group, members) in &*lock(shard) {
-        present.extend(
-            members
-                .iter()
-                .map(|(_, member)| (Arc::clone(group), member.clone())),
-        );
+        let had_joined = members.iter().filter(|(number, _)| *number < before.0);
+        present.extend(had_joined.map(|(_, member)| (Arc::clone(group), member.clone())));
     }
     present
 }

@@ -20,6 +20,7 @@ use touchstone_storage::{
     Accounts, Bus, BusError, Change, ConnectionId, Keep, Presence, Resources, StoreError,
 };
 use touchstone_wire as wire;
+use uuid::Uuid;
 
 use crate::backing::Backing;
 use crate::config::FeedConfig;
@@ -46,6 +47,8 @@ pub(crate) struct Feed<S, B, P> {
     /// The connections of this node, by user. Both groups of the document: `user_{id}` is one of these, `broadcast` all.
     users: Arc<Groups<Mailbox>>,
     crowd: Crowd,
+    /// This node among all there ever were.
+    node: Uuid,
     /// About a user: his coming and going. About a resource: its changes.
     turns: Turns,
 }
@@ -77,6 +80,7 @@ impl<S: Accounts, B: Bus, P: Presence> Feed<S, B, P> {
             config,
             users: Groups::new(),
             crowd,
+            node: Uuid::new_v4(),
             turns: Turns::new(),
         }
     }

@@ -10,16 +10,18 @@ use touchstone_protocol::close::CloseCode;
 use touchstone_protocol::feed::messages::{Down, Presence as PresenceTold};
 use touchstone_storage::{Accounts, Bus, BusError, Payload, Presence};
 use touchstone_wire as wire;
+use uuid::Uuid;
 
 use super::{Feed, Session};
 use crate::connection::{Close, Mailbox};
 use crate::crowd::{Batch, Telling};
+use crate::groups::Moment;
 use crate::relay::Hears;
 
 /// Messages for everybody.
 pub(super) const TOPIC_ALL: &str = "feed:all";
 
-/// Who comes and goes: the user's id, a line feed, and the message.
+/// Who comes and goes: see [`PresenceNote`].
 pub(super) const TOPIC_PRESENCE: &str = "feed:presence";
 
 /// What is for one user, whose id stands behind it. The first byte says what it is.
@@ -30,6 +32,9 @@ const TAG_MESSAGE: u8 = b'm';
 
 /// In front of a close code in two bytes and a reason.
 const TAG_CLOSE: u8 = b'c';
+
+/// What is logged of a payload that no version of this program has made, or a later one.
+const MISUNDERSTOOD: &str = "a node says something that this one does not understand";
 
 /// Whom a message is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,13 +91,15 @@ impl<S: Accounts, B: Bus, P: Presence> Feed<S, B, P> {
             user_id: session.user,
             name: &session.name,
         };
-        let payload = format!("{}\n{}", session.user, message.to_json());
-        if let Err(error) = self
-            .backing
-            .bus
-            .publish(TOPIC_PRESENCE, Bytes::from(payload))
-            .await
-        {
+        let json = message.to_json();
+        let note = PresenceNote {
+            node: self.node,
+            moment: self.users.now(),
+            user: session.place.group(),
+            json: json.as_bytes(),
+        };
+        let bus = &self.backing.bus;
+        if let Err(error) = bus.publish(TOPIC_PRESENCE, note.to_payload()).await {
             self.backing.metrics.errors.inc();
             tracing::warn!(%error, "nobody is told who came or went");
         }
@@ -108,11 +115,12 @@ impl<S: Accounts, B: Bus, P: Presence> Feed<S, B, P> {
         self.users.visit(tell).await;
     }
 
-    /// A user came or went: to the others now, or with the next batch (common/11a).
-    async fn hear_presence(&self, user: &str, json: &[u8]) {
+    /// A user came or went: to the others now, or with the next batch (common/11a). Who joined meanwhile is not told who
+    /// is already there (feed/6b).
+    async fn hear_presence(&self, note: PresenceNote<'_>) {
         let mut frame = Vec::new();
-        wire::encode_unmasked(&mut frame, wire::OpCode::Text, json);
-        let frame = Bytes::from(frame);
+        wire::encode_unmasked(&mut frame, wire::OpCode::Text, note.json);
+        let (frame, user) = (Bytes::from(frame), note.user);
         let others = self.users.count().saturating_sub(self.users.count_in(user));
         match self.crowd.note(TOPIC_PRESENCE, others, user, &frame) {
             Telling::Batched => {}
@@ -122,9 +130,52 @@ impl<S: Accounts, B: Bus, P: Presence> Feed<S, B, P> {
                         mailbox.frames(&frame);
                     }
                 };
-                self.users.visit(tell).await;
+                let moment = if note.node == self.node {
+                    note.moment
+                } else {
+                    self.users.now()
+                };
+                self.users.visit_joined_before(moment, tell).await;
             }
         }
+    }
+}
+
+/// What nodes tell each other of a user who came or went: node and moment in 16 and 8 bytes, his id, a line feed, and the
+/// message for the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct PresenceNote<'a> {
+    /// Where it happened.
+    node: Uuid,
+    /// When, in the joins of that node.
+    moment: Moment,
+    user: &'a str,
+    json: &'a [u8],
+}
+
+impl<'a> PresenceNote<'a> {
+    fn to_payload(self) -> Bytes {
+        let moment = self.moment.0.to_be_bytes();
+        let parts = [
+            self.node.as_bytes(),
+            &moment[..],
+            self.user.as_bytes(),
+            b"\n",
+            self.json,
+        ];
+        Bytes::from(parts.concat())
+    }
+
+    fn read(payload: &'a [u8]) -> Option<Self> {
+        let (node, rest) = payload.split_first_chunk()?;
+        let (moment, rest) = rest.split_first_chunk()?;
+        let end = rest.iter().position(|byte| *byte == b'\n')?;
+        Some(Self {
+            node: Uuid::from_bytes(*node),
+            moment: Moment(u64::from_be_bytes(*moment)),
+            user: std::str::from_utf8(&rest[..end]).ok()?,
+            json: &rest[end + 1..],
+        })
     }
 }
 
@@ -156,8 +207,9 @@ impl<S: Accounts, B: Bus, P: Presence> Hears for Feed<S, B, P> {
                 }
                 (TOPIC_PRESENCE, _) => {
                     self.write(&mut joined).await;
-                    if let Some((user, json)) = split_presence(&payload.bytes) {
-                        self.hear_presence(user, json).await;
+                    match PresenceNote::read(&payload.bytes) {
+                        Some(note) => self.hear_presence(note).await,
+                        None => tracing::warn!("{MISUNDERSTOOD}"),
                     }
                 }
                 (_, Some(user)) => {
@@ -169,7 +221,7 @@ impl<S: Accounts, B: Bus, P: Presence> Hears for Feed<S, B, P> {
                             self.close_all_of(user, close);
                         }
                         Some(_) | None => {
-                            tracing::warn!("a node says something this one does not understand")
+                            tracing::warn!("{MISUNDERSTOOD}");
                         }
                     }
                 }
@@ -216,10 +268,4 @@ impl<S: Accounts, B: Bus, P: Presence> Feed<S, B, P> {
             mailbox.close(&close);
         }
     }
-}
-
-fn split_presence(payload: &[u8]) -> Option<(&str, &[u8])> {
-    let end = payload.iter().position(|byte| *byte == b'\n')?;
-    let user = std::str::from_utf8(&payload[..end]).ok()?;
-    Some((user, &payload[end + 1..]))
 }
