@@ -5,11 +5,14 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use support::{Client, Running, config, start, within};
 use tokio_tungstenite::tungstenite::Message;
 use touchstone_server::{Config, Confirm, OutboxConfig, Secret, StoreChoice};
+use uuid::Uuid;
 
 /// A user who was made for a test.
 struct User {
@@ -116,6 +119,22 @@ fn contents(heard: &[Value]) -> Vec<&str> {
     events
         .map(|event| event["message"]["content"].as_str().unwrap())
         .collect()
+}
+
+#[tokio::test]
+async fn a_stream_is_found_by_each_form_of_its_users_uuid() {
+    let server = start(outbox(OutboxConfig::default()));
+    let ann = make_user(&server, "ann").await;
+    let bytes = Uuid::parse_str(&ann.id).unwrap().into_bytes();
+    for form in [
+        ann.id.clone(),
+        ann.id.to_uppercase(),
+        URL_SAFE_NO_PAD.encode(bytes),
+    ] {
+        let path = format!("/ws/user/{form}?token={}", ann.token);
+        let greeting: Value = serde_json::from_str(&server.connect(&path).await.hear().await).unwrap();
+        assert_eq!(greeting["user_uuid"], *ann.id, "{form}");
+    }
 }
 
 #[tokio::test]

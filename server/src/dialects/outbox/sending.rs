@@ -126,7 +126,14 @@ impl<S: Keeps, B: Bus, P: Presence> Outbox<S, B, P> {
     /// of several nodes one sends it; and to all connections of its user, on whatever node.
     pub(super) async fn sweep_here(&self) -> Result<(), SweepError> {
         let store = &self.backing.store;
-        let users = self.recipients.names();
+        let mut users = self.recipients.names();
+        // A connection that is sent page after page finds all there is by itself.
+        users.retain(|user| {
+            let recipients = self.recipients.members(user);
+            recipients
+                .iter()
+                .any(|recipient| !recipient.ledger().has_backlog())
+        });
         for users in users.chunks(USERS_PER_CLAIM) {
             loop {
                 let users = users.iter().map(|user| user.to_string()).collect();
