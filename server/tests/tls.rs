@@ -114,7 +114,7 @@ impl House {
         let metrics = self.request(server.address, "GET /metrics", "").await;
         let line = metrics
             .lines()
-            .find_map(|line| line.strip_prefix("touchstone_slow_consumers_total "));
+            .find_map(|line| line.strip_prefix(r#"touchstone_slow_consumers_total{dialect="echo"} "#));
         line.expect("the metric is there").parse().unwrap()
     }
 }

@@ -9,7 +9,7 @@ mod tokens;
 pub use keys::KeyFileError;
 pub(crate) use keys::TrustedKeys;
 pub(crate) use passwords::Passwords;
-pub(crate) use tokens::{Claims, TokenError, Tokens};
+pub(crate) use tokens::{Claims, Tokens};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,7 +11,8 @@ use rsa::pkcs8::EncodePublicKey;
 use serde_json::{Map, Value, json};
 use touchstone_storage::Timestamp;
 
-use super::{TokenError, Tokens, TrustedKeys};
+use super::tokens::TokenError;
+use super::{Tokens, TrustedKeys};
 use crate::config::{AuthConfig, DialectAuth, Secret};
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_500);

@@ -176,3 +176,107 @@ impl Write for Wire<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::{Context, Poll, Wake, Waker};
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
+    use rustls::pki_types::ServerName;
+    use rustls::{ClientConfig, RootCertStore};
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
+    use tokio_rustls::TlsConnector;
+    use tokio_rustls::client::TlsStream;
+    use touchstone_storage::Timestamp;
+
+    use crate::config::TlsFiles;
+    use crate::connection::outgoing::{Outgoing, QueueLimits, Sent};
+    use crate::connection::transport::Transport;
+    use crate::socket::Socket;
+    use crate::tls::Certificates;
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+
+    /// A client with little room in the kernel, and the server's end of its connection.
+    async fn connected() -> (Box<TlsStream<TcpStream>>, Transport) {
+        let folder = tempfile::tempdir().unwrap();
+        let files = TlsFiles {
+            certificate: folder.path().join("chain.pem"),
+            key: folder.path().join("key.pem"),
+        };
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &authority).unwrap();
+        std::fs::write(&files.certificate, certificate.pem()).unwrap();
+        std::fs::write(&files.key, key.serialize_pem()).unwrap();
+        let certificates = Certificates::read(&files, Timestamp::from_millis(1_700_000_000_000)).unwrap();
+
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(256 << 10).unwrap();
+        let tcp = socket.connect(listener.local_addr().unwrap());
+        let (tcp, accepted) = tokio::join!(tcp, listener.accept());
+        let name = ServerName::try_from("localhost").unwrap();
+        let client = TlsConnector::from(Arc::new(config)).connect(name, tcp.unwrap());
+        let server = certificates.accept(accepted.unwrap().0);
+        let (client, server) = tokio::join!(Box::pin(client), Box::pin(server));
+        let transport = Transport::expected();
+        transport.arrive(Socket::Tls(Box::new(server.unwrap())));
+        (Box::new(client.unwrap()), transport)
+    }
+
+    #[tokio::test]
+    async fn what_is_encrypted_leaves_although_nothing_more_is_sent() {
+        let (mut client, transport) = Box::pin(connected()).await;
+        let limits = QueueLimits {
+            bytes: 1 << 20,
+            frames: 100,
+        };
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut outgoing = Outgoing::new(None);
+        let flushed = outgoing.poll_flush(&transport, &mut Context::from_waker(&waker));
+        assert_eq!(flushed, Poll::Ready(()));
+        let frame = Bytes::from(vec![b'x'; 1_000]);
+        let mut sent_bytes = 0;
+        while !transport.holds_back() {
+            assert_eq!(outgoing.send(&frame, &transport, limits), Sent::Taken);
+            sent_bytes += frame.len();
+        }
+        assert_eq!(outgoing.queued_bytes(), 0, "all of it is with TLS");
+        assert!(
+            woken.0.load(Ordering::Acquire),
+            "the task is told that it has to flush"
+        );
+        let mut heard = vec![0; sent_bytes];
+        let reading = tokio::time::timeout(Duration::from_secs(20), client.read_exact(&mut heard));
+        let flushing = poll_fn(|cx| outgoing.poll_flush(&transport, cx));
+        let (read, ()) = tokio::join!(reading, flushing);
+        read.expect("the last record never left").unwrap();
+        assert!(!transport.holds_back());
+    }
+}
