@@ -25,6 +25,9 @@ const EXPIRY_PAUSE: Duration = Duration::from_secs(1);
 /// Time between two times that memory is given back: it costs some milliseconds of a core.
 const GIVE_BACK_PAUSE: Duration = Duration::from_secs(1);
 
+/// It is given back so often after the last of a crowd was dropped.
+const GIVE_BACK_ROUNDS: u64 = 3;
+
 /// Looks for silent peers in the time in which one may be silent: so much of it is the most by which a close is late.
 const IDLE_ROUNDS: u8 = 20;
 
@@ -201,19 +204,25 @@ impl Upkeep {
         });
     }
 
-    /// Gives memory back after connections have gone.
+    /// Gives memory back after connections have gone: also what they hold until their TCP has ended, and their dialect has
+    /// written its last.
     fn give_memory_back(&self, shared: &Arc<Shared>) {
         let shared = Arc::clone(shared);
+        let rounds = shared.config.deadlines.close.as_secs() + GIVE_BACK_ROUNDS;
         self.others.spawn(|stop| async move {
-            let mut given_back = 0;
+            let (mut noticed, mut rounds_left) = (0, 0);
             while stop
                 .run_until_cancelled(tokio::time::sleep(GIVE_BACK_PAUSE))
                 .await
                 .is_some()
             {
                 let gone = shared.connections_gone();
-                if gone != given_back {
-                    given_back = gone;
+                if gone != noticed {
+                    noticed = gone;
+                    rounds_left = rounds;
+                }
+                if rounds_left > 0 {
+                    rounds_left -= 1;
                     // It cannot fail, and nobody would be helped by knowing.
                     let _ = tokio::task::spawn_blocking(memory::give_back).await;
                 }
