@@ -22,7 +22,7 @@ pub(crate) struct Admission {
 #[derive(Debug)]
 pub(crate) struct Admitted {
     _slot: Slot,
-    shares: Option<Box<TakenShares>>,
+    _shares: Option<Box<TakenShares>>,
 }
 
 #[derive(Debug)]
@@ -87,7 +87,10 @@ impl Admission {
                 _user: user,
             })
         });
-        Ok(Admitted { _slot: slot, shares })
+        Ok(Admitted {
+            _slot: slot,
+            _shares: shares,
+        })
     }
 }
 
@@ -220,7 +223,7 @@ mod tests {
         let taken: Vec<_> = (0..1_000)
             .map(|_| admit(&admission, "192.0.2.1", "ann").unwrap())
             .collect();
-        assert!(taken.iter().all(|admitted| admitted.shares.is_none()));
+        assert!(taken.iter().all(|admitted| admitted._shares.is_none()));
         assert_eq!(admit(&admission, "192.0.2.1", "ann").unwrap_err(), Full::Total);
     }
 }

@@ -62,7 +62,7 @@ impl Entries {
                 "{entries} entries are more than the {ENTRIES_MAX} of one request"
             )));
         }
-        let read = |(index, entry): (usize, &Box<RawValue>)| {
+        let read = |(index, entry): (usize, &RawValue)| {
             // What stores and protocols take for the end of a text is in none (common/4c).
             if names_nul(entry.get()) {
                 let why = "U+0000 cannot be stored".to_owned();
@@ -73,7 +73,12 @@ impl Entries {
                 why: error.to_string(),
             })
         };
-        self.0.iter().enumerate().map(read).collect()
+        self.0
+            .iter()
+            .map(|entry| &**entry)
+            .enumerate()
+            .map(read)
+            .collect()
     }
 }
 

@@ -17,13 +17,13 @@ impl<S: SessionStore, B: Bus> Administered for Echo<S, B> {
             tenant,
         } = publication;
         match (to, kind.as_str(), scheduled_at, tenant) {
-            (Audience::One(_) | Audience::Several(_), ..) => {
+            (Audience::One(_) | Audience::Several(_), _, _, _) => {
                 return refused("on echo, `to` is \"all\": it has no users");
             }
             (Audience::All, "broadcast", None, None) => {}
             (Audience::All, "broadcast", Some(_), _) => return refused("echo has no `scheduled_at`"),
             (Audience::All, "broadcast", None, Some(_)) => return refused("echo has no tenants"),
-            (Audience::All, _, ..) => return refused("on echo, `type` is \"broadcast\""),
+            (Audience::All, _, _, _) => return refused("on echo, `type` is \"broadcast\""),
         }
         let broadcast = Broadcast::from_fields(&data, self.clock.now().millis())
             .map_err(|bad| Refusal::Request(bad.message()))?;
