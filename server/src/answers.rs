@@ -1,19 +1,39 @@
 //! Requests to the dialects' endpoints, once begun, are done to their end, also when whoever asked has hung up: what is
 //! stored is told, and nothing is left half done.
 
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
-/// Has the request answered by a task of its own, which `answers` owns.
+/// Has the request answered by a task of its own, which `answers` owns. A request whose body is still on its way when nobody
+/// waits any more has begun nothing, and would hold its connection for ever: it ends with who asked.
 pub(crate) async fn to_the_end(State(answers): State<TaskTracker>, request: Request, next: Next) -> Response {
-    let (answer, answered) = oneshot::channel();
+    let (mut answer, answered) = oneshot::channel();
+    let (request, arrived) = watch(request);
     answers.spawn(async move {
-        // An error means that nobody waits for the answer any more.
-        let _ = answer.send(next.run(request).await);
+        let mut answering = pin!(next.run(request));
+        tokio::select! {
+            biased;
+            response = &mut answering => {
+                // An error means that nobody waits for the answer any more.
+                let _ = answer.send(response);
+            }
+            () = answer.closed() => {
+                if arrived.load(Ordering::Acquire) {
+                    answering.await;
+                }
+            }
+        }
     });
     // An error means that the handler panicked.
     answered
@@ -21,15 +41,53 @@ pub(crate) async fn to_the_end(State(answers): State<TaskTracker>, request: Requ
         .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
+/// The request, and whether all of its body has come.
+fn watch(request: Request) -> (Request, Arc<AtomicBool>) {
+    let (head, body) = request.into_parts();
+    let arrived = Arc::new(AtomicBool::new(body.is_end_stream()));
+    let watched = Watched {
+        body,
+        arrived: Arc::clone(&arrived),
+    };
+    (Request::from_parts(head, Body::new(watched)), arrived)
+}
+
+/// A body that tells when its end has come.
+struct Watched {
+    body: Body,
+    arrived: Arc<AtomicBool>,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(polled, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.arrived.store(true, Ordering::Release);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::Future;
-    use std::pin::pin;
-    use std::sync::Arc;
-    use std::task::{Context, Poll, Waker};
+    use std::task::Waker;
 
     use axum::Router;
-    use axum::body::Body;
     use axum::middleware;
     use axum::routing::get;
     use hyper::service::Service;

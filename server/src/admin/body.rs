@@ -1,12 +1,13 @@
 //! How requests are read and answers written: JSON, with an error that says what is wrong and where.
 
 use std::fmt;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::de::{DeserializeOwned, Error as _, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -14,6 +15,7 @@ use serde_json::value::RawValue;
 use touchstone_protocol::Dialect;
 
 use super::{GivenId, Refusal};
+use crate::shared::Shared;
 
 /// Entries of one request: they are written in one go, which must not take as long as a call of the store may.
 const ENTRIES_MAX: usize = 50_000;
@@ -21,12 +23,19 @@ const ENTRIES_MAX: usize = 50_000;
 /// A request's body. None at all is `{}`.
 pub(super) struct Body<T>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Body<T> {
     type Rejection = Response;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
-        let body = Bytes::from_request(request, state)
-            .await
+    /// What is done about a request may take long, its body may not: it has the time of every other.
+    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Response> {
+        let deadline = shared.config.deadlines.handshake;
+        let arriving = Bytes::from_request(request, shared);
+        let Ok(arrived) = tokio::time::timeout(deadline, arriving).await else {
+            let late = format!("the body has not come within {deadline:?}");
+            let end = [(header::CONNECTION, "close")];
+            return Err((StatusCode::REQUEST_TIMEOUT, end, error(late)).into_response());
+        };
+        let body = arrived
             .map_err(|rejection| (rejection.status(), error(rejection.body_text())).into_response())?;
         let json: &[u8] = if body.is_empty() { b"{}" } else { &body };
         let read = serde_json::from_slice(json).map_err(|error| bad(&error))?;
