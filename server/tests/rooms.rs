@@ -3,10 +3,11 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::{Client, Running, config, start};
-use touchstone_server::{AuthConfig, Config, RoomsConfig, Secret};
+use touchstone_server::{AuthConfig, Config, PresenceConfig, RoomsConfig, Secret};
 
 /// A server with the tenant `acme`, and what was made in it.
 struct Acme {
@@ -176,5 +177,106 @@ async fn what_one_connection_says_is_told_in_its_order() {
             Some(next) => assert_eq!(number(&heard["message"]), next, "{heard}"),
             None => assert_eq!(heard["type"], "typing", "{heard}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn a_crowd_is_told_the_latest_of_each_user_in_batches() {
+    let crowded = Config {
+        presence: PresenceConfig {
+            crowd_connections: 2,
+            batch_changes: 3,
+            batch_interval: Duration::from_millis(300),
+            ..PresenceConfig::default()
+        },
+        ..config()
+    };
+    let users = ["ann", "bob", "carl", "u0", "u1", "u2", "u3", "u4"];
+    let acme = Acme::start(crowded, &users).await;
+    let (mut ann, _) = acme.enter("ann").await;
+    let mut others = Vec::new();
+    for user in &users[1..] {
+        others.push(acme.enter(user).await);
+    }
+    let mut told = Vec::new();
+    while told.last().is_none_or(|(_, name)| name != "u4") {
+        let heard = hear(&mut ann).await;
+        let kind = heard["type"].as_str().expect("a type").to_owned();
+        let name = heard["username"].as_str().unwrap_or_default().to_owned();
+        told.push((kind, name));
+    }
+    // Two came before there was a crowd, and were told of at once: their join, then their presence.
+    let kinds: Vec<_> = told.iter().map(|(kind, _)| &**kind).collect();
+    assert_eq!(kinds[..4], ["user.join", "presence", "user.join", "presence"]);
+    // To the crowd a join says enough.
+    assert!(kinds[4..].iter().all(|kind| *kind == "user.join"), "{told:?}");
+}
+
+#[tokio::test]
+async fn who_is_deleted_is_sent_away_and_leaves_nothing() {
+    let acme = Acme::start(config(), &["ann", "bob"]).await;
+    let (mut ann, _) = acme.enter("ann").await;
+    let (mut bob, _) = acme.enter("bob").await;
+    bob.say(&saying("1")).await;
+    ann.say(&saying("2")).await;
+    for client in [&mut ann, &mut bob] {
+        let mut numbers = [
+            number(&hear_message(client).await),
+            number(&hear_message(client).await),
+        ];
+        numbers.sort_unstable();
+        assert_eq!(numbers, [1, 2]);
+    }
+    let connections = acme
+        .server
+        .request("GET /admin/connections?dialect=rooms", "")
+        .await;
+    let connections = answered(&connections, "200");
+    let connections = connections["connections"].as_array().expect("a list");
+    assert_eq!(connections.len(), 2);
+    assert_eq!(connections[0]["tenant"], "acme");
+    let (_, history) = acme.enter("ann").await;
+    let bobs = history.iter().find(|message| message["username"] == "bob");
+    let id = &bobs.expect("he said something")["user_id"];
+    let gone = format!("DELETE /admin/users/{id}?dialect=rooms&tenant=acme");
+    for status in ["204", "404"] {
+        let answer = acme.server.request(&gone, "").await;
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{answer}");
+    }
+    assert_eq!(u16::from(bob.closed().await.code), 4000);
+    let mut again = acme.connect("bob").await;
+    assert_eq!(u16::from(again.closed().await.code), 4000);
+    let (_, history) = acme.enter("ann").await;
+    assert_eq!(history.iter().map(number).collect::<Vec<_>>(), [2]);
+}
+
+#[tokio::test]
+async fn a_bad_entry_makes_nothing_of_a_request_for_several_tenants() {
+    let acme = Acme::start(config(), &["ann"]).await;
+    let server = &acme.server;
+    let other = json!({"name": "Other", "schema_name": "other"});
+    made(server, "tenants", json!({"dialect": "rooms", "tenants": [other]})).await;
+    let user = |username: &str, tenant: &str| json!({"username": username, "tenant": tenant});
+    for bad in [
+        user("ann", "acme"),
+        user("new", "nowhere"),
+        json!({"username": "new"}),
+        user(" ", "acme"),
+    ] {
+        let users = [user("one", "acme"), user("two", "other"), bad];
+        let body = json!({"dialect": "rooms", "users": users}).to_string();
+        let refused = answered(&server.request("POST /admin/users", &body).await, "400");
+        let why = refused["error"].as_str().expect("a text");
+        assert!(why.contains("entry 2"), "{why}");
+    }
+    let both = json!({"dialect": "rooms", "users": [user("one", "acme"), user("two", "other")]});
+    let both = made(server, "users", both).await;
+    let strangers = json!({"members": [both[0]["id"], both[1]["id"]], "tenant": "acme"});
+    let body = json!({"dialect": "rooms", "channels": [strangers]}).to_string();
+    answered(&server.request("POST /admin/channels", &body).await, "400");
+    for schema_name in ["a:b", "a/b", ""] {
+        let tenant = json!({"name": "Odd", "schema_name": schema_name});
+        let body = json!({"dialect": "rooms", "tenants": [tenant]}).to_string();
+        answered(&server.request("POST /admin/tenants", &body).await, "400");
     }
 }

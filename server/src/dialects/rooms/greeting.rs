@@ -13,9 +13,6 @@ use super::Rooms;
 use super::admission::Caller;
 use super::member::wire_id;
 
-/// Users in the longest list of them that is sent (common/11b).
-pub(super) const USERS_SHOWN_MAX: usize = 100;
-
 /// A channel and what is needed to show it.
 #[derive(Debug)]
 pub(super) struct Greeting {
@@ -82,25 +79,26 @@ where
         }))
     }
 
-    /// Members of the channel, at most [`USERS_SHOWN_MAX`]: the newcomer, then who connected to it last, then others.
+    /// Members of the channel, as many as a list may have (common/11b): the newcomer, then who connected to it last, then others.
     async fn members_shown(
         &self,
         caller: &Caller,
         topic: &str,
         channel: &str,
     ) -> Result<Vec<String>, StoreError> {
-        let here = self.backing.presence.latest(topic, USERS_SHOWN_MAX).await?;
+        let most = self.backing.presence_terms.listed_users;
+        let here = self.backing.presence.latest(topic, most).await?;
         let mut shown = vec![caller.user.id.to_string()];
         let mut seen: HashSet<String> = shown.iter().cloned().collect();
         let here = here.members.iter().map(|member| member.to_string());
         shown.extend(here.filter(|member| seen.insert(member.clone())));
-        if shown.len() < USERS_SHOWN_MAX {
+        if shown.len() < most {
             let store = &self.backing.store;
-            let members = store.members(&caller.realm, channel, USERS_SHOWN_MAX);
+            let members = store.members(&caller.realm, channel, most);
             let members = store.call(members).await?.into_iter();
             shown.extend(members.filter(|member| seen.insert(member.clone())));
         }
-        shown.truncate(USERS_SHOWN_MAX);
+        shown.truncate(most);
         Ok(shown)
     }
 }
@@ -110,7 +108,7 @@ impl<S: Accounts, B, P> Rooms<S, B, P> {
     pub(super) fn window(&self, posts: usize) -> Window {
         Window {
             posts,
-            readers: USERS_SHOWN_MAX,
+            readers: self.backing.presence_terms.listed_users,
         }
     }
 
