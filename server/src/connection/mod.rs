@@ -388,13 +388,6 @@ impl Mailbox {
         self.0.send(frames)
     }
 
-    /// Sends a ping of the protocol (RFC 6455 5.5.2); its pong is told by [`DialectServer::ponged`].
-    ///
-    /// [`DialectServer::ponged`]: crate::dialects::DialectServer::ponged
-    pub(crate) fn ping(&self, payload: &[u8]) -> Sent {
-        self.0.append(wire::OpCode::Ping, payload)
-    }
-
     /// Closes the connection, from wherever this is called.
     pub(crate) fn close(&self, close: &Close) {
         self.0.end(close);
