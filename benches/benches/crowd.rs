@@ -5,6 +5,8 @@
 //! gone; then how long a graceful stop takes until the last of the crowd has read its close frame and the end of TCP.
 //! The system's own figures are read, so this is for Linux. Under `cargo test` a small crowd comes, so that it cannot rot.
 
+#![expect(clippy::print_stdout, reason = "a measurement's output is what it is for")]
+
 use std::io::Read;
 use std::net::SocketAddr;
 use std::process::Stdio;

@@ -88,7 +88,7 @@ impl Sender {
 
     /// Takes what has come so far, then says something to see how long its confirmation is.
     async fn learn(&mut self) -> Result<()> {
-        let mut buffer = [0; 64 << 10];
+        let mut buffer = vec![0; 64 << 10];
         while self.socket.try_read(&mut buffer).is_ok_and(|read| read > 0) {}
         self.socket.write_all(&Self::message()).await?;
         self.answer_bytes = self.socket.read(&mut buffer).await?;
@@ -99,7 +99,7 @@ impl Sender {
     /// Talks until `end`, and awaits the confirmations of all that was said. Returns how many there were by `end`.
     async fn talk(&mut self, end: Instant) -> Result<usize> {
         let message = Self::message();
-        let mut buffer = [0; 64 << 10];
+        let mut buffer = vec![0; 64 << 10];
         let (mut sent, mut heard, mut in_time) = (0, 0, 0);
         loop {
             let confirmed = heard / self.answer_bytes;

@@ -67,7 +67,7 @@ impl Side {
                 answer_bytes,
             } => {
                 let (mut sent, mut answered, mut heard) = (0, 0, 0);
-                let mut buffer = [0; 64 << 10];
+                let mut buffer = vec![0; 64 << 10];
                 while answered < PUBLICATIONS {
                     let wanted = (answered + in_flight).min(PUBLICATIONS);
                     if sent < wanted {
@@ -238,7 +238,7 @@ async fn named(address: SocketAddr, name: &[u8]) -> Result<TcpStream> {
 /// Takes what has arrived. Returns how much that was.
 async fn drain(socket: &mut TcpStream) -> Result<usize> {
     let mut drained = 0;
-    let mut buffer = [0; 64 << 10];
+    let mut buffer = vec![0; 64 << 10];
     loop {
         match socket.try_read(&mut buffer) {
             Ok(0) => bail!("the server has ended the publisher's connection"),

@@ -9,11 +9,12 @@ use anyhow::Result;
 /// The machine, as far as figures depend on it.
 pub(crate) fn machine() -> Result<()> {
     let processors = fs::read_to_string("/proc/cpuinfo")?;
-    let models = processors
+    let models: Vec<_> = processors
         .lines()
-        .filter_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let cores = models.clone().count();
-    let model = models.last().map_or("an unnamed processor", |(_, model)| model);
+        .filter_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .collect();
+    let cores = models.len();
+    let model = models.first().map_or("an unnamed processor", |(_, model)| model);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     println!("{cores} cores, {model}, Linux {}\n", kernel.trim());
     Ok(())
