@@ -109,7 +109,7 @@ async fn leave_behind(args: &Args, dialect: Dialect) -> Result<()> {
 }
 
 /// Lets the server come to rest.
-async fn settle(server: &Server, at_most: Duration) -> Result<()> {
+pub(crate) async fn settle(server: &Server, at_most: Duration) -> Result<()> {
     let begun = Instant::now();
     let mut before = server.cpu()?;
     while begun.elapsed() < at_most {

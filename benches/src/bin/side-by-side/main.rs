@@ -1,7 +1,7 @@
 //! Whole servers, started in turn, under one client: ours beside a bare writer of the same bytes and a minimal server on
 //! axum's `ws`. Costs are what the operating system accounts to the server's process, as ratios over several rounds.
 //!
-//! `cargo xtask bench side-by-side [fan-out|echo|idle|confirms|life]…` builds everything and runs it.
+//! `cargo xtask bench side-by-side [fan-out|echo|idle|presence|confirms|life]…` builds everything and runs it.
 
 mod accounting;
 mod confirms;
@@ -10,6 +10,7 @@ mod echo;
 mod fan_out;
 mod idle;
 mod life;
+mod presence;
 mod process;
 mod table;
 mod users;
@@ -49,6 +50,8 @@ enum Measure {
     Echo,
     /// Memory of a session that does nothing
     Idle,
+    /// What each costs who comes and goes, in small crowds and large ones
+    Presence,
     /// Messages confirmed by a durable store, beside what the store itself commits
     Confirms,
     /// From start to ready, from SIGTERM to the end with everybody told, and what is left of a crowd
@@ -70,6 +73,9 @@ fn main() -> Result<()> {
         }
         if wanted(Measure::Idle) {
             idle::measure(&args).await?;
+        }
+        if wanted(Measure::Presence) {
+            presence::measure(&args).await?;
         }
         if wanted(Measure::Confirms) {
             confirms::measure(&args).await?;
