@@ -120,8 +120,8 @@ pub trait Dialogues: Send + Sync + 'static {
         user: &str,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Removes at most `limit` messages that are not to be kept, the oldest of their dialogue, and returns how many went.
-    /// Once that is none, no more are left.
+    /// Removes at most `limit` messages that are not to be kept, the oldest of their dialogue, and returns how many went:
+    /// fewer than `limit` once no more are left.
     fn trim_dialogues(
         &self,
         realm: &str,

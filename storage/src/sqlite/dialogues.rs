@@ -253,28 +253,32 @@ impl Dialogues for Sqlite {
         };
         let count_max = count_max.min(i64::MAX as u64);
         let realm = realm.to_owned();
+        let left = limit - removed as u64;
         // Found by a reader: nobody who writes waits for a look at every dialogue.
-        let crowded: Option<u64> = self
+        let crowded: Vec<u64> = self
             .read(move |connection| {
                 connection
                     .prepare_cached(
                         "SELECT d.dialogue FROM dialogues d WHERE d.realm = ?1 AND d.last_number > ?2 AND EXISTS
                          (SELECT 1 FROM dialogue_messages m
                           WHERE m.dialogue = d.dialogue AND m.number <= d.last_number - ?2)
-                         LIMIT 1",
+                         LIMIT ?3",
                     )?
-                    .query_row(params![realm, count_max], |row| row.get(0))
-                    .optional()
+                    .query_map(params![realm, count_max, left], |row| row.get(0))?
+                    .collect()
             })
             .await?;
-        let Some(dialogue) = crowded else {
+        if crowded.is_empty() {
             return Ok(removed);
-        };
-        let left = limit - removed as u64;
+        }
         let beyond = self.write(move |connection| {
             let old = "SELECT m.dialogue, m.number FROM dialogue_messages m WHERE m.dialogue = ?1 AND m.number <=
                  (SELECT d.last_number - ?2 FROM dialogues d WHERE d.dialogue = ?1) ORDER BY m.number LIMIT ?3";
-            remove(connection, old, params![dialogue, count_max, left])
+            let mut beyond = 0;
+            for dialogue in crowded {
+                beyond += remove(connection, old, params![dialogue, count_max, left - beyond as u64])?;
+            }
+            Ok(beyond)
         });
         Ok(removed + beyond.await?)
     }

@@ -166,6 +166,9 @@ async fn what_is_not_kept_goes_with_its_count(store: &impl Dialogues) {
         append(id, "t1", "t2", number as u64).await;
     }
     append("other", "t3", "t2", 9).await;
+    for id in ["a", "b", "c"] {
+        append(id, "t4", "t5", 9).await;
+    }
     let trim = |keep, limit| store.trim_dialogues("trimmed", keep, limit);
     assert_eq!(trim(Keep::default(), 9).await.unwrap(), 0);
     let by_age = Keep {
@@ -178,7 +181,11 @@ async fn what_is_not_kept_goes_with_its_count(store: &impl Dialogues) {
         since: None,
         count_max: Some(2),
     };
-    assert_eq!(trim(by_count, 9).await.unwrap(), 1);
+    assert_eq!(
+        trim(by_count, 9).await.unwrap(),
+        2,
+        "one of each crowded dialogue"
+    );
     assert_eq!(trim(by_count, 9).await.unwrap(), 0);
     let left = store.dialogue("trimmed", "t1", "t2", 0, 9).await.unwrap();
     let left: Vec<_> = left.into_iter().map(|message| message.id).collect();
@@ -189,7 +196,7 @@ async fn what_is_not_kept_goes_with_its_count(store: &impl Dialogues) {
         since: Some(at(20)),
         count_max: None,
     };
-    assert_eq!(trim(all, 99).await.unwrap(), 3);
+    assert_eq!(trim(all, 99).await.unwrap(), 5);
     assert!(store.dialogues("trimmed", "t2", 0, 9).await.unwrap().is_empty());
     assert_eq!(store.unread("trimmed", "t2").await.unwrap(), 0);
     assert_eq!(append("6", "t1", "t2", 30).await.number, 6, "numbers go on");
