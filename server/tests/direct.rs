@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 use support::{Client, KEY, Running, config, start, within};
 use tokio_tungstenite::tungstenite::Message;
@@ -237,4 +237,236 @@ async fn of_connections_that_come_at_once_the_last_one_stays() {
             ("online_users", &json!(1))
         );
     }
+}
+
+/// With presence told to so few at once, and in batches so quick, that a test sees both sides.
+fn with_small_crowd() -> Config {
+    let mut config = with_secret();
+    config.presence.crowd_connections = 10;
+    config.presence.batch_interval = Duration::from_millis(100);
+    config.presence.listed_users = 10;
+    config
+}
+
+#[tokio::test]
+async fn a_crowd_hears_the_latest_changes_in_batches_and_everybody_finds_himself_in_a_short_list() {
+    const USERS: usize = 40;
+    let config = with_small_crowd();
+    let changes_max = config.presence.batch_changes;
+    let server = start(config);
+    let names: Vec<_> = (0..USERS).map(|number| format!("user {number}")).collect();
+    let users = make_users(&server, &names).await;
+    let mut clients = Vec::new();
+    for (number, user) in users.iter().enumerate() {
+        let (client, list) = greeted(&server, user).await;
+        assert_eq!(list["totalOnline"], number + 1);
+        let listed: Vec<_> = list["users"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|user| &user["_id"])
+            .collect();
+        let latest = users[..=number].iter().rev().take(10).map(|user| json!(user.id));
+        assert!(
+            listed.into_iter().eq(&latest.collect::<Vec<_>>()),
+            "the latest first"
+        );
+        clients.push(client);
+    }
+    let (first, others) = clients.split_first_mut().unwrap();
+    say(first, "get_online_users", Value::Null).await;
+    let mut heard = Vec::new();
+    while heard.last().map(kind) != Some("online_users") {
+        heard.push(hear(first).await);
+    }
+    let list = &heard.pop().unwrap()["data"];
+    let listed = list["users"].as_array().unwrap();
+    assert_eq!((listed.len(), &list["totalOnline"]), (10, &json!(USERS)));
+    assert_eq!(listed[0]["_id"], users[USERS - 1].id);
+    assert_eq!(
+        listed[9]["_id"], users[0].id,
+        "the one who asks is always among them"
+    );
+
+    // All but a few leave at once.
+    for client in others.iter_mut().skip(4) {
+        client.0.close(None).await.unwrap();
+    }
+    for client in others.iter_mut().skip(4) {
+        client.closed_by_us().await;
+    }
+    let mut told = BTreeMap::<String, Vec<String>>::new();
+    let mut lists = 0;
+    // The last departures are told to so few that each comes with a list.
+    while lists == 0
+        || told
+            .values()
+            .flatten()
+            .filter(|kind| *kind == "user_offline")
+            .count()
+            < 10
+    {
+        let message = hear(first).await;
+        match kind(&message) {
+            "online_users" => lists += 1,
+            kind => {
+                let user = message["data"]["userId"].as_str().unwrap().to_owned();
+                assert_ne!(user, users[0].id, "nobody is told about himself");
+                told.entry(user).or_default().push(kind.to_owned());
+            }
+        }
+    }
+    let everybody_else: BTreeSet<_> = users[1..].iter().map(|user| user.id.clone()).collect();
+    assert!(told.keys().all(|user| everybody_else.contains(user)));
+    assert!(
+        told.values()
+            .flatten()
+            .filter(|kind| *kind == "user_online")
+            .count()
+            <= 10 + changes_max * 10,
+        "the crowd was not told of each of its own"
+    );
+}
+
+#[tokio::test]
+async fn a_deleted_user_leaves_nothing_and_his_connection_ends() {
+    let server = start(with_secret());
+    let (ann, bob) = make_two(&server).await;
+    let (mut of_ann, _) = greeted(&server, &ann).await;
+    let (mut of_bob, _) = greeted(&server, &bob).await;
+    chat(&mut of_bob, &ann, "forget me").await;
+    while kind(&hear(&mut of_ann).await) != "new_message" {}
+    let path = format!("DELETE /admin/users/{}?dialect=direct", bob.id.to_uppercase());
+    assert_eq!(server.ask(&path, "", KEY).await.0, 204);
+    let close = of_bob.closed().await;
+    assert_eq!((u16::from(close.code), &*close.reason), (4003, "User not found"));
+    assert_eq!(server.ask(&path, "", KEY).await.0, 404);
+    assert_eq!(kind(&hear(&mut of_ann).await), "user_offline");
+    let path = format!("GET /direct/api/messages/{}", bob.id);
+    let (status, history) = server.ask(&path, "", &ann.token).await;
+    assert_eq!((status, &history["data"]["messages"]), (200, &json!([])));
+    assert_eq!(server.ask("GET /direct/api/auth/me", "", &bob.token).await.0, 401);
+}
+
+#[tokio::test]
+async fn what_is_published_as_a_users_message_is_one() {
+    let server = start(with_secret());
+    let (ann, bob) = make_two(&server).await;
+    let (mut of_ann, _) = greeted(&server, &ann).await;
+    let (mut of_bob, _) = greeted(&server, &bob).await;
+    assert_eq!(kind(&hear(&mut of_ann).await), "user_online");
+    let publish = async |to: Value, kind: &str, data: Value| {
+        let body = json!({"dialect": "direct", "to": to, "type": kind, "data": data});
+        server.ask("POST /admin/publish", &body.to_string(), KEY).await.0
+    };
+    // Ids are compared without case and sent in lower case.
+    let (upper, data) = (
+        bob.id.to_uppercase(),
+        json!({"senderId": ann.id.to_uppercase(), "content": "hello"}),
+    );
+    assert_eq!(publish(json!(upper), "chat_message", data).await, 200);
+    let arrived = hear(&mut of_bob).await;
+    assert_eq!(
+        (kind(&arrived), &arrived["data"]["senderId"]),
+        ("new_message", &json!(ann.id))
+    );
+    assert_eq!(arrived["data"]["senderUsername"], "ann");
+    for expected in ["message_sent", "message_delivered"] {
+        let told = hear(&mut of_ann).await;
+        assert_eq!(
+            (kind(&told), &told["data"]["messageId"]),
+            (expected, &arrived["data"]["messageId"])
+        );
+    }
+    let data = json!({"senderId": ann.id.to_uppercase(), "content": " "});
+    for (to, kind, data, status) in [
+        (json!(bob.id), "chat_message", data, 400),
+        (json!(bob.id), "chat_message", json!("text"), 400),
+        (
+            json!(ann.id),
+            "chat_message",
+            json!({"senderId": ann.id, "content": "to myself"}),
+            400,
+        ),
+        (
+            json!("all"),
+            "chat_message",
+            json!({"senderId": ann.id, "content": "to all"}),
+            400,
+        ),
+        (
+            json!(bob.id),
+            "chat_message",
+            json!({"senderId": "0".repeat(24), "content": "of nobody"}),
+            404,
+        ),
+        (json!("nobody"), "typing_indicator", json!({}), 400),
+        (
+            json!([ann.id, bob.id]),
+            "typing_indicator",
+            json!({"userId": "x"}),
+            200,
+        ),
+        (json!("all"), "notice", json!({"text": "for all"}), 200),
+    ] {
+        assert_eq!(publish(to, kind, data).await, status);
+    }
+    for client in [&mut of_ann, &mut of_bob] {
+        let heard = heard_so_far(client).await;
+        let heard: Vec<_> = heard.iter().map(kind).collect();
+        assert_eq!(heard, ["typing_indicator", "notice"]);
+    }
+}
+
+#[tokio::test]
+async fn ids_are_compared_without_case() {
+    let server = start(with_secret());
+    let id = "ABCDEF0123456789ABCDEF01";
+    let body = json!({"dialect": "direct", "users": [{"id": id, "username": "eve"}]}).to_string();
+    let (_, made) = server.ask("POST /admin/users", &body, KEY).await;
+    let eve = User {
+        id: id.to_lowercase(),
+        token: made["users"][0]["token"].as_str().unwrap().to_owned(),
+    };
+    assert_eq!(made["users"][0]["id"], eve.id);
+    assert_eq!(
+        server.ask("POST /admin/users", &body, KEY).await.0,
+        400,
+        "it is taken"
+    );
+    let (mut of_eve, _) = greeted(&server, &eve).await;
+    let itself = User {
+        id: id.to_owned(),
+        token: String::new(),
+    };
+    chat(&mut of_eve, &itself, "to myself").await;
+    assert_eq!(
+        hear(&mut of_eve).await["data"]["message"],
+        "Cannot send message to yourself"
+    );
+}
+
+#[tokio::test]
+async fn what_is_wrong_over_http_is_told_in_the_shape_of_the_dialect() {
+    let server = start(with_secret());
+    let (ann, _) = make_two(&server).await;
+    let large = format!(r#"{{"email":"{}"}}"#, "x".repeat(300 << 10));
+    for (head, body, expected) in [
+        ("GET /direct/api/users/nobody", "", 404),
+        ("GET /direct/api/auth", "", 404),
+        ("POST /direct/api/users", "", 405),
+        ("GET /direct/api/auth/login", "", 405),
+        ("DELETE /direct/api/messages/conversations", "", 405),
+        ("POST /direct/api/auth/login", &large, 413),
+        ("PUT /direct/api/messages/read/nobody", "", 400),
+    ] {
+        let (status, answer) = server.ask(head, body, &ann.token).await;
+        assert_eq!((status, &answer["success"]), (expected, &json!(false)), "{head}");
+        assert!(answer["message"].is_string(), "{answer}");
+    }
+    server
+        .request("POST /admin/faults", r#"{"store":"down","for":"60s"}"#)
+        .await;
+    let (status, answer) = server.ask("GET /direct/api/users", "", &ann.token).await;
+    assert_eq!((status, &answer["message"]), (503, &json!("Server error")));
 }
