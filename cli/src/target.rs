@@ -23,8 +23,8 @@ const SUITE_TIMINGS: &[(&str, Duration)] = &[
     // Longer than its timeout: what comes of an answer, and of none, is told apart.
     ("feed.heartbeat.interval", Duration::from_secs(2)),
     ("feed.heartbeat.timeout", Duration::from_secs(1)),
-    ("direct.heartbeat.interval", Duration::from_secs(1)),
-    ("direct.heartbeat.timeout", Duration::from_secs(1)),
+    ("direct.heartbeat.interval", Duration::from_secs(2)),
+    ("direct.heartbeat.timeout", Duration::from_secs(2)),
 ];
 
 /// Its limits then: a rate that no case but the one about it comes near.
