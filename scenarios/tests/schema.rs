@@ -15,6 +15,9 @@ use touchstone_scenarios::{builtin_scenarios, schema, yaml};
 /// Why `value` does not satisfy `schema`; panics on a keyword that it does not know, so that it never passes by
 /// ignorance.
 fn violation(root: &Value, schema: &Value, value: &Value, at: &str) -> Option<String> {
+    if let Value::Bool(anything) = schema {
+        return (!anything).then(|| format!("{at}: nothing may be here"));
+    }
     let keywords = schema.as_object().expect("a schema is an object");
     keywords
         .iter()

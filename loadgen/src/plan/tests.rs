@@ -106,7 +106,7 @@ fn what_is_outside_its_range_is_refused_with_the_range() {
         (
             "dialect",
             "ecko",
-            "`dialect`: `ecko` is not a dialect; there is: echo",
+            "`dialect`: `ecko` is not a dialect; there is: echo, rooms, outbox, feed, direct",
         ),
     ] {
         let error = Plan::new("", &workload().with(key, value).unwrap()).unwrap_err();

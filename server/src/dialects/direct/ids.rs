@@ -44,9 +44,9 @@ mod tests {
         let (one, other) = (Ids::new(u64::MAX), Ids::new(7));
         let made = [one.next(at), one.next(at), other.next(at)].map(|id| id.to_string());
         let expected = [
-            "6592a980ffffffffff000000",
-            "6592a980ffffffffff000001",
-            "6592a9800000000007000000",
+            "6592a940ffffffffff000000",
+            "6592a940ffffffffff000001",
+            "6592a9400000000007000000",
         ];
         assert_eq!(made, expected);
     }
