@@ -20,7 +20,7 @@ pub(crate) struct Cli {
 }
 
 /// Cases at once: most of a case is waiting, for a heartbeat or for a frame that must not come.
-pub(crate) const JOBS: u16 = 24;
+pub(crate) const JOBS: u16 = 10;
 
 const EXAMPLES: &str = "\
 Examples:
