@@ -65,7 +65,7 @@ pub struct Arrived {
 /// Keeps events of users, apart by realm.
 ///
 /// Guarantees of every implementation: storing several is all or nothing; an event is pending from when it is stored until
-/// it is noted as arrived, and a pending one goes only with its user; of several calls of [`claim`](Self::claim), on
+/// it is noted as arrived, and a pending one goes only with its user; of several calls of [`claim_events`](Self::claim_events), on
 /// whatever node, at most one gets an event before the claim on it has run out.
 pub trait Events: Send + Sync + 'static {
     /// Stores events. Returns their numbers, which rise.
