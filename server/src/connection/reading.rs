@@ -98,6 +98,12 @@ async fn begin<D: DialectServer>(
             Bytes::new()
         }
     };
+    let mut leftover = Vec::from(leftover);
+    let Terms { rules, rate, .. } = *route.terms;
+    let mut receiver = match inflated {
+        None => wire::Receiver::new(wire::Role::Server, rules),
+        Some(half) => wire::Receiver::with_deflate(wire::Role::Server, rules, half),
+    };
     match opening.unwrap_or_else(|panic| Err(panic.into())) {
         Ok(session) => {
             let Terms { metrics, .. } = &*route.terms;
@@ -106,11 +112,6 @@ async fn begin<D: DialectServer>(
             if let Some(heartbeats) = &route.heartbeats {
                 heartbeats.join(seat.whereabouts(&mailbox.0));
             }
-            let Terms { rules, rate, .. } = *route.terms;
-            let receiver = match inflated {
-                None => wire::Receiver::new(wire::Role::Server, rules),
-                Some(half) => wire::Receiver::with_deflate(wire::Role::Server, rules, half),
-            };
             let bucket = rate.map(|rate| Box::new(Bucket::new(rate, Instant::now())));
             let mut conversation = Conversation {
                 route,
@@ -121,7 +122,7 @@ async fn begin<D: DialectServer>(
                 seat,
                 admitted,
             };
-            match conversation.hear_all(&mut Vec::from(leftover)).await {
+            match conversation.hear_all(&mut leftover).await {
                 Ok(()) => return Some(conversation),
                 Err(end) => conversation.end(end).await,
             }
@@ -129,7 +130,8 @@ async fn begin<D: DialectServer>(
         Err(Close { code, reason }) => {
             drop(seat);
             mailbox.0.close(wire::server_close(code.0, &reason));
-            closing::finish(&mailbox.0).await;
+            closing::disregard(&mut receiver, &mut leftover);
+            closing::finish(&mailbox.0, &mut receiver).await;
             drop(admitted);
         }
     }
@@ -206,12 +208,17 @@ impl<D: DialectServer> Conversation<D> {
     /// Hears everything in `input`. What is sent meanwhile is written in one piece.
     async fn hear_all(&mut self, input: &mut [u8]) -> Result<(), End> {
         self.mailbox.0.cork();
-        let heard = self.hear_each(input).await;
+        let mut dealt_with = 0;
+        let heard = self.hear_each(input, &mut dealt_with).await;
         self.mailbox.0.uncork();
+        if heard.is_err() {
+            closing::disregard(&mut self.receiver, &mut input[dealt_with..]);
+        }
         heard
     }
 
-    async fn hear_each(&mut self, input: &mut [u8]) -> Result<(), End> {
+    /// The same without the cork. What is behind `dealt_with` when it ends has not been looked at.
+    async fn hear_each(&mut self, input: &mut [u8], dealt_with: &mut usize) -> Result<(), End> {
         let Self {
             route,
             mailbox,
@@ -220,12 +227,11 @@ impl<D: DialectServer> Conversation<D> {
             session,
             ..
         } = self;
-        let mut dealt_with = 0;
         loop {
-            let step = receiver.next(&mut input[dealt_with..]).map_err(|violation| {
+            let step = receiver.next(&mut input[*dealt_with..]).map_err(|violation| {
                 End::Close(Close::new(CloseCode(violation.close_code()), violation.reason()))
             })?;
-            dealt_with += step.consumed;
+            *dealt_with += step.consumed;
             let heard = match step.event {
                 None => return Ok(()),
                 Some(wire::Event::Text(text)) => Heard::Text(text),
@@ -271,6 +277,7 @@ impl<D: DialectServer> Conversation<D> {
         let Self {
             route,
             mailbox,
+            mut receiver,
             mut session,
             seat,
             admitted,
@@ -296,7 +303,7 @@ impl<D: DialectServer> Conversation<D> {
             End::PeerGone | End::ClosingAlready => {}
         }
         connection.uncork();
-        closing::finish(connection).await;
+        closing::finish(connection, &mut receiver).await;
         drop(admitted);
     }
 }

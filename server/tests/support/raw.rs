@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -94,6 +95,42 @@ impl Raw {
     /// Takes the writing half out, so that [`until_end`](Self::until_end) does not end it.
     pub(crate) fn keep_open(&mut self) -> Option<Writing> {
         self.writing.take()
+    }
+
+    /// Says that nothing more will come, and goes on reading.
+    pub(crate) async fn end_writing(&mut self) {
+        let writing = self.writing.as_mut().expect("the writing half is still here");
+        within(writing.shutdown()).await.unwrap();
+    }
+
+    /// The next frame, which must be a short one.
+    pub(crate) async fn hear(&mut self) -> Frame {
+        let mut head = [0; 2];
+        within(self.reading.read_exact(&mut head)).await.unwrap();
+        let [first, length @ 0..=125] = head else {
+            panic!("the frame is longer than 125 bytes: {head:?}");
+        };
+        let mut payload = vec![0; usize::from(length)];
+        within(self.reading.read_exact(&mut payload)).await.unwrap();
+        Frame {
+            opcode: first & 0x0F,
+            payload,
+        }
+    }
+
+    /// Whether TCP has ended already. Nothing else may be there to be read.
+    pub(crate) async fn has_ended(&mut self) -> bool {
+        let mut byte = [0];
+        let mut reading = std::pin::pin!(self.reading.read(&mut byte));
+        // Twice, because the runtime has to look at the socket in between.
+        for _ in 0..2 {
+            tokio::task::yield_now().await;
+            if let Some(read) = (&mut reading).now_or_never() {
+                assert_eq!(read.expect("no reset"), 0, "only the end was to come");
+                return true;
+            }
+        }
+        false
     }
 
     /// Every frame up to the end of TCP, which must be clean.
