@@ -10,6 +10,7 @@ use crate::config::PresenceConfig;
 use crate::faults::Faults;
 use crate::metrics::Metrics;
 use crate::relay::Relays;
+use crate::stop::Stopping;
 use crate::watched::Watched;
 
 /// Built once for each dialect: keys and relays are its own, the rest is one thing under several names.
@@ -27,6 +28,8 @@ pub(crate) struct Backing<S, B, P> {
     pub(crate) faults: Arc<Faults>,
     /// How presence is told.
     pub(crate) presence_terms: PresenceConfig,
+    /// Whether this node stops.
+    pub(crate) stopping: Arc<Stopping>,
 }
 
 /// The backing of this build: what is chosen here is chosen for every dialect.

@@ -9,11 +9,13 @@ use bytes::{Bytes, BytesMut};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::PresenceConfig;
+use crate::stop::Stopping;
 
 /// Changes that wait to be told, by audience: a dialect's users, or the members of a channel.
 #[derive(Debug)]
 pub(crate) struct Crowd {
     terms: PresenceConfig,
+    stopping: Arc<Stopping>,
     waiting: Mutex<HashMap<Arc<str>, Vec<UserChange>>>,
 }
 
@@ -31,6 +33,8 @@ pub(crate) enum Telling {
     Now,
     /// It goes with the audience's next batch.
     Batched,
+    /// Not at all: this node stops (common/6a).
+    Never,
 }
 
 /// Changes that are told together.
@@ -41,15 +45,19 @@ pub(crate) struct Batch {
 }
 
 impl Crowd {
-    pub(crate) fn new(terms: PresenceConfig) -> Self {
+    pub(crate) fn new(terms: PresenceConfig, stopping: Arc<Stopping>) -> Self {
         Self {
             terms,
+            stopping,
             waiting: Mutex::default(),
         }
     }
 
     /// Decides about a change of `user` that `connections` would be told, counted now. `frame` is the change as it is told.
     pub(crate) fn note(&self, audience: &str, connections: usize, user: &str, frame: &Bytes) -> Telling {
+        if !self.is_told() {
+            return Telling::Never;
+        }
         let mut waiting = self.waiting();
         if connections <= self.terms.crowd_connections {
             // What waits about him is older than what is told now.
@@ -74,6 +82,11 @@ impl Crowd {
         Telling::Batched
     }
 
+    /// Whether anybody is told who comes and goes: not on a node that stops.
+    pub(crate) fn is_told(&self) -> bool {
+        !self.stopping.has_begun()
+    }
+
     /// Hands each audience's batch to `tell`, again and again, until `stop`.
     pub(crate) async fn run<F: Future<Output = ()>>(
         &self,
@@ -87,7 +100,7 @@ impl Crowd {
         {
             let due = std::mem::take(&mut *self.waiting());
             for (audience, changes) in due {
-                if !changes.is_empty() {
+                if !changes.is_empty() && self.is_told() {
                     tell(audience, Batch::new(changes)).await;
                 }
             }
@@ -131,11 +144,12 @@ mod tests {
     use super::*;
 
     fn crowd() -> Crowd {
-        Crowd::new(PresenceConfig {
+        let terms = PresenceConfig {
             crowd_connections: 2,
             batch_changes: 3,
             ..PresenceConfig::default()
-        })
+        };
+        Crowd::new(terms, Arc::new(Stopping::new(3..=12, 0)))
     }
 
     fn frame(text: &'static str) -> Bytes {
@@ -193,6 +207,16 @@ mod tests {
         crowd.note("all", 3, "bob", &frame("b+"));
         assert_eq!(crowd.note("all", 2, "ann", &frame("a-")), Telling::Now);
         assert_eq!(next_batches(&crowd).await, [("all".to_owned(), "b+".to_owned())]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_stops_tells_nobody_not_even_what_waits() {
+        let crowd = crowd();
+        assert_eq!(crowd.note("all", 3, "ann", &frame("a+")), Telling::Batched);
+        crowd.stopping.begin();
+        assert_eq!(crowd.note("all", 3, "bob", &frame("b+")), Telling::Never);
+        assert_eq!(crowd.note("all", 2, "bob", &frame("b+")), Telling::Never);
+        assert!(next_batches(&crowd).await.is_empty());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 use touchstone_storage::{Entry, Session, SessionStore, Settlement, StoreError, Timestamp};
 
@@ -21,6 +22,8 @@ pub(crate) enum StoreFault {
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     store: Mutex<Option<(StoreFault, Instant)>>,
+    /// Something else was asked of the store.
+    changed: Notify,
     panics: AtomicU32,
 }
 
@@ -28,6 +31,7 @@ impl Faults {
     /// Lets the store fail until `lasting` has passed; replaces what was asked before.
     pub(crate) fn break_store(&self, fault: StoreFault, lasting: Duration) {
         *self.lock() = Some((fault, Instant::now() + lasting));
+        self.changed.notify_waiters();
     }
 
     /// Lets the next `times` messages find a handler that panics.
@@ -47,14 +51,17 @@ impl Faults {
 
     /// Fails, or waits, as long as the store is to be broken. To be awaited before each call of it.
     pub(crate) async fn store(&self) -> Result<(), StoreError> {
-        match self.store_fault() {
-            None => Ok(()),
-            Some((StoreFault::Down, _)) => Err(StoreError::Unavailable(
-                "a fault was asked for by POST /admin/faults".to_owned(),
-            )),
-            Some((StoreFault::Slow, until)) => {
-                tokio::time::sleep_until(until).await;
-                Ok(())
+        loop {
+            // Before the look: a change between the two is not missed.
+            let changed = self.changed.notified();
+            match self.store_fault() {
+                None => return Ok(()),
+                Some((StoreFault::Down, _)) => {
+                    let why = "a fault was asked for by POST /admin/faults";
+                    return Err(StoreError::Unavailable(why.to_owned()));
+                }
+                // Over or replaced, it is looked at again.
+                Some((StoreFault::Slow, until)) => drop(tokio::time::timeout_at(until, changed).await),
             }
         }
     }

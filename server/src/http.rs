@@ -231,7 +231,8 @@ fn admit<D: DialectServer>(
     let deflation = route.terms.deflation.as_ref();
     let granted = deflation.and_then(|deflation| deflation.grant(headers));
     let agreed = granted.as_ref().map(|granted| granted.negotiated.answer.clone());
-    let expected = Expected::new(&route.hub, &route.terms, open, admitted, granted);
+    let held = (admitted, shared.hearing.token());
+    let expected = Expected::new(&route.hub, &route.terms, open, held, granted);
     // Looked at after the seat is taken: a stop or a drain either finds the connection in its seat or is seen here.
     if shared.stopping.has_begun() {
         return Err((Refused::Stopping, come_back_later("the server is stopping\n")));

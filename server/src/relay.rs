@@ -3,18 +3,26 @@
 //! Topics are spread over the relays, so that cores share the work and one topic keeps its order. What has piled up
 //! while a relay was busy is handed on in one batch, so that frames for one socket can be joined.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use bytes::Bytes;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use touchstone_storage::{Bus, BusError, Ear, Inbox, Payload, bus};
+use uuid::Uuid;
 
 use crate::metrics::Latency;
-use crate::readiness::Canaries;
 
 /// Payloads handed on together: beyond this joining them wins nothing more.
 const PAYLOADS_PER_BATCH_MAX: usize = 64;
+
+/// What the topics of marks begin with; no dialect's do.
+const MARKS_PREFIX: &str = "relay:";
 
 /// Whoever makes frames of payloads. It must not wait for a publish: that might wait for this very relay.
 pub(crate) trait Hears: Send + Sync + 'static {
@@ -27,6 +35,18 @@ pub(crate) trait Hears: Send + Sync + 'static {
 pub(crate) struct Relays {
     ears: Box<[Ear]>,
     hasher: RandomState,
+    marks: Arc<Marks>,
+}
+
+/// Marks that are on their way through the bus to one of these relays: when one has come through, so has all that was
+/// published before.
+#[derive(Debug)]
+pub(crate) struct Marks {
+    /// These relays among those of all nodes and dialects.
+    relays: Uuid,
+    next: AtomicU64,
+    /// Who waits for a mark, by its number.
+    waiting: Mutex<HashMap<u64, oneshot::Sender<()>>>,
 }
 
 impl Relays {
@@ -45,8 +65,39 @@ impl Relays {
         let relays = Self {
             ears: ears.into(),
             hasher: RandomState::new(),
+            marks: Arc::new(Marks {
+                relays: Uuid::new_v4(),
+                next: AtomicU64::new(0),
+                waiting: Mutex::default(),
+            }),
         };
         (relays, inboxes)
+    }
+
+    /// From now on marks come through.
+    pub(crate) async fn tune_marks(&self, bus: &impl Bus) -> Result<(), BusError> {
+        for (relay, ear) in self.ears.iter().enumerate() {
+            bus.tune(ear, &self.marks.topic(relay)).await?;
+        }
+        Ok(())
+    }
+
+    /// The marks, for [`run`].
+    pub(crate) fn marks(&self) -> &Arc<Marks> {
+        &self.marks
+    }
+
+    /// Returns once everything that was published before has been handed on by all of these relays.
+    pub(crate) async fn all_handed_on(&self, bus: &impl Bus) -> Result<(), BusError> {
+        for relay in 0..self.ears.len() {
+            self.marks.come_through(bus, relay).await?;
+        }
+        Ok(())
+    }
+
+    /// The same of what was published under `topic`.
+    pub(crate) async fn handed_on(&self, bus: &impl Bus, topic: &str) -> Result<(), BusError> {
+        self.marks.come_through(bus, self.relay_of(topic)).await
     }
 
     /// From when this returns, what is published under `topic` is handed on. Counted, as by [`Bus::tune`].
@@ -59,18 +110,68 @@ impl Relays {
         bus.untune(self.ear(topic), topic).await;
     }
 
-    /// One for each relay.
-    pub(crate) fn ears(&self) -> &[Ear] {
-        &self.ears
-    }
-
     /// Payloads that wait to be handed on.
     pub(crate) fn waiting(&self) -> usize {
         self.ears.iter().map(Ear::waiting).sum()
     }
 
     fn ear(&self, topic: &str) -> &Ear {
-        &self.ears[self.hasher.hash_one(topic) as usize % self.ears.len()]
+        &self.ears[self.relay_of(topic)]
+    }
+
+    fn relay_of(&self, topic: &str) -> usize {
+        self.hasher.hash_one(topic) as usize % self.ears.len()
+    }
+}
+
+impl Marks {
+    fn topic(&self, relay: usize) -> String {
+        format!("{MARKS_PREFIX}{}:{relay}", self.relays)
+    }
+
+    /// Sends a mark to a relay, and returns when it is there. How long that may take is the caller's to say.
+    async fn come_through(&self, bus: &impl Bus, relay: usize) -> Result<(), BusError> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let (passed, waiting) = oneshot::channel();
+        self.waiting().insert(number, passed);
+        let _awaited = Awaited { marks: self, number };
+        let mark = Bytes::copy_from_slice(&number.to_be_bytes());
+        bus.publish(&self.topic(relay), mark).await?;
+        waiting
+            .await
+            .map_err(|_| BusError::Unavailable("the relay has ended".to_owned()))
+    }
+
+    fn is_one(payload: &Payload) -> bool {
+        payload.topic.starts_with(MARKS_PREFIX)
+    }
+
+    /// A mark is through.
+    fn passed(&self, mark: &Payload) {
+        let number = (*mark.bytes).try_into().map(u64::from_be_bytes);
+        let waiting = number.ok().and_then(|number| self.waiting().remove(&number));
+        if let Some(waiting) = waiting {
+            // An error means that he no longer waits.
+            let _ = waiting.send(());
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<()>>> {
+        self.waiting
+            .lock()
+            .expect("the marks' lock is never poisoned: no code panics while holding it")
+    }
+}
+
+/// A mark that somebody waits for, until he no longer does.
+struct Awaited<'a> {
+    marks: &'a Marks,
+    number: u64,
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        self.marks.waiting().remove(&self.number);
     }
 }
 
@@ -78,7 +179,7 @@ impl Relays {
 pub(crate) async fn run(
     hears: &impl Hears,
     mut inbox: Inbox,
-    canaries: &Canaries,
+    marks: &Marks,
     took: &Latency,
     stop: CancellationToken,
 ) {
@@ -95,15 +196,13 @@ pub(crate) async fn run(
         {
             batch.push(next);
         }
-        let is_canary = |payload: &mut Payload| Canaries::is_one(&payload.topic);
-        for canary in batch.extract_if(.., is_canary) {
-            canaries.came_through(&canary.topic, &canary.bytes);
-        }
+        let passed: Vec<_> = batch.extract_if(.., |payload| Marks::is_one(payload)).collect();
         if !batch.is_empty() {
             let begun = Instant::now();
             hears.heard(&batch).await;
             took.note(begun.elapsed());
         }
+        passed.iter().for_each(|mark| marks.passed(mark));
         batch.clear();
     }
 }

@@ -28,7 +28,11 @@ use crate::upkeep::Upkeep;
 /// The least hyper's buffer may be limited to.
 const HANDSHAKE_BYTES_MIN: usize = 8 << 10;
 
-/// Part of the grace period that connections get; the rest is for what comes after them.
+/// Part of the grace period in which what is in hand is to be done: with the default, longer than a call of the store may
+/// take.
+const GRACE_FOR_WHAT_IS_IN_HAND: f64 = 0.6;
+
+/// Part of the grace period after which no connection is waited for; the rest is for what comes after them.
 const GRACE_FOR_CONNECTIONS: f64 = 0.8;
 
 /// Why a server did not start.
@@ -177,8 +181,9 @@ impl Server {
         Reload(Arc::clone(&self.shared))
     }
 
-    /// Serves until `stop`, then stops gracefully: nothing new is accepted, what is in hand is finished, every
-    /// connection hears its farewell and is closed 1001, all within the grace period (common/6a).
+    /// Serves until `stop`, then stops gracefully: nothing new is accepted and nothing more is heard, what is in hand is
+    /// finished and told, then every connection hears its farewell and is closed 1001, all within the grace period
+    /// (common/6a).
     pub async fn run(self, stop: CancellationToken) -> Stopped {
         let Self {
             listeners,
@@ -223,15 +228,12 @@ impl Server {
         shared.ending.cancel();
         shared.errands.close();
         tracing::info!(connections = shared.conversations.len(), "stopping");
-        let grace = shared.config.deadlines.grace;
-        let patience = Instant::now() + grace;
+        let (begun, grace) = (Instant::now(), shared.config.deadlines.grace);
+        let patience = begun + grace;
+        finish_what_is_in_hand(&shared, begun + grace.mul_f64(GRACE_FOR_WHAT_IS_IN_HAND)).await;
         upkeep.end_relay(patience).await;
-        let connections_left = say_goodbye(
-            &shared,
-            &requests,
-            Instant::now() + grace.mul_f64(GRACE_FOR_CONNECTIONS),
-        )
-        .await;
+        let patience_for_goodbyes = begun + grace.mul_f64(GRACE_FOR_CONNECTIONS);
+        let connections_left = say_goodbye(&shared, &requests, patience_for_goodbyes).await;
         // They end as soon as they look: none of them waits for longer than a round of closing.
         shared.errands.wait().await;
         // The mender first: two of them would be in each other's way.
@@ -241,6 +243,32 @@ impl Server {
         Stopped {
             connections_left,
             sessions_unsaved,
+        }
+    }
+}
+
+/// Hears nobody any more, and returns when all that was said and asked for is done, and told to those who are here: a
+/// message must not be stored and its sender sent away without a word.
+async fn finish_what_is_in_hand(shared: &Shared, patience: Instant) {
+    for hub in shared.hubs() {
+        hub.for_each(|connection| connection.rest());
+    }
+    for tracker in [&shared.hearing, &shared.answers] {
+        tracker.close();
+    }
+    let finishing = async {
+        tokio::join!(shared.hearing.wait(), shared.answers.wait());
+        shared.all_handed_on().await?;
+        // What was handed over on `direct` is confirmed to its sender.
+        shared.direct.dialect.settle().await;
+        shared.all_handed_on().await
+    };
+    match tokio::time::timeout_at(patience, finishing).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "what was said last may not be told"),
+        Err(_) => {
+            let (hearing, answers) = (shared.hearing.len(), shared.answers.len());
+            tracing::warn!(hearing, answers, "what is in hand takes too long");
         }
     }
 }
@@ -341,33 +369,4 @@ fn check(config: &Config) -> Result<(), StartError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use touchstone_storage::SessionStore;
-
-    #[tokio::test]
-    async fn a_stop_stores_the_last_state_of_each_session() {
-        let config = Config {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
-            ..Config::default()
-        };
-        let server = Server::bind(config).unwrap();
-        let shared = Arc::clone(&server.shared);
-        let url = format!("ws://{}/ws/chat/?session=silent", server.addresses()[0]);
-        let stop = CancellationToken::new();
-        let stay = async {
-            let client = tokio_tungstenite::connect_async(url).await.unwrap();
-            while shared.metrics.active_connections.get() == 0 {
-                tokio::task::yield_now().await;
-            }
-            stop.cancel();
-            client
-        };
-        // A session whose connection said nothing is written by its end alone.
-        let (stopped, _client) = tokio::join!(server.run(stop.clone()), stay);
-        assert_eq!(stopped.sessions_unsaved, 0);
-        let store = shared.echo.dialect.sessions.store();
-        let kept = store.load("silent").await.unwrap().map(|session| session.count);
-        assert_eq!(kept, Some(0));
-    }
-}
+mod tests;

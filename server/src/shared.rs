@@ -65,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) answers: TaskTracker,
     /// Owns the tasks of all WebSocket connections.
     pub(crate) conversations: TaskTracker,
+    /// Connections that hear their peers, or have yet to do what these have said.
+    pub(crate) hearing: TaskTracker,
     /// Owns what an administrator set going, until `ending`.
     pub(crate) errands: TaskTracker,
     /// The server stops, and errands end.
@@ -82,7 +84,7 @@ pub(crate) struct Shared {
     pub(crate) direct: Arc<Route<DirectServer>>,
     pub(crate) raw_echo: Option<Arc<Route<RawEcho>>>,
     bus: LocalBus,
-    pub(crate) canaries: Arc<Canaries>,
+    canaries: Canaries,
     /// What the bus brings, until [`Upkeep`](crate::upkeep::Upkeep) takes it.
     inboxes: Mutex<Inboxes>,
 }
@@ -128,6 +130,7 @@ impl Parts {
             metrics: Arc::clone(&self.metrics),
             faults: Arc::clone(&self.faults),
             presence_terms: config.presence.clone(),
+            stopping: Arc::clone(&self.stopping),
         };
         (backing, inboxes)
     }
@@ -213,6 +216,7 @@ impl Shared {
             admission: Admission::new(&config.limits),
             answers: TaskTracker::new(),
             conversations: TaskTracker::new(),
+            hearing: TaskTracker::new(),
             errands: TaskTracker::new(),
             ending: CancellationToken::new(),
             store: Arc::clone(&parts.store),
@@ -226,7 +230,7 @@ impl Shared {
             direct: direct(&config, &parts, &mut random, &mut inboxes),
             raw_echo: raw_echo(&config, &parts),
             bus: parts.bus.clone(),
-            canaries: Arc::new(Canaries::new(random.u64(..))),
+            canaries: Canaries::new(random.u64(..)),
             inboxes: Mutex::new(inboxes),
             config,
         };
@@ -259,10 +263,18 @@ impl Shared {
         .map(|dialect| (dialect, of(dialect)))
     }
 
-    /// Sets canaries on all relays.
+    /// From now on one can find out what the relays have handed on.
     pub(crate) async fn watch_relays(&self) -> Result<(), BusError> {
-        for (dialect, relays) in self.relays() {
-            self.canaries.watch(dialect, relays, &self.bus).await?;
+        for (_, relays) in self.relays() {
+            relays.tune_marks(&self.bus).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns once everything that was published before has been handed on, by every relay.
+    pub(crate) async fn all_handed_on(&self) -> Result<(), BusError> {
+        for (_, relays) in self.relays() {
+            relays.all_handed_on(&self.bus).await?;
         }
         Ok(())
     }
@@ -282,7 +294,9 @@ impl Shared {
     /// Whether what is stored is kept and what is published arrives.
     pub(crate) async fn look(&self) -> Result<(), NotReady> {
         let now = self.echo.dialect.clock.now();
-        self.canaries.look(&self.store, &self.bus, now).await
+        self.canaries
+            .look(&self.store, &self.relays(), &self.bus, now)
+            .await
     }
 
     /// How many connections have ended so far.
@@ -471,8 +485,7 @@ fn direct(
 ) -> Arc<Route<DirectServer>> {
     let (backing, heard) = parts.backing(config, &config.direct.auth);
     inboxes.direct = heard;
-    let stopping = Arc::clone(&parts.stopping);
-    let (dialect, work) = Direct::new(backing, config.direct.clone(), stopping, random.u64(..));
+    let (dialect, work) = Direct::new(backing, config.direct.clone(), random.u64(..));
     inboxes.direct_work = Some(work);
     let expired = (
         protocol::direct::CLOSE_INVALID_TOKEN,

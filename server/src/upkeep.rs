@@ -10,7 +10,7 @@ use touchstone_storage::Inbox;
 
 use crate::dialects::DialectServer;
 use crate::memory;
-use crate::relay::{self, Hears};
+use crate::relay::{self, Hears, Relays};
 use crate::retention::{self, Retains};
 use crate::route::Route;
 use crate::shared::{RoomsServer, Shared};
@@ -83,11 +83,19 @@ impl Upkeep {
             tracing::error!(%error, "who comes and goes is not heard");
         }
         let inboxes = std::mem::take(&mut *shared.inboxes());
-        upkeep.hand_on(shared, &shared.echo, inboxes.echo);
-        upkeep.hand_on(shared, &shared.rooms, inboxes.rooms);
-        upkeep.hand_on(shared, &shared.outbox, inboxes.outbox);
-        upkeep.hand_on(shared, &shared.feed, inboxes.feed);
-        upkeep.hand_on(shared, &shared.direct, inboxes.direct);
+        upkeep.hand_on(&shared.echo, &shared.echo.dialect.relays, inboxes.echo);
+        upkeep.hand_on(&shared.rooms, &shared.rooms.dialect.backing.relays, inboxes.rooms);
+        upkeep.hand_on(
+            &shared.outbox,
+            &shared.outbox.dialect.backing.relays,
+            inboxes.outbox,
+        );
+        upkeep.hand_on(&shared.feed, &shared.feed.dialect.backing.relays, inboxes.feed);
+        upkeep.hand_on(
+            &shared.direct,
+            &shared.direct.dialect.backing.relays,
+            inboxes.direct,
+        );
         let feed = Arc::clone(&shared.feed.dialect);
         upkeep
             .others
@@ -111,12 +119,12 @@ impl Upkeep {
     }
 
     /// Hands on what arrives in a dialect's inboxes.
-    fn hand_on<D: Hears>(&self, shared: &Arc<Shared>, route: &Arc<Route<D>>, inboxes: Vec<Inbox>) {
+    fn hand_on<D: Hears>(&self, route: &Arc<Route<D>>, relays: &Relays, inboxes: Vec<Inbox>) {
         for inbox in inboxes {
-            let (canaries, dialect) = (Arc::clone(&shared.canaries), Arc::clone(&route.dialect));
+            let (marks, dialect) = (Arc::clone(relays.marks()), Arc::clone(&route.dialect));
             let took = route.terms.metrics.fanning_out.clone();
             self.relay
-                .spawn(|stop| async move { relay::run(&*dialect, inbox, &canaries, &took, stop).await });
+                .spawn(|stop| async move { relay::run(&*dialect, inbox, &marks, &took, stop).await });
         }
     }
 
@@ -255,7 +263,7 @@ impl Upkeep {
         });
     }
 
-    /// Sees to it that broadcasts which were accepted so far reach the connections. Before these are told goodbye.
+    /// Ends the relays: what is published from now on is not told here. Before the connections are told goodbye.
     pub(crate) async fn end_relay(&self, patience: Instant) {
         if !self.relay.end(patience).await {
             tracing::warn!("broadcasts were not handed on in time");

@@ -22,6 +22,7 @@ use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
 use serde::Serialize;
 use tokio::sync::oneshot;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use touchstone_protocol::close::{CloseCode, REASON_IDLE};
 use touchstone_storage::{ConnectionId, Timestamp};
 use touchstone_wire as wire;
@@ -120,6 +121,8 @@ pub(crate) struct Connection {
     terms: Arc<Terms>,
     /// Why it is being seen off, as [`Parting`]'s bits.
     parting: AtomicU16,
+    /// Set when it is to hear nothing more.
+    rests: AtomicBool,
     /// Set when a heartbeat leaves that is to be answered, cleared by its answer.
     owes_answer: AtomicBool,
     /// The second of the epoch from which it is closed as expired. Set once, by the dialect.
@@ -147,6 +150,7 @@ impl Connection {
             peer,
             terms,
             parting: AtomicU16::new(GO_ON),
+            rests: AtomicBool::new(false),
             owes_answer: AtomicBool::new(false),
             expires_second: AtomicU64::new(NEVER),
             quiet_rounds: AtomicU8::new(0),
@@ -171,6 +175,13 @@ impl Connection {
             self.terms.metrics.sent.inc_by(frames::messages_in(frame));
         }
         self.note(sent)
+    }
+
+    /// From now on nothing more is read from the peer: what is in hand is done, and then the connection waits to be seen
+    /// off.
+    pub(crate) fn rest(&self) {
+        self.rests.store(true, Ordering::Release);
+        self.outgoing().wake();
     }
 
     /// Ends the connection, once what is in hand is done. The first reason stands.
@@ -294,6 +305,10 @@ impl Connection {
 
     fn phase(&self) -> Phase {
         self.outgoing().phase()
+    }
+
+    fn rests(&self) -> bool {
+        self.rests.load(Ordering::Acquire)
     }
 
     fn parting(&self) -> Option<Parting> {
@@ -437,16 +452,17 @@ pub(crate) struct Expected {
     seat: Seat,
     request: OpenRequest,
     admitted: Admitted,
+    hearing: TaskTrackerToken,
 }
 
 impl Expected {
-    /// Takes a seat in `hub`. `admitted` is given back when TCP has ended; `granted` is what the handshake's answer says of
-    /// compression.
+    /// Takes a seat in `hub`. `admitted` is given back when TCP has ended, `hearing` as soon as the peer is heard no longer
+    /// and what it has said is done; `granted` is what the handshake's answer says of compression.
     pub(crate) fn new(
         hub: &Arc<Hub>,
         terms: &Arc<Terms>,
         request: OpenRequest,
-        admitted: Admitted,
+        (admitted, hearing): (Admitted, TaskTrackerToken),
         granted: Option<Granted>,
     ) -> Self {
         let inflated = granted
@@ -460,6 +476,7 @@ impl Expected {
             seat,
             request,
             admitted,
+            hearing,
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use touchstone_protocol::close::{CloseCode, REASON_RATE_LIMIT};
 use touchstone_wire as wire;
 
@@ -40,6 +41,8 @@ enum End {
 /// What there is to do.
 enum News {
     Readable,
+    /// Nothing more is to be heard.
+    Rest,
     End(End),
 }
 
@@ -52,6 +55,8 @@ struct Conversation<D: DialectServer> {
     session: D::Session,
     seat: Seat,
     admitted: Admitted,
+    /// Held until the peer is heard no longer, and what it has said is done.
+    hearing: Option<TaskTrackerToken>,
 }
 
 /// Opens the dialect's session, lets the handshake be answered, and speaks the dialect over the socket until TCP has
@@ -83,6 +88,7 @@ async fn begin<D: DialectServer>(
         seat,
         request,
         admitted,
+        hearing,
     } = *expected;
     let mailbox = Mailbox(connection);
     let opening = isolated(&mailbox.0, route.dialect.open(request, &mailbox)).await;
@@ -121,7 +127,12 @@ async fn begin<D: DialectServer>(
                 session,
                 seat,
                 admitted,
+                hearing: Some(hearing),
             };
+            if conversation.mailbox.0.rests() {
+                closing::disregard(&mut conversation.receiver, &mut leftover);
+                return Some(conversation);
+            }
             match conversation.hear_all(&mut leftover).await {
                 Ok(()) => return Some(conversation),
                 Err(end) => conversation.end(end).await,
@@ -129,6 +140,7 @@ async fn begin<D: DialectServer>(
         }
         Err(Close { code, reason }) => {
             drop(seat);
+            drop(hearing);
             mailbox.0.close(wire::server_close(code.0, &reason));
             closing::disregard(&mut receiver, &mut leftover);
             closing::finish(&mailbox.0, &mut receiver).await;
@@ -148,14 +160,25 @@ impl<D: DialectServer> Conversation<D> {
                 }
                 OwnAnswers::HeldBack { .. } | OwnAnswers::Limited => poll_fn(|cx| self.poll_news(cx)).await,
             };
-            match news {
-                News::Readable => {}
-                News::End(end) => return end,
-            }
-            if let Err(end) = Box::pin(self.turn()).await {
+            let heard = match news {
+                News::Readable => Box::pin(self.turn()).await,
+                News::Rest => {
+                    Box::pin(self.rest()).await;
+                    Ok(())
+                }
+                News::End(end) => Err(end),
+            };
+            if let Err(end) = heard {
                 return end;
             }
         }
+    }
+
+    /// Nothing more is heard: what the peer has said is done, and told.
+    async fn rest(&mut self) {
+        // A panic here has been counted and logged, and the connection is about to end anyway.
+        let _ = isolated(&self.mailbox.0, self.route.dialect.settle(&mut self.session)).await;
+        self.hearing = None;
     }
 
     /// The next news of a peer who has yet to take its answers. Taking not one byte for `patience` ends it.
@@ -181,6 +204,12 @@ impl<D: DialectServer> Conversation<D> {
         }
         if let Some(parting) = connection.parting() {
             return Poll::Ready(News::End(End::SeenOff(parting)));
+        }
+        if connection.rests() {
+            return match self.hearing {
+                Some(_) => Poll::Ready(News::Rest),
+                None => Poll::Pending,
+            };
         }
         if let OwnAnswers::HeldBack { .. } = connection.terms.own_answers {
             ready!(flushed);
@@ -273,7 +302,10 @@ impl<D: DialectServer> Conversation<D> {
     }
 
     /// The dialect's last words and its last write, then the close frame and the end of TCP.
-    async fn end(self, end: End) {
+    async fn end(mut self, end: End) {
+        if let (End::SeenOff(_), Some(_)) = (&end, &self.hearing) {
+            self.rest().await;
+        }
         let Self {
             route,
             mailbox,
@@ -281,6 +313,7 @@ impl<D: DialectServer> Conversation<D> {
             mut session,
             seat,
             admitted,
+            hearing,
             ..
         } = self;
         // From here on nobody else has anything for this peer.
@@ -295,6 +328,7 @@ impl<D: DialectServer> Conversation<D> {
         }
         // A panic here has been counted and logged, and the connection ends anyway.
         let _ = isolated(connection, route.dialect.closed(session)).await;
+        drop(hearing);
         match end {
             End::PeerClosed(Some(code)) => connection.close(wire::server_close(code, "")),
             End::PeerClosed(None) => connection.close(wire::server_close_empty()),
@@ -375,7 +409,8 @@ mod tests {
             .admission
             .admit(Asking::default())
             .expect("nobody else is here");
-        let expected = Expected::new(&route.hub, &route.terms, OpenRequest::default(), admitted, None);
+        let held = (admitted, shared.hearing.token());
+        let expected = Expected::new(&route.hub, &route.terms, OpenRequest::default(), held, None);
         Conversation {
             receiver: wire::Receiver::new(wire::Role::Server, route.terms.rules),
             mailbox: Mailbox(expected.connection),
@@ -383,6 +418,7 @@ mod tests {
             session: (),
             seat: expected.seat,
             admitted: expected.admitted,
+            hearing: Some(expected.hearing),
             route,
         }
     }

@@ -21,8 +21,8 @@ pub(crate) enum Heard<'a> {
 }
 
 /// The server half of a dialect. For each connection `open` comes first, then `hear` for each message, one at a time
-/// and in order, `ponged` between them, then `farewell` if the server stops, and `closed` last; each runs to its end, also when the socket has
-/// died meanwhile.
+/// and in order, `ponged` between them, then `settle` if the connection is seen off and `farewell` if the server stops, and
+/// `closed` last; each runs to its end, also when the socket has died meanwhile.
 pub(crate) trait DialectServer: Send + Sync + 'static {
     /// What is remembered between two messages of one connection.
     type Session: Send + Sync + 'static;
@@ -59,6 +59,12 @@ pub(crate) trait DialectServer: Send + Sync + 'static {
 
     /// So many messages were sent that the dialect did not send itself.
     fn note_sent(&self, _messages: u64) {}
+
+    /// Nothing more is heard of the peer: returns once what it has said is done, and the peer told what it is owed for that.
+    /// Only a dialect that hears on before that has anything to wait for.
+    fn settle(&self, _session: &mut Self::Session) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 
     /// The server stops: the last message, if the dialect has one.
     fn farewell(&self, _session: &mut Self::Session, _mailbox: &Mailbox) {}

@@ -39,7 +39,6 @@ use crate::dialects::{DialectServer, Heard};
 use crate::groups::{Groups, Membership};
 use crate::query::Query;
 use crate::retention::Retains;
-use crate::stop::Stopping;
 use ids::Ids;
 use member::Member;
 use parcel::{Change, Parcel, Whereabouts};
@@ -66,7 +65,6 @@ const BUS_DEADLINE: Duration = Duration::from_secs(5);
 pub(crate) struct Direct<S, B, P> {
     pub(crate) backing: Backing<S, B, P>,
     pub(crate) config: DirectConfig,
-    stopping: Arc<Stopping>,
     ids: Ids,
     /// The connections of this node by user. Where the map of all nodes is, see [`Presence`].
     members: Arc<Groups<Arc<Member>>>,
@@ -87,6 +85,16 @@ pub(crate) struct Work {
 pub(crate) struct Session {
     member: Arc<Member>,
     membership: Membership<Arc<Member>>,
+    ending: Ending,
+}
+
+/// What a connection's end means to others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// The user has left, if it was his.
+    Leave,
+    /// This node stops: the user will be back on another (common/6a, 6d).
+    Stop,
 }
 
 /// Why somebody could not be let in.
@@ -100,19 +108,13 @@ enum Trouble {
 
 impl<S: Accounts + Dialogues, B: Bus, P: Presence> Direct<S, B, P> {
     /// Nobody is here yet. `node` tells its ids from those of other nodes: it is drawn at random.
-    pub(crate) fn new(
-        backing: Backing<S, B, P>,
-        config: DirectConfig,
-        stopping: Arc<Stopping>,
-        node: u64,
-    ) -> (Self, Work) {
+    pub(crate) fn new(backing: Backing<S, B, P>, config: DirectConfig, node: u64) -> (Self, Work) {
         let (receipts, receipts_noted) = Receipts::new();
         let (tellings, changes) = Tellings::new();
         let direct = Self {
-            crowd: Crowd::new(backing.presence_terms.clone()),
+            crowd: Crowd::new(backing.presence_terms.clone(), Arc::clone(&backing.stopping)),
             backing,
             config,
-            stopping,
             ids: Ids::new(node),
             members: Groups::new(),
             receipts,
@@ -138,6 +140,14 @@ impl<S: Accounts + Dialogues, B: Bus, P: Presence> Direct<S, B, P> {
             self.crowd
                 .run(|_audience, batch| self.tell_crowd(batch), stop.clone()),
         );
+    }
+
+    /// Returns when the senders of what was handed over before have been told so, or that has taken too long.
+    pub(crate) async fn settle(&self) {
+        // While the store is away nothing is told.
+        if self.backing.store.is_available() {
+            self.receipts.settle().await;
+        }
     }
 
     /// Publishes, and says whether that went well.
@@ -225,7 +235,9 @@ impl<S: Accounts + Dialogues, B: Bus, P: Presence> Direct<S, B, P> {
 
     /// Takes back what [`arrive`](Self::arrive) did. Returns whether he has no other connection.
     async fn leave(&self, session: Session) -> Departure {
-        let Session { member, membership } = session;
+        let Session {
+            member, membership, ..
+        } = session;
         drop(membership);
         let backing = &self.backing;
         backing.relays.untune(&backing.bus, &topic_of(member.user)).await;
@@ -273,6 +285,7 @@ impl<S: Accounts + Dialogues, B: Bus, P: Presence> DialectServer for Direct<S, B
         let session = Session {
             membership: self.members.join(user.as_str(), Arc::clone(&member)),
             member,
+            ending: Ending::Leave,
         };
         if let Err(error) = self.arrive(&session.member).await {
             tracing::warn!(%error, "somebody could not be let in");
@@ -311,7 +324,12 @@ impl<S: Accounts + Dialogues, B: Bus, P: Presence> DialectServer for Direct<S, B
         mailbox.heartbeat_answered();
     }
 
+    fn farewell(&self, session: &mut Session, _mailbox: &Mailbox) {
+        session.ending = Ending::Stop;
+    }
+
     async fn closed(&self, session: Session) {
+        let ending = session.ending;
         let Departure::Gone(member) = self.leave(session).await else {
             return;
         };
@@ -323,8 +341,9 @@ impl<S: Accounts + Dialogues, B: Bus, P: Presence> DialectServer for Direct<S, B
         if let Err(error) = noted {
             tracing::debug!(%error, "when somebody was last seen is not noted");
         }
-        if !self.stopping.has_begun() {
-            self.announce(&member, Whereabouts::Offline).await;
+        match ending {
+            Ending::Leave => self.announce(&member, Whereabouts::Offline).await,
+            Ending::Stop => {}
         }
     }
 }

@@ -242,7 +242,7 @@ impl<S: Accounts + Dialogues, B: Bus, P: Presence> Direct<S, B, P> {
             .crowd
             .note(AUDIENCE, change.others as usize, user, &change.frame)
         {
-            Telling::Batched => return,
+            Telling::Batched | Telling::Never => return,
             Telling::Now => {}
         }
         let online = match change.whereabouts {

@@ -74,7 +74,7 @@ enum Ending {
 
 impl<S: Accounts, B: Bus, P: Presence> Feed<S, B, P> {
     pub(crate) fn new(backing: Backing<S, B, P>, config: FeedConfig) -> Self {
-        let crowd = Crowd::new(backing.presence_terms.clone());
+        let crowd = Crowd::new(backing.presence_terms.clone(), Arc::clone(&backing.stopping));
         Self {
             backing,
             config,

@@ -123,7 +123,7 @@ impl<S: Accounts, B: Bus, P: Presence> Feed<S, B, P> {
         let (frame, user) = (Bytes::from(frame), note.user);
         let others = self.users.count().saturating_sub(self.users.count_in(user));
         match self.crowd.note(TOPIC_PRESENCE, others, user, &frame) {
-            Telling::Batched => {}
+            Telling::Batched | Telling::Never => {}
             Telling::Now => {
                 let tell = |other: &str, mailbox: &Mailbox| {
                     if other != user {

@@ -76,6 +76,10 @@ where
 impl<S, B, P> Rooms<S, B, P> {
     /// Takes out what is told to crowds in batches, and what is not told to them (common/11a).
     fn keep_from_crowds(&self, topic: &Arc<str>, members: &[Arc<Member>], events: &mut Vec<Arriving<'_>>) {
+        if !self.crowd.is_told() {
+            events.retain(|event| event.manner == Manner::Always);
+            return;
+        }
         if members.len() <= self.backing.presence_terms.crowd_connections {
             // Who comes after a crowd has thinned out is not told what is older.
             for event in events.iter().filter(|event| event.manner == Manner::InBatches) {

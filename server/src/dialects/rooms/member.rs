@@ -78,6 +78,8 @@ pub(super) struct Member {
     held: Mutex<Vec<Telling>>,
     /// One permit for everything that it may yet say.
     turns: Semaphore,
+    /// Whether it has ever said anything.
+    has_spoken: AtomicBool,
     /// When its typing ends, in milliseconds since the epoch; 0 while it does not type. Written by the channel's desk.
     pub(super) typing_until: AtomicU64,
     /// Whether it is on the wheel of those who type. Written under the wheel's lock.
@@ -111,6 +113,7 @@ impl Member {
             stage: AtomicU64::new(HELD_BACK),
             held: Mutex::default(),
             turns: Semaphore::new(UNSETTLED_MAX as usize),
+            has_spoken: AtomicBool::new(false),
             typing_until: AtomicU64::new(0),
             is_watched: AtomicBool::new(false),
         })
@@ -172,7 +175,13 @@ impl Member {
     pub(super) async fn turn(self: &Arc<Self>) -> Unsettled {
         let turn = self.turns.acquire().await.expect(TURNS_STAY);
         turn.forget();
+        self.has_spoken.store(true, Ordering::Relaxed);
         Unsettled::new(self)
+    }
+
+    /// Whether it has ever said anything.
+    pub(super) fn has_spoken(&self) -> bool {
+        self.has_spoken.load(Ordering::Relaxed)
     }
 
     /// A turn that nobody waits for; `None` if all are taken, or the connection has ended.

@@ -18,6 +18,7 @@ mod place;
 mod typists;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -49,6 +50,9 @@ const REASON_INVALID_TOKEN: &str = "invalid token";
 
 /// Why one is refused that may not be in its channel, whether or not there is one (rooms/2c).
 const REASON_REFUSED: &str = "refused";
+
+/// How long a connection that is seen off waits for its own messages to come back: as long as for a publish.
+const HANDING_ON_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The rules of `rooms` over any store and bus.
 #[derive(Debug)]
@@ -95,7 +99,7 @@ enum Ending {
 impl<S, B, P> Rooms<S, B, P> {
     pub(crate) fn new(backing: Backing<S, B, P>, config: RoomsConfig) -> Self {
         Self {
-            crowd: Crowd::new(backing.presence_terms.clone()),
+            crowd: Crowd::new(backing.presence_terms.clone(), Arc::clone(&backing.stopping)),
             typists: Typists::new(config.typing_ttl, Instant::now()),
             desks: Desks::new(),
             gates: Desks::new(),
@@ -297,6 +301,20 @@ where
             }
         }
         Ok(())
+    }
+
+    async fn settle(&self, session: &mut Session) {
+        let member = &session.member;
+        member.settled().await;
+        if member.has_spoken() {
+            let backing = &self.backing;
+            let handed_on = backing.relays.handed_on(&backing.bus, &member.topic);
+            match tokio::time::timeout(HANDING_ON_PATIENCE, handed_on).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "somebody may not hear what he has said himself"),
+                Err(_) => tracing::warn!("somebody does not hear in time what he has said himself"),
+            }
+        }
     }
 
     fn farewell(&self, session: &mut Session, _mailbox: &Mailbox) {

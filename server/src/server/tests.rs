@@ -1,0 +1,244 @@
+//! How a server stops, seen from inside: a store that is held until the stop has begun, and connections that nobody else counts.
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use touchstone_storage::SessionStore;
+
+use super::*;
+use crate::config::{AuthConfig, Secret};
+use crate::faults::StoreFault;
+use std::time::Duration;
+
+/// Nothing on this machine takes longer, unless it never comes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// So many times everything else on this thread gets its turn.
+const TURNS: usize = 200;
+
+type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// A server that runs, from inside.
+struct Running {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    users: Vec<TrialUser>,
+    stop: CancellationToken,
+}
+
+/// Lets `act` happen while a server runs, which it has to stop.
+async fn while_it_runs(act: impl AsyncFnOnce(Running)) -> Stopped {
+    let config = Config {
+        listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+        auth: AuthConfig {
+            secret: Some(Secret::new("a secret of some length")),
+            ..AuthConfig::default()
+        },
+        ..Config::default()
+    };
+    let server = Server::bind(config).unwrap();
+    let stop = CancellationToken::new();
+    let running = Running {
+        shared: Arc::clone(&server.shared),
+        address: server.addresses()[0],
+        users: server.make_trial_users().await,
+        stop: stop.clone(),
+    };
+    let both = async { tokio::join!(server.run(stop), act(running)) };
+    let (stopped, ()) = tokio::time::timeout(PATIENCE, both).await.expect("it ends");
+    stopped
+}
+
+impl Running {
+    /// Where the trial users of a dialect connect.
+    fn targets(&self, dialect: Dialect) -> Vec<&str> {
+        let of_dialect = self.users.iter().filter(|user| user.dialect == dialect);
+        of_dialect.map(|user| &*user.target).collect()
+    }
+
+    async fn connect(&self, target: &str) -> Client {
+        let url = format!("ws://{}{target}", self.address);
+        tokio_tungstenite::connect_async(url).await.unwrap().0
+    }
+
+    /// Holds the store, has `begin` begin something that needs it, which is so once `has_begun` says so; then stops the
+    /// server, and lets the store go on once the stop is under way.
+    async fn stop_in_the_middle(&self, begin: impl Future<Output = ()>, has_begun: impl Fn(&Shared) -> bool) {
+        let hour = Duration::from_secs(3_600);
+        self.shared.faults.break_store(StoreFault::Slow, hour);
+        begin.await;
+        while !has_begun(&self.shared) {
+            tokio::task::yield_now().await;
+        }
+        others_turn().await;
+        self.stop.cancel();
+        while !self.shared.stopping.has_begun() {
+            tokio::task::yield_now().await;
+        }
+        others_turn().await;
+        self.shared.faults.break_store(StoreFault::Slow, Duration::ZERO);
+    }
+}
+
+/// Whatever can be done by now is done.
+async fn others_turn() {
+    for _ in 0..TURNS {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn say(client: &mut Client, text: &str) {
+    client.send(Message::text(text)).await.unwrap();
+}
+
+/// All that a client is told up to its close, which must be 1001, and the clean end of TCP.
+async fn until_closed(client: &mut Client) -> Vec<Value> {
+    let mut heard = Vec::new();
+    let mut code = None;
+    while let Some(message) = client.next().await {
+        match message.expect("TCP ends cleanly") {
+            Message::Text(text) => heard.push(serde_json::from_str(&text).expect("JSON")),
+            Message::Close(close) => code = close.map(|close| u16::from(close.code)),
+            _ => {}
+        }
+    }
+    assert_eq!(code, Some(1001), "{heard:?}");
+    heard
+}
+
+fn kinds(heard: &[Value]) -> Vec<&str> {
+    heard.iter().filter_map(|told| told["type"].as_str()).collect()
+}
+
+/// The next message of this type, whatever comes before it.
+async fn hear_kind(client: &mut Client, kind: &str) -> Value {
+    loop {
+        let message = client
+            .next()
+            .await
+            .expect("it is still open")
+            .expect("it is whole");
+        let Message::Text(text) = message else { continue };
+        let told: Value = serde_json::from_str(&text).expect("JSON");
+        if told["type"] == kind {
+            return told;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stop_stores_the_last_state_of_each_session() {
+    let stopped = while_it_runs(async |server| {
+        let _client = server.connect("/ws/chat/?session=silent").await;
+        while server.shared.metrics.active_connections.get() == 0 {
+            tokio::task::yield_now().await;
+        }
+        server.stop.cancel();
+        server.shared.conversations.wait().await;
+        // A session whose connection said nothing is written by its end alone.
+        let store = server.shared.echo.dialect.sessions.store();
+        let kept = store.load("silent").await.unwrap().map(|session| session.count);
+        assert_eq!(kept, Some(0));
+    });
+    assert_eq!(stopped.await.sessions_unsaved, 0);
+}
+
+#[tokio::test]
+async fn what_is_being_stored_for_echo_is_answered_before_the_farewell() {
+    while_it_runs(async |server| {
+        let mut ann = server.connect("/ws/chat/?session=s").await;
+        say(&mut ann, "first").await;
+        assert!(ann.next().await.is_some());
+        let begin = say(&mut ann, "in hand");
+        let has_begun = |shared: &Shared| shared.echo.terms.metrics.received.get() == 2;
+        server.stop_in_the_middle(begin, has_begun).await;
+        let heard = until_closed(&mut ann).await;
+        assert_eq!(heard.len(), 2, "{heard:?}");
+        assert_eq!(
+            (&heard[0]["echo"], &heard[1]["bye"]),
+            (&Value::from("in hand"), &Value::from(true))
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_being_stored_for_a_room_is_told_to_it_before_anybody_is_sent_away() {
+    while_it_runs(async |server| {
+        let targets = server.targets(Dialect::Rooms);
+        let mut ann = server.connect(targets[0]).await;
+        let mut bob = server.connect(targets[1]).await;
+        let begin = say(&mut ann, r#"{"type":"chat.message","content":"in hand"}"#);
+        let has_begun = |shared: &Shared| shared.rooms.terms.metrics.received.get() == 1;
+        server.stop_in_the_middle(begin, has_begun).await;
+        for client in [&mut ann, &mut bob] {
+            let heard = until_closed(client).await;
+            let last = heard.last().expect("something was told");
+            assert_eq!(last["message"]["content"], "in hand", "{heard:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_being_stored_for_direct_is_confirmed_and_delivered_before_anybody_is_sent_away() {
+    while_it_runs(async |server| {
+        let targets = server.targets(Dialect::Direct);
+        let mut bob = server.connect(targets[1]).await;
+        let established = hear_kind(&mut bob, "connection_established").await;
+        let to = established["data"]["userId"].as_str().unwrap();
+        let mut ann = server.connect(targets[0]).await;
+        let message =
+            format!(r#"{{"type":"chat_message","data":{{"receiverId":"{to}","content":"in hand"}}}}"#);
+        let has_begun = |shared: &Shared| shared.direct.terms.metrics.received.get() == 1;
+        server
+            .stop_in_the_middle(say(&mut ann, &message), has_begun)
+            .await;
+        let heard = until_closed(&mut ann).await;
+        let kinds_at_last = kinds(&heard).split_off(2);
+        assert_eq!(kinds_at_last, ["message_sent", "message_delivered"], "{heard:?}");
+        let heard = until_closed(&mut bob).await;
+        assert_eq!(kinds(&heard).last(), Some(&"new_message"), "{heard:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_being_looked_up_for_outbox_is_answered_before_the_close() {
+    while_it_runs(async |server| {
+        let mut ann = server.connect(server.targets(Dialect::Outbox)[0]).await;
+        hear_kind(&mut ann, "connection_established").await;
+        let begin = say(&mut ann, r#"{"type":"get_pending"}"#);
+        let has_begun = |shared: &Shared| shared.outbox.terms.metrics.received.get() == 1;
+        server.stop_in_the_middle(begin, has_begun).await;
+        assert_eq!(kinds(&until_closed(&mut ann).await), ["pending_check_complete"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_being_stored_for_a_request_is_told_before_anybody_is_sent_away() {
+    while_it_runs(async |server| {
+        let targets = server.targets(Dialect::Feed);
+        let mut ann = server.connect(targets[0]).await;
+        let (_, token) = targets[1].split_once('=').unwrap();
+        let mut asking = TcpStream::connect(server.address).await.unwrap();
+        let body = r#"{"title":"in hand"}"#;
+        let request = format!(
+            "POST /api/bucketpoints/ HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let begin = async { asking.write_all(request.as_bytes()).await.unwrap() };
+        let has_begun = |shared: &Shared| !shared.answers.is_empty();
+        server.stop_in_the_middle(begin, has_begun).await;
+        let mut answer = String::new();
+        asking.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+        assert_eq!(kinds(&until_closed(&mut ann).await), ["BUCKETPOINT_CREATED"]);
+    })
+    .await;
+}
