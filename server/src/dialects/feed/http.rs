@@ -226,10 +226,13 @@ struct Named {
 
 impl Named {
     fn read(path: &RawPathParams) -> Done<Self> {
+        // The store makes no id beyond an `i64`, and could not look for one.
+        let id = |text: &str| text.parse().ok().filter(|id| i64::try_from(*id).is_ok());
         let named = |name: &str| {
             let given = path.iter().find(|(key, _)| *key == name);
-            let parsed = given.map(|(_, id)| id.parse::<u64>());
-            parsed.transpose().map_err(|_| Problem::NotFound)
+            given
+                .map(|(_, text)| id(text).ok_or(Problem::NotFound))
+                .transpose()
         };
         Ok(Self {
             album: named("album_id")?,
