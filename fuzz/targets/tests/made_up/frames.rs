@@ -1,15 +1,10 @@
-//! Every target, given bytes that are made up: of no kind, and of the kind it is for.
+//! What a peer sends below the dialects: frames, what is compressed, lines of a handshake.
 
 use proptest::prelude::*;
-use proptest::test_runner::{TestError, TestRunner};
-use touchstone_fuzz_targets::TARGETS;
 use touchstone_wire::deflate::{Level, WindowBits, deflate_shared};
 use touchstone_wire::raw::{LengthForm, Mask, RawFrame};
 
-/// Inputs for each target.
-const CASES: u32 = 600;
-
-fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..most)
 }
 
@@ -86,27 +81,9 @@ fn lines() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// A setting, then something of one of the kinds.
-fn input() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn input() -> impl Strategy<Value = Vec<u8>> {
     let frames = prop::collection::vec(frame(), 0..6).prop_map(|frames| frames.concat());
     let compressed = payload().prop_map(|(_, payload)| payload);
     let rest = prop_oneof![1 => bytes(300), 3 => frames, 2 => compressed, 3 => lines()];
     (any::<[u8; 2]>(), rest).prop_map(|(setting, rest)| [&setting[..], &rest].concat())
-}
-
-#[test]
-fn no_target_finds_anything_wrong() {
-    for (name, target) in TARGETS {
-        let config = ProptestConfig {
-            cases: CASES,
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        };
-        let found = TestRunner::new(config).run(&input(), |input| {
-            target(&input);
-            Ok(())
-        });
-        if let Err(TestError::Fail(why, input)) = found {
-            panic!("{name}: {why}\ninput: {input:02x?}");
-        }
-    }
 }
