@@ -94,7 +94,7 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(
         "compression.enabled",
         Slot::OnOff(|s| &mut s.compression),
-        "Offer permessage-deflate (rfc7692)",
+        "Accept offers of permessage-deflate (rfc7692)",
     )
     .flag("compression"),
     Key::new(
