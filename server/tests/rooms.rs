@@ -180,6 +180,39 @@ async fn what_one_connection_says_is_told_in_its_order() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_error_is_told_between_what_was_said_before_and_after_it() {
+    let unlimited = Config {
+        rooms: RoomsConfig {
+            rate: None,
+            ..RoomsConfig::default()
+        },
+        ..config()
+    };
+    let acme = Acme::start(unlimited, &["ann", "bob"]).await;
+    let (mut ann, _) = acme.enter("ann").await;
+    let unknown = json!({"type": "message.read", "message_id": "none"}).to_string();
+    for round in 0..100 {
+        for said in [
+            &saying("1"),
+            "{",
+            &saying("2"),
+            &unknown,
+            &saying("3"),
+            &saying(" "),
+        ] {
+            ann.say(said).await;
+        }
+        let mut heard = Vec::new();
+        while heard.len() < 6 {
+            let told = hear(&mut ann).await;
+            let content = &told["message"]["content"];
+            heard.push(content.as_str().unwrap_or("error").to_owned());
+        }
+        assert_eq!(heard, ["1", "error", "2", "error", "3", "error"], "round {round}");
+    }
+}
+
 #[tokio::test]
 async fn a_crowd_is_told_the_latest_of_each_user_in_batches() {
     let crowded = Config {

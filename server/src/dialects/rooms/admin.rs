@@ -287,6 +287,7 @@ where
                 sequence: 0,
                 manner: Manner::Always,
                 about: Cow::Borrowed(""),
+                only: None,
                 told,
                 own: None,
             };

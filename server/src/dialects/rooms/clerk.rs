@@ -52,12 +52,16 @@ struct Page {
     owed: Vec<Owed>,
 }
 
-/// Somebody who has said something that is stored.
+/// Somebody who has said something, of which there is something to tell.
 #[derive(Debug)]
 enum Owed {
-    /// He hears it like everybody else.
+    /// He hears his message like everybody else.
     Connection(Unsettled),
     Request(oneshot::Sender<Result<Post, NotSaid>>, Post),
+    /// He hears what was wrong with it.
+    Error(Unsettled, Unprocessable),
+    /// It is about to be told, or not: he is owed no answer.
+    Nothing(Unsettled),
 }
 
 impl Sheet {
@@ -71,6 +75,21 @@ impl Sheet {
             self.pages.len() - 1
         });
         &mut self.pages[place]
+    }
+
+    /// What a connection has said cannot be processed (rooms/6a): it hears so in its turn.
+    fn refuse(&mut self, asker: Unsettled, why: Unprocessable) {
+        let member = asker.member();
+        let page = self.page(&member.topic);
+        page.events
+            .push(Happened::to_one(member.mailbox.id(), &error(&why)));
+        page.owed.push(Owed::Error(asker, why));
+    }
+
+    /// All that a connection has said is on its page; it is done when that is told.
+    fn settle(&mut self, asker: Unsettled) {
+        let topic = Arc::clone(&asker.member().topic);
+        self.page(&topic).owed.push(Owed::Nothing(asker));
     }
 
     /// A connection was counted; what that changed is told, and then he who waits for it.
@@ -118,7 +137,7 @@ where
                         .next()
                         .expect("each that was to be said has an outcome");
                     match said {
-                        Err(why) => asker.refuse(why),
+                        Err(why) => asker.refuse(why, &mut sheet),
                         Ok(sequence) => {
                             let post = Post {
                                 sequence,
@@ -143,8 +162,9 @@ where
                 }
                 Deed::Type { typing, typist } => {
                     self.note_typing(&mut sheet, typing, typist.member(), now);
-                    typist.settle();
+                    sheet.settle(typist);
                 }
+                Deed::Refuse { why, asker } => sheet.refuse(asker, why),
                 Deed::Move(movement) => self.count(&mut sheet, movement).await,
             }
         }
@@ -232,7 +252,10 @@ where
     /// Tells every channel what happened in it, and then answers those who made it happen.
     pub(super) async fn tell(&self, sheet: Sheet) {
         for Page { topic, events, owed } in sheet.pages {
-            let published = self.publish(&topic, event::pack(&events)).await;
+            let published = match &events[..] {
+                [] => Ok(()),
+                events => self.publish(&topic, event::pack(events)).await,
+            };
             for owed in owed {
                 owed.pay(published);
             }
@@ -259,12 +282,9 @@ where
 
 impl Asker {
     /// Answers that it was not said.
-    fn refuse(self, why: NotSaid) {
+    fn refuse(self, why: NotSaid, sheet: &mut Sheet) {
         match self {
-            Self::Connection(unsettled) => {
-                complain(unsettled.member(), &Unprocessable::ServerError);
-                unsettled.settle();
-            }
+            Self::Connection(unsettled) => sheet.refuse(unsettled, Unprocessable::ServerError),
             // An error means that nobody waits for it any more.
             Self::Request(answer) => drop(answer.send(Err(why))),
         }
@@ -286,8 +306,12 @@ impl Asker {
 impl Owed {
     fn pay(self, published: Result<(), NotSaid>) {
         match (self, published) {
-            (Self::Connection(unsettled), Ok(())) => unsettled.settle(),
-            (Self::Connection(unsettled), Err(why)) => Asker::Connection(unsettled).refuse(why),
+            (Self::Connection(unsettled) | Self::Error(unsettled, _), Ok(()))
+            | (Self::Nothing(unsettled), _) => {
+                unsettled.settle();
+            }
+            (Self::Connection(unsettled), Err(_)) => complain(unsettled, &Unprocessable::ServerError),
+            (Self::Error(unsettled, why), Err(_)) => complain(unsettled, &why),
             // Errors mean that nobody waits for it any more.
             (Self::Request(answer, post), Ok(())) => drop(answer.send(Ok(post))),
             (Self::Request(answer, _), Err(why)) => drop(answer.send(Err(why))),
@@ -362,16 +386,21 @@ fn note_read(sheet: &mut Sheet, message: &str, reader: Unsettled, noted: Option<
             sheet.page(&member.topic).events.push(Happened::to_all(&told));
         }
         Some(Reading::Known) => {}
-        Some(Reading::Unknown) => complain(member, &Unprocessable::MessageNotFound),
-        None => complain(member, &Unprocessable::ServerError),
+        Some(Reading::Unknown) => return sheet.refuse(reader, Unprocessable::MessageNotFound),
+        None => return sheet.refuse(reader, Unprocessable::ServerError),
     }
-    reader.settle();
+    sheet.settle(reader);
 }
 
-/// Tells a connection why what it said cannot be processed (rooms/6a).
-pub(super) fn complain(member: &Member, why: &Unprocessable) {
+/// Tells a connection why what it said cannot be processed, past a bus that is away.
+fn complain(asker: Unsettled, why: &Unprocessable) {
+    asker.member().mailbox.json(&error(why));
+    asker.settle();
+}
+
+fn error(why: &Unprocessable) -> Told<'static> {
     let message = why.to_string();
-    member.mailbox.json(&Told::Error { message });
+    Told::Error { message }
 }
 
 /// Runs something to its end, or to its panic, which has been reported by its thread.

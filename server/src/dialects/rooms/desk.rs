@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use touchstone_protocol::rooms::messages::Unprocessable;
 use touchstone_storage::{Change, ConnectionId, Post, StoreError};
 
 use super::event::Happened;
@@ -37,6 +38,8 @@ pub(super) enum Deed {
     Read { message: String, reader: Unsettled },
     /// He types, or no longer.
     Type { typing: Typing, typist: Unsettled },
+    /// What he said cannot be processed. He is told so behind all that he has said before: an error frame names nothing.
+    Refuse { why: Unprocessable, asker: Unsettled },
     /// He comes or leaves.
     Move(Movement),
 }

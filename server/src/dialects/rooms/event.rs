@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use touchstone_protocol::rooms::messages::Told;
+use touchstone_storage::ConnectionId;
 
 /// Something that happened. `T` is JSON text: owned where it is written, borrowed where it is read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -17,6 +18,9 @@ pub(super) struct Event<'a, T> {
     /// The user whose connections are not told what the others are; empty where all are told the same.
     #[serde(borrow)]
     pub(super) about: Cow<'a, str>,
+    /// The one connection that is told, and nobody else; `None`: all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) only: Option<u128>,
     /// What others are told.
     pub(super) told: T,
     /// What his connections are told instead, if anything.
@@ -47,8 +51,17 @@ impl Happened {
             sequence: 0,
             manner: Manner::Always,
             about: Cow::Borrowed(""),
+            only: None,
             told: raw(told),
             own: None,
+        }
+    }
+
+    /// One connection is told.
+    pub(super) fn to_one(connection: ConnectionId, told: &Told<'_>) -> Self {
+        Self {
+            only: Some(connection.0),
+            ..Self::to_all(told)
         }
     }
 
@@ -96,9 +109,10 @@ mod tests {
             own: Some(raw(&told)),
             ..Happened::about("a\"\\\n", &told)
         };
-        let packed = pack(&[said, Happened::to_all(&told)]);
+        let only = Happened::to_one(ConnectionId(u128::MAX), &told);
+        let packed = pack(&[said, Happened::to_all(&told), only]);
         let events = unpack(&packed).unwrap();
-        let [said, plain] = &events[..] else {
+        let [said, plain, only] = &events[..] else {
             panic!("{events:?}")
         };
         assert_eq!((said.sequence, &*said.about), (7, "a\"\\\n"));
@@ -107,5 +121,6 @@ mod tests {
         assert_eq!(said.own.map(RawValue::get), Some(raw(&told).get()));
         assert_eq!((plain.sequence, &*plain.about), (0, ""));
         assert!(plain.own.is_none());
+        assert_eq!((plain.only, only.only), (None, Some(u128::MAX)));
     }
 }

@@ -66,9 +66,7 @@ where
                 }
             }
             self.keep_from_crowds(topic, &members, &mut events);
-            if !events.is_empty() {
-                self.hand_on(&members, &News::new(events)).await;
-            }
+            self.tell_in_order(&members, events).await;
         }
     }
 }
@@ -100,6 +98,24 @@ impl<S, B, P> Rooms<S, B, P> {
                 Manner::NotToCrowds => told.count() <= self.backing.presence_terms.crowd_connections,
             }
         });
+    }
+
+    /// Tells all what is for all, and in its place between that what is for one.
+    async fn tell_in_order(&self, members: &[Arc<Member>], mut events: Vec<Arriving<'_>>) {
+        loop {
+            let for_one = events.iter().position(|event| event.only.is_some());
+            let mut behind = events.split_off(for_one.unwrap_or(events.len())).into_iter();
+            if !events.is_empty() {
+                self.hand_on(members, &News::new(events)).await;
+            }
+            let Some(event) = behind.next() else { return };
+            let is_meant = |member: &&Arc<Member>| Some(member.mailbox.id().0) == event.only;
+            if let Some(member) = members.iter().find(is_meant) {
+                let frame = wire::server_text(event.told.get());
+                member.tell([Telling { sequence: 0, frame }]);
+            }
+            events = behind.collect();
+        }
     }
 
     async fn hand_on(&self, members: &[Arc<Member>], news: &News<'_>) {

@@ -190,7 +190,7 @@ impl Member {
         Some(Unsettled::new(self))
     }
 
-    /// Waits until all that it has said is settled. Error frames name nothing, so they have to come in order.
+    /// Waits until all that it has said is settled.
     pub(super) async fn settled(&self) {
         let all = self.turns.acquire_many(UNSETTLED_MAX).await;
         drop(all.expect(TURNS_STAY));

@@ -38,7 +38,6 @@ use crate::groups::{Groups, Membership};
 use crate::query::Query;
 use crate::retention::Retains;
 use admission::{Caller, NotAdmitted, TokenKind};
-use clerk::complain;
 use comings::Passage;
 use desk::{Asker, Deed, Desks, NotSaid, Queue, Typing};
 use member::{Member, User};
@@ -296,8 +295,8 @@ where
                 mailbox.json(&Told::HeartbeatAck { timestamp });
             }
             Err(why) => {
-                member.settled().await;
-                complain(member, &why);
+                let asker = member.turn().await;
+                self.bring(member, Deed::Refuse { why, asker }).await?;
             }
         }
         Ok(())
