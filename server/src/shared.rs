@@ -18,7 +18,7 @@ use crate::auth::{Passwords, Tokens, TrustedKeys};
 use crate::backing::{Backing, Embedded};
 use crate::budget::Budget;
 use crate::clock::Clock;
-use crate::config::{Config, DialectAuth, Rate, StoreChoice};
+use crate::config::{BusChoice, Config, DialectAuth, Rate, StoreChoice};
 use crate::connection::{Close, Deflation, Numbers, OwnAnswers, QueueLimits, Terms};
 use crate::dialects::direct::{self, Direct};
 use crate::dialects::echo::{Echo, Kept, Sessions};
@@ -193,7 +193,9 @@ impl Shared {
                 Arc::clone(&metrics),
                 config.deadlines.store,
             )),
-            bus: LocalBus::default(),
+            bus: match config.bus {
+                BusChoice::Local => LocalBus::default(),
+            },
             presence: LocalPresence::default(),
             trusted: Arc::new(TrustedKeys::read(&config.auth)?),
             passwords: Passwords::new(),

@@ -19,8 +19,10 @@ use crate::shared::{RoomsServer, Shared};
 const SWEEPS_PER_TTL: u32 = 10;
 const SWEEP_PAUSE_MIN: Duration = Duration::from_millis(100);
 
-/// Time between two looks for tokens that have run out: a fraction of the 5 s in which their connections are closed.
-const EXPIRY_PAUSE: Duration = Duration::from_secs(1);
+/// Looks for tokens that have run out in the time within which their connections are closed; more would be no earlier by
+/// the clock of `exp`, which counts seconds.
+const EXPIRY_ROUNDS: u32 = 5;
+const EXPIRY_PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// Time between two times that memory is given back: it costs some milliseconds of a core.
 const GIVE_BACK_PAUSE: Duration = Duration::from_secs(1);
@@ -176,9 +178,10 @@ impl Upkeep {
     /// Closes connections whose token has run out (common/3g).
     fn end_expired(&self, shared: &Arc<Shared>) {
         let (shared, clock) = (Arc::clone(shared), shared.echo.dialect.clock);
+        let pause = (shared.config.auth.close_within / EXPIRY_ROUNDS).max(EXPIRY_PAUSE_MIN);
         self.others.spawn(|stop| async move {
             while stop
-                .run_until_cancelled(tokio::time::sleep(EXPIRY_PAUSE))
+                .run_until_cancelled(tokio::time::sleep(pause))
                 .await
                 .is_some()
             {

@@ -14,6 +14,10 @@ use crate::config::{AuthConfig, DialectAuth};
 /// A longer token is none: a signature is not computed over what anybody cares to send.
 const TOKEN_BYTES_MAX: usize = 8 << 10;
 
+/// A token that says it is good for longer is so for ever: a store keeps times as integers of 64 bits with a sign, and
+/// this is in the year 144,000.
+const NEVER_MILLIS: f64 = (1_u64 << 52) as f64;
+
 /// Why a token is not accepted. None of them carries a piece of it (common/3f).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum TokenError {
@@ -29,7 +33,7 @@ pub(crate) enum TokenError {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Claims {
     fields: Map<String, Value>,
-    /// When it runs out.
+    /// When it is no longer good: `exp`, and the leeway behind it.
     pub(crate) expires: Timestamp,
 }
 
@@ -120,7 +124,7 @@ impl Tokens {
         if !is_for_us || !is_of_our_issuer {
             return Err(TokenError::Invalid);
         }
-        let expires = Timestamp::from_millis((expires * 1_000.0) as u64);
+        let expires = Timestamp::from_millis(((expires + leeway) * 1_000.0).min(NEVER_MILLIS) as u64);
         Ok(Claims { fields, expires })
     }
 
@@ -138,12 +142,6 @@ impl Tokens {
                 jsonwebtoken::decode::<Map<String, Value>>(token, key, validation).ok()
             })
             .map(|decoded| decoded.claims)
-    }
-
-    /// When an accepted token is no longer good.
-    pub(crate) fn good_until(&self, claims: &Claims) -> Timestamp {
-        let leeway = self.leeway.as_millis() as u64;
-        Timestamp::from_millis(claims.expires.millis().saturating_add(leeway))
     }
 
     /// Makes a token with these claims, issued now. `None` where there is no key to sign with.
@@ -236,6 +234,34 @@ mod tests {
         ] {
             let verified = tokens.verify(&signed(&claims), NOW).map(|_| ());
             assert_eq!(verified, expected, "{claims}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_good_until_its_leeway_is_over_and_for_ever_is_a_time_that_can_be_kept() {
+        let common = AuthConfig {
+            secret: Some(Secret::new("a secret of some length")),
+            leeway: Duration::from_secs(60),
+            ..AuthConfig::default()
+        };
+        let tokens = Tokens::new(&common, &DialectAuth::default(), Arc::default());
+        let expires = |exp: &str| {
+            let claims = serde_json::from_str(&format!(r#"{{"exp":{exp}}}"#)).unwrap();
+            let verified = tokens.verify(&signed(&claims), NOW);
+            verified.map(|claims| claims.expires.millis())
+        };
+        assert_eq!(expires("1699999990"), Ok(1_700_000_050_000));
+        assert_eq!(expires("1699999990.25"), Ok(1_700_000_050_250));
+        assert_eq!(expires("1699999940"), Err(TokenError::Expired));
+        for exp in ["-1", "-1e300", "0"] {
+            assert_eq!(expires(exp), Err(TokenError::Expired), "{exp}");
+        }
+        for exp in ["1e300", "18446744073709551615", "99999999999999999999999"] {
+            let until = expires(exp).unwrap();
+            assert!(
+                i64::try_from(until).is_ok() && until > 4_000_000_000_000_000,
+                "{exp}: {until}"
+            );
         }
     }
 

@@ -131,7 +131,7 @@ impl<S: Keeps, B: Bus, P: Presence> Outbox<S, B, P> {
         let (store, now) = (&self.backing.store, self.backing.clock.now());
         let second = now.millis() / 1_000;
         store.call(store.note_logout(REALM, &shown.user, second)).await?;
-        let until = self.backing.tokens.good_until(&shown.claims);
+        let until = shown.claims.expires;
         let revoked = store.call(store.revoke(REALM, &shown.signed, now, until)).await;
         let close = Close::new(CloseCode::NORMAL, outbox::REASON_LOGGED_OUT);
         if let Err(error) = self.close_connections(&shown.user, close).await {
