@@ -18,6 +18,7 @@ pub(crate) fn test(no_install: bool) -> Result<()> {
     let started = Instant::now();
     crate::needs::everything(no_install)?;
     house::check_directions()?;
+    house::check_settings()?;
     docs::check()?;
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
