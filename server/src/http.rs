@@ -401,13 +401,16 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::config::{AuthConfig, Config, Secret};
     use crate::faults::StoreFault;
+    use crate::relay;
     use crate::socket::Socket;
     use bytes::Bytes;
+    use futures_util::poll;
     use std::time::Duration;
     use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpStream};
+    use tokio_util::sync::CancellationToken;
     use touchstone_wire as wire;
 
     /// A handshake that nothing is wrong with, and the place for its ticket.
@@ -452,6 +455,54 @@ mod tests {
         let mut heard = vec![0; expected.len()];
         client.read_exact(&mut heard).await.unwrap();
         assert_eq!(heard, expected, "each once, in order");
+    }
+
+    #[tokio::test]
+    async fn the_101_of_rooms_leaves_when_those_who_are_there_have_been_told() {
+        let config = Config {
+            auth: AuthConfig {
+                secret: Some(Secret::new("a secret of some length")),
+                ..AuthConfig::default()
+            },
+            ..Config::default()
+        };
+        let shared = Arc::new(Shared::new(config, fastrand::Rng::with_seed(7)).unwrap());
+        let users = admin::make_trial_users(&shared).await;
+        let ann = users.iter().find(|user| user.dialect == Dialect::Rooms).unwrap();
+        let rooms = &shared.rooms.dialect;
+        let stop = CancellationToken::new();
+        for errand in rooms.errands() {
+            let (rooms, stop) = (Arc::clone(rooms), stop.clone());
+            shared.errands.spawn(async move { rooms.run(errand, stop).await });
+        }
+        shared.watch_relays().await.unwrap();
+        let (mut request, _hand_over) = handshake();
+        *request.uri_mut() = ann.target.parse().unwrap();
+        let channel = ann.target.split('/').nth(3).unwrap();
+        // From here on this thread always has something to do, so that no time passes but that of the store's thread.
+        tokio::time::pause();
+        let admitted = admit(&shared, Arc::clone(&shared.rooms), &request, channel).unwrap();
+        let mut answer = Box::pin(admitted.answer());
+        // A join, a presence, and the mark behind them.
+        while rooms.backing.relays.waiting() < 3 {
+            assert!(poll!(&mut answer).is_pending(), "nobody has been told yet");
+            tokio::task::yield_now().await;
+        }
+        assert!(poll!(&mut answer).is_pending());
+        for inbox in std::mem::take(&mut shared.inboxes().rooms) {
+            let (rooms, stop, metrics) = (
+                Arc::clone(rooms),
+                stop.clone(),
+                shared.rooms.terms.metrics.clone(),
+            );
+            shared.errands.spawn(async move {
+                let marks = Arc::clone(rooms.backing.relays.marks());
+                relay::run(&*rooms, inbox, &marks, &metrics.fanning_out, stop).await;
+            });
+        }
+        assert_eq!(answer.await.unwrap().status(), StatusCode::SWITCHING_PROTOCOLS);
+        assert_eq!(rooms.backing.relays.waiting(), 0);
+        stop.cancel();
     }
 
     #[tokio::test]

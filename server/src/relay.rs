@@ -45,8 +45,8 @@ pub(crate) struct Marks {
     /// These relays among those of all nodes and dialects.
     relays: Uuid,
     next: AtomicU64,
-    /// Who waits for a mark, by its number.
-    waiting: Mutex<HashMap<u64, oneshot::Sender<()>>>,
+    /// Who waits for a mark, by its number; `None` once a relay has ended.
+    waiting: Mutex<Option<HashMap<u64, oneshot::Sender<()>>>>,
 }
 
 impl Relays {
@@ -68,7 +68,7 @@ impl Relays {
             marks: Arc::new(Marks {
                 relays: Uuid::new_v4(),
                 next: AtomicU64::new(0),
-                waiting: Mutex::default(),
+                waiting: Mutex::new(Some(HashMap::new())),
             }),
         };
         (relays, inboxes)
@@ -131,15 +131,14 @@ impl Marks {
 
     /// Sends a mark to a relay, and returns when it is there. How long that may take is the caller's to say.
     async fn come_through(&self, bus: &impl Bus, relay: usize) -> Result<(), BusError> {
+        let ended = || BusError::Unavailable("the relay has ended".to_owned());
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (passed, waiting) = oneshot::channel();
-        self.waiting().insert(number, passed);
+        self.waiting().as_mut().ok_or_else(ended)?.insert(number, passed);
         let _awaited = Awaited { marks: self, number };
         let mark = Bytes::copy_from_slice(&number.to_be_bytes());
         bus.publish(&self.topic(relay), mark).await?;
-        waiting
-            .await
-            .map_err(|_| BusError::Unavailable("the relay has ended".to_owned()))
+        waiting.await.map_err(|_| ended())
     }
 
     fn is_one(payload: &Payload) -> bool {
@@ -149,14 +148,22 @@ impl Marks {
     /// A mark is through.
     fn passed(&self, mark: &Payload) {
         let number = (*mark.bytes).try_into().map(u64::from_be_bytes);
-        let waiting = number.ok().and_then(|number| self.waiting().remove(&number));
-        if let Some(waiting) = waiting {
+        if let Some(waiting) = number.ok().and_then(|number| self.forget(number)) {
             // An error means that he no longer waits.
             let _ = waiting.send(());
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<()>>> {
+    fn forget(&self, number: u64) -> Option<oneshot::Sender<()>> {
+        self.waiting().as_mut()?.remove(&number)
+    }
+
+    /// A relay has ended: nobody waits for marks any more.
+    fn end(&self) {
+        *self.waiting() = None;
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Option<HashMap<u64, oneshot::Sender<()>>>> {
         self.waiting
             .lock()
             .expect("the marks' lock is never poisoned: no code panics while holding it")
@@ -171,7 +178,7 @@ struct Awaited<'a> {
 
 impl Drop for Awaited<'_> {
     fn drop(&mut self) {
-        self.marks.waiting().remove(&self.number);
+        self.marks.forget(self.number);
     }
 }
 
@@ -189,7 +196,10 @@ pub(crate) async fn run(
             Some(next) => next,
             None => inbox.next_now(),
         };
-        let Some(first) = next else { return };
+        let Some(first) = next else {
+            marks.end();
+            return;
+        };
         batch.push(first);
         while batch.len() < PAYLOADS_PER_BATCH_MAX
             && let Some(next) = inbox.next_now()

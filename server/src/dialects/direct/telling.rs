@@ -198,7 +198,8 @@ impl<S: Accounts + Dialogues, B: Bus, P: Presence> Direct<S, B, P> {
             frame: wire::server_text(&told.to_json()),
         };
         let waiting = self.tellings.wait_for(change.connection);
-        if self.publish(TOPIC_EVERYBODY, &Parcel::Change(change)).await {
+        // On a node that stops nobody is told.
+        if self.publish(TOPIC_EVERYBODY, &Parcel::Change(change)).await && self.crowd.is_told() {
             // Late, or not at all: he has waited long enough.
             let _ = tokio::time::timeout(TELLING_PATIENCE, waiting).await;
         }

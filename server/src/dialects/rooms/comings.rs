@@ -1,6 +1,7 @@
 //! Comings and goings: who is in a channel, who is in the tenant, and who is told (rooms/4, 11, 13).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -14,6 +15,10 @@ use super::desk::{Closed, Deed, Direction, Movement, Queue};
 use super::event::{Happened, Manner};
 use super::member::{Member, User};
 use super::{Rooms, place};
+
+/// How long somebody waits until the connections of his node have been told of him: what he gains is an order that others
+/// see, and he does not wait longer for that.
+const TELLING_PATIENCE: Duration = Duration::from_secs(1);
 
 impl<S, B, P> Rooms<S, B, P>
 where
@@ -30,6 +35,7 @@ where
         let here = self.move_in_channel(member, Direction::In).await?;
         self.move_in_tenant(member, Direction::In, last_seen, here)
             .await?;
+        self.told_here().await;
         Ok(())
     }
 
@@ -38,11 +44,23 @@ where
         let departed = async {
             let now = self.backing.clock.now();
             let here = self.move_in_channel(member, Direction::Out).await?;
-            self.move_in_tenant(member, Direction::Out, Some(now), here).await
+            self.move_in_tenant(member, Direction::Out, Some(now), here)
+                .await?;
+            self.told_here().await;
+            Ok::<_, StoreError>(())
         };
         if let Err(error) = departed.await {
             tracing::warn!(%error, "a user has left, and others may not have been told");
         }
+    }
+
+    /// Returns when the connections of this node have been told of what was published, or that has taken too long: who
+    /// comes after somebody has come or left is told nothing of it.
+    async fn told_here(&self) {
+        let backing = &self.backing;
+        let handed_on = backing.relays.all_handed_on(&backing.bus);
+        // Late, or not at all: he has waited long enough.
+        let _ = tokio::time::timeout(TELLING_PATIENCE, handed_on).await;
     }
 
     /// Notes when the connection ended, for a node that stops and tells nobody.
