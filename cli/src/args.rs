@@ -98,6 +98,9 @@ pub(crate) struct CheckArgs {
     /// A tenth of the sessions, for 3 s
     #[arg(long)]
     pub(crate) quick: bool,
+    /// The server behind TLS, with a certificate that is made for the run
+    #[arg(long)]
+    pub(crate) tls: bool,
     /// Where the report goes; made if it is not there
     #[arg(long, value_name = "DIR", default_value = "touchstone-report")]
     pub(crate) out: PathBuf,
@@ -206,7 +209,7 @@ pub(crate) struct TargetArgs {
     /// What is known of the server, as a file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "spawn"])]
     pub(crate) target: Option<PathBuf>,
-    /// A server that runs: ws://HOST:PORT
+    /// A server that runs: ws://HOST:PORT or wss://HOST:PORT
     #[arg(long, value_name = "URL", conflicts_with = "spawn")]
     pub(crate) url: Option<String>,
     /// A command that starts the server, without a shell. It gets its port as PORT and in place of `${port}`, and is
@@ -216,6 +219,16 @@ pub(crate) struct TargetArgs {
     /// Which dialects it speaks, with --url or --spawn
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "target")]
     pub(crate) dialects: Vec<Dialect>,
+    /// The authorities (PEM) that are believed with wss://, in place of the system's; a server's own certificate will
+    /// do. With --spawn: it speaks TLS
+    #[arg(long, value_name = "FILE", conflicts_with = "target")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Believe whoever answers with wss://. With --spawn: it speaks TLS
+    #[arg(long, conflicts_with_all = ["target", "ca"])]
+    pub(crate) insecure: bool,
+    /// The built-in server behind TLS, with a certificate that is made for the run
+    #[arg(long, conflicts_with_all = ["target", "url", "spawn", "ca", "insecure"])]
+    pub(crate) tls: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -224,6 +237,7 @@ pub(crate) enum ConformCommand {
     #[command(after_help = "Examples:
   touchstone conform run
   touchstone conform run --url ws://127.0.0.1:8080 --report junit=junit.xml
+  touchstone conform run --url wss://chat.example --ca ca.pem
   touchstone conform run --url ws://127.0.0.1:9000 --scenarios my-scenarios
   touchstone conform run 'rfc6455/**' --report json=- | jq .summary
 

@@ -11,6 +11,7 @@ use touchstone_loadgen::{Plan, Summary, Workload};
 use touchstone_report::Document;
 use touchstone_report::cases::Suites;
 use touchstone_scenarios::duration::FixedDuration;
+use touchstone_sut::{Security, Target};
 
 use crate::args::{CheckArgs, JOBS};
 use crate::exit::{self, Failure, Outcome};
@@ -43,7 +44,8 @@ pub(crate) async fn run(args: CheckArgs) -> Outcome {
     let workload = workload(&args, seed)?;
     let plan = Plan::new(WORKLOAD, &workload).map_err(Failure::usage)?;
     descriptors::raise_limit();
-    let done = interrupt::or_interrupted(async |stop| check(seed, &workload, plan, stop).await);
+    let security = args.security();
+    let done = interrupt::or_interrupted(async |stop| check((seed, security), &workload, plan, stop).await);
     let checked = done.await?;
 
     let document = checked.document();
@@ -73,12 +75,13 @@ fn workload(args: &CheckArgs, seed: u64) -> Result<Workload, Failure> {
 }
 
 async fn check(
-    seed: u64,
+    (seed, security): (u64, Security),
     workload: &Workload,
     plan: Plan,
     stop: CancellationToken,
 ) -> Result<Checked, Failure> {
-    let sut = Arc::new(target::start(target::for_suite()?, &stop).await?);
+    let target = target::for_suite()?.within(security.clone());
+    let sut = Arc::new(target::start(target, &stop).await?);
     let options = Options {
         strictness: conform::strictness(true),
         seed,
@@ -93,7 +96,8 @@ async fn check(
         return Ok(Checked { run, load: None });
     }
     // A server of its own, set as in production: a log line a message is for the suite, not for a measurement.
-    match measure(workload, plan, stop).await {
+    let target = load::built_in(workload)?.within(security);
+    match measure(target, plan, stop).await {
         Ok(summary) => Ok(Checked {
             run,
             load: Some(summary),
@@ -104,11 +108,21 @@ async fn check(
     }
 }
 
-async fn measure(workload: &Workload, plan: Plan, stop: CancellationToken) -> Result<Summary, Failure> {
-    let sut = target::start(load::built_in(workload)?, &stop).await?;
+async fn measure(target: Target, plan: Plan, stop: CancellationToken) -> Result<Summary, Failure> {
+    let sut = target::start(target, &stop).await?;
     let summary = load::drive(plan, &sut, stop).await;
     sut.shut_down().await;
     summary
+}
+
+impl CheckArgs {
+    const fn security(&self) -> Security {
+        if self.tls {
+            Security::MadeUp
+        } else {
+            Security::Plain
+        }
+    }
 }
 
 impl Checked {

@@ -140,10 +140,15 @@ fn rerun(target: &TargetArgs, scenarios: Option<&Path>, strict: bool) -> String 
     option("--spawn", target.spawn.clone());
     let dialects: Vec<_> = target.dialects.iter().map(|dialect| dialect.name()).collect();
     option("--dialects", (!dialects.is_empty()).then(|| dialects.join(",")));
+    option("--ca", target.ca.as_ref().map(|path| path.display().to_string()));
     option("--scenarios", scenarios.map(|path| path.display().to_string()));
-    if strict {
-        words.push("--strict".into());
-    }
+    let switches = [
+        ("--insecure", target.insecure),
+        ("--tls", target.tls),
+        ("--strict", strict),
+    ];
+    let given = switches.into_iter().filter(|(_, given)| *given);
+    words.extend(given.map(|(name, _)| name.to_owned()));
     words.join(" ")
 }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use touchstone_sut::{BuiltIn, StartError, Store, Sut, Target, TargetError};
+use touchstone_sut::{BuiltIn, Security, StartError, Store, Sut, Target, TargetError, Trust};
 
 use crate::args::TargetArgs;
 use crate::exit::Failure;
-use crate::settings;
+use crate::{print, settings};
 
 /// How the built-in server is set while the suite is run against it, so that waiting for a heartbeat or for the end
 /// of a session takes moments.
@@ -37,12 +37,33 @@ impl TargetArgs {
             (Some(file), _, _) => Target::from_file(&file.to_string_lossy()),
             (_, Some(url), _) => Target::from_url(url, &self.dialects),
             (_, _, Some(command)) => Target::from_command(command, &self.dialects),
-            (None, None, None) => return built_in(),
+            (None, None, None) => {
+                return Ok(built_in()?.within(self.built_in_security()));
+            }
+        };
+        let target = match self.trust() {
+            None => target,
+            Some(trust) => target.and_then(|target| target.trusting(trust)),
         };
         target.map_err(|error| match error {
             TargetError::Invalid(diag) => Failure::mistakes(&[*diag]),
             other => Failure::usage(other),
         })
+    }
+
+    const fn built_in_security(&self) -> Security {
+        if self.tls {
+            Security::MadeUp
+        } else {
+            Security::Plain
+        }
+    }
+
+    fn trust(&self) -> Option<Trust> {
+        match &self.ca {
+            Some(path) => Some(Trust::Authorities(path.clone())),
+            None => self.insecure.then_some(Trust::Anyone),
+        }
     }
 
     /// Whether it is the built-in server, which owes every clause.
@@ -107,13 +128,19 @@ fn built_in(
 
 /// Starts it, or finds that it runs, unless `stop` comes first.
 pub(crate) async fn start(target: Target, stop: &CancellationToken) -> Result<Sut, Failure> {
+    if target.security == Security::Tls(Trust::Anyone) {
+        print::talk(
+            "warning: nothing is known of who answers: certificates are not checked (tls.insecure or --insecure)\n",
+        );
+    }
     let started = stop.run_until_cancelled(Sut::start(target)).await;
     let started = started.ok_or_else(|| Failure::interrupted("interrupted before the server was ready"))?;
     started.map_err(|error| match error {
         StartError::NotStarted { .. } | StartError::Target(_) => Failure::usage(error),
-        StartError::Ended { .. } | StartError::NotReady { .. } | StartError::Unreachable { .. } => {
-            Failure::unreachable(error)
-        }
+        StartError::Ended { .. }
+        | StartError::NotReady { .. }
+        | StartError::Unreachable { .. }
+        | StartError::NoTls { .. } => Failure::unreachable(error),
     })
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -17,7 +18,7 @@ use crate::tokens::Algorithm;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TargetFile {
-    /// Where the server listens, `ws://HOST:PORT`; several are the nodes of one cluster. `${port}` is the port that
+    /// Where the server listens, `ws://HOST:PORT` or `wss://HOST:PORT`; several are the nodes of one cluster. `${port}` is the port that
     /// was given to a spawned server.
     pub urls: Vec<String>,
     /// What it speaks; all that this version knows if left out.
@@ -52,8 +53,21 @@ pub struct TargetFile {
     /// Per dialect, how the queued events of a user are listed.
     #[serde(default)]
     pub events: BTreeMap<String, FileEvents>,
+    /// Who is believed to be the server, with `wss://`. Left out: whom the system believes.
+    pub tls: Option<FileTls>,
     /// Sent with every request and handshake.
     pub headers: Option<PerDialect<BTreeMap<String, FileText>>>,
+}
+
+/// Who is believed to be the server. At most one of the two.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileTls {
+    /// A PEM file with the authorities that are believed, in place of the system's; or with the server's own certificate.
+    pub ca: Option<PathBuf>,
+    /// Whoever answers is believed.
+    #[serde(default)]
+    pub insecure: bool,
 }
 
 /// How a token comes to be. Exactly one of the three.

@@ -1,4 +1,4 @@
-//! Plain HTTP requests to a server under test: one connection each, with a deadline and a bound on the answer.
+//! HTTP requests to a server under test: one connection each, with a deadline and a bound on the answer.
 
 use std::time::Duration;
 
@@ -8,6 +8,8 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::transport::{TlsError, Transport};
 
 /// How long a request may take, from connecting to the last byte of the answer.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
@@ -49,6 +51,14 @@ pub enum CallError {
         address: String,
         /// What the system says.
         reason: String,
+    },
+    /// It answers, but not in TLS that we believe.
+    #[error("no TLS with {address}: {source}")]
+    NoTls {
+        /// Host and port.
+        address: String,
+        /// What is wrong, and what to change.
+        source: TlsError,
     },
     /// No whole answer in time.
     #[error("no answer to {method} {path} within {REQUEST_DEADLINE:?}")]
@@ -119,14 +129,22 @@ impl HttpRequest {
 ///
 /// # Errors
 /// There was no whole answer. A status of any kind is an answer.
-pub async fn send(address: &str, request: HttpRequest) -> Result<HttpResponse, CallError> {
+pub async fn send(
+    transport: &Transport,
+    address: &str,
+    request: HttpRequest,
+) -> Result<HttpResponse, CallError> {
     let (method, path) = (request.method.clone(), request.path.clone());
-    timeout(REQUEST_DEADLINE, exchange(address, request))
+    timeout(REQUEST_DEADLINE, exchange(transport, address, request))
         .await
         .unwrap_or(Err(CallError::Timeout { method, path }))
 }
 
-async fn exchange(address: &str, request: HttpRequest) -> Result<HttpResponse, CallError> {
+async fn exchange(
+    transport: &Transport,
+    address: &str,
+    request: HttpRequest,
+) -> Result<HttpResponse, CallError> {
     let unreachable = |reason: String| CallError::Unreachable {
         address: address.to_owned(),
         reason,
@@ -138,9 +156,19 @@ async fn exchange(address: &str, request: HttpRequest) -> Result<HttpResponse, C
         reason,
     };
 
-    let stream = TcpStream::connect(address)
+    let socket = TcpStream::connect(address)
         .await
         .map_err(|error| unreachable(error.to_string()))?;
+    let stream = transport
+        .open(socket, address)
+        .await
+        .map_err(|source| match source {
+            TlsError::Io(error) => unreachable(error.to_string()),
+            source => CallError::NoTls {
+                address: address.to_owned(),
+                source,
+            },
+        })?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| unreachable(error.to_string()))?;
@@ -197,7 +225,7 @@ mod tests {
             stream.write_all(response).await.unwrap();
         };
         let request = HttpRequest::new(Method::POST, "/x").json(&serde_json::json!({"a": 1}));
-        tokio::join!(send(&address, request), serve).0
+        tokio::join!(send(&Transport::Plain, &address, request), serve).0
     }
 
     #[tokio::test]

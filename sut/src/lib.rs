@@ -1,4 +1,4 @@
-//! Reaching a system under test: target file, HTTP, inject, faults, start and stop.
+//! Reaching a system under test: target file, TLS, HTTP, inject, faults, start and stop.
 //!
 //! What is the same for `conform` and `load`, and knows neither scenario steps nor samples. A target is what is
 //! *known* of a server ([`Target`]); a [`Sut`] is one that *runs*.
@@ -11,9 +11,11 @@ mod metrics;
 mod operate;
 mod people;
 mod process;
+mod scratch;
 mod sut;
 mod target;
 mod tokens;
+pub mod transport;
 
 pub use accounts::{AdminKey, ChannelsBy, TokensBy, UsersBy};
 pub use log::{Log, Mark};
@@ -22,5 +24,6 @@ pub use operate::Injection;
 pub use people::{ChannelWanted, People, ProvisionError, User, UserWanted};
 pub use process::{Signal, StartError};
 pub use sut::Sut;
-pub use target::{BuiltIn, Origin, Ready, SPAWN_DEADLINE, Store, Target, TargetError};
+pub use target::{BuiltIn, Origin, Ready, SPAWN_DEADLINE, Security, Store, Target, TargetError};
 pub use tokens::{TokenKind, TokenWanted};
+pub use transport::{Transport, Trust};

@@ -13,7 +13,7 @@ use touchstone_scenarios::template::Template;
 
 use crate::accounts::{AdminKey, UsersBy};
 use crate::file::{FileCall, FileText, FileWay};
-use crate::http::{CallError, HttpRequest, HttpResponse, send};
+use crate::http::{CallError, HttpRequest, HttpResponse};
 use crate::people::{ProvisionError, User};
 use crate::sut::Sut;
 use crate::target::{self, SPAWN_DEADLINE};
@@ -227,7 +227,7 @@ impl Sut {
             request = request.json(body);
         }
         request.headers.insert(header::AUTHORIZATION, bearer(key));
-        Ok(send(&self.addresses()[0], request).await?)
+        Ok(self.send(request).await?)
     }
 
     async fn order(

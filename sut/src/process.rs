@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::log::Log;
+use crate::transport::TlsError;
 
 /// The signal that a server is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +69,14 @@ pub enum StartError {
         address: String,
         /// What the system says.
         reason: String,
+    },
+    /// Somebody answers, but not in TLS that we believe.
+    #[error("no TLS with {address}: {source}")]
+    NoTls {
+        /// Host and port.
+        address: String,
+        /// What is wrong, and what to change.
+        source: TlsError,
     },
     /// The target cannot be used as it is written.
     #[error("{0}")]

@@ -1,7 +1,6 @@
 //! A system under test that runs: reached by HTTP, made to emit and to fail, stopped and started again.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +18,15 @@ use crate::metrics::Metrics;
 use crate::operate::succeeded;
 use crate::people::Pool;
 use crate::process::{Launch, Process, Signal, StartError, Tie};
-use crate::target::{BuiltIn, Origin, Ready, SPAWN_DEADLINE, Store, Target};
+use crate::scratch::Scratch;
+use crate::target::{BuiltIn, Origin, Ready, SPAWN_DEADLINE, Security, Store, Target};
+use crate::transport::{Tls, Transport, Trust};
 
 /// Time between two looks at whether a spawned server is ready. There is no event to await: it is another process.
 const READY_POLL: Duration = Duration::from_millis(20);
+
+/// Of a random key, in the name of a folder: no two runs at a time have the same.
+const SCRATCH_ID_CHARS: usize = 16;
 
 /// A system under test that runs.
 ///
@@ -30,6 +34,7 @@ const READY_POLL: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Sut {
     target: Target,
+    transport: Transport,
     /// `HOST:PORT` of each node; fixed over restarts.
     addresses: Vec<String>,
     /// Of a spawned server, while it runs. Only one step at a time starts or stops it.
@@ -37,7 +42,7 @@ pub struct Sut {
     log: Arc<Log>,
     /// What the built-in server was told; made up for this run.
     credentials: Option<Credentials>,
-    /// Where a durable built-in server keeps its store, for as long as we may start it again.
+    /// Where a built-in server keeps its store and its certificate, for as long as we may start it again.
     scratch: Option<Scratch>,
     /// Who of a target file's list of users is with which case.
     pub(crate) pool: Arc<Pool>,
@@ -62,14 +67,11 @@ impl Sut {
     /// It could not be started, was not ready in time, or nothing answers where it should run.
     pub async fn start(target: Target) -> Result<Self, StartError> {
         let log = Arc::new(Log::default());
-        let scratch = match &target.origin {
-            Origin::BuiltIn(built_in) if built_in.store == Store::Durable => Some(Scratch::new()?),
-            Origin::BuiltIn(_) | Origin::Spawned { .. } | Origin::Running { .. } => None,
-        };
+        let (transport, scratch) = prepare(&target)?;
         let (addresses, process, credentials) = match &target.origin {
             Origin::Running { addresses } => {
                 for address in addresses {
-                    reach(address).await?;
+                    reach(&transport, address).await?;
                 }
                 (addresses.clone(), None, None)
             }
@@ -79,7 +81,10 @@ impl Sut {
                     .iter()
                     .map(|address| address.replace("${port}", &port))
                     .collect();
-                let process = start_foreign(&target.origin, &addresses, &log).await?;
+                let process = start_foreign(&target.origin, (&transport, &addresses), &log).await?;
+                for address in &addresses {
+                    shake_hands(&transport, address).await?;
+                }
                 (addresses, Some(process), None)
             }
             Origin::BuiltIn(built_in) => {
@@ -94,6 +99,7 @@ impl Sut {
         };
         Ok(Self {
             target,
+            transport,
             addresses,
             process: Mutex::new(process),
             log,
@@ -119,6 +125,12 @@ impl Sut {
     #[must_use]
     pub const fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// What its bytes travel in.
+    #[must_use]
+    pub const fn transport(&self) -> &Transport {
+        &self.transport
     }
 
     /// `HOST:PORT` of each node. Never empty.
@@ -166,7 +178,12 @@ impl Sut {
         for (name, value) in self.target.headers_for(dialect) {
             request.headers.entry(name).or_insert_with(|| value.clone());
         }
-        send(&self.addresses[0], request).await
+        self.send(request).await
+    }
+
+    /// Sends a request to the first node as it is.
+    pub(crate) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, CallError> {
+        send(&self.transport, &self.addresses[0], request).await
     }
 
     /// Its metrics now.
@@ -239,7 +256,8 @@ impl Sut {
                 .0
             }
             (Origin::Spawned { .. }, _) => {
-                start_foreign(&self.target.origin, &self.addresses, &self.log).await?
+                let nodes = (&self.transport, self.addresses.as_slice());
+                start_foreign(&self.target.origin, nodes, &self.log).await?
             }
             _ => return Err(StartError::Target("the server is not ours to start".into())),
         });
@@ -255,6 +273,33 @@ impl Sut {
         if let Some(process) = self.process.into_inner() {
             process.stop(signal, deadline).await;
         }
+    }
+}
+
+/// What can be prepared before a server starts: whom to believe, and a folder for what it keeps.
+fn prepare(target: &Target) -> Result<(Transport, Option<Scratch>), StartError> {
+    let store = match &target.origin {
+        Origin::BuiltIn(built_in) => Some(built_in.store),
+        Origin::Spawned { .. } | Origin::Running { .. } => None,
+    };
+    let scratch = || random_key().and_then(|key| Scratch::new(&key[..SCRATCH_ID_CHARS]));
+    let scratch = match (store, &target.security) {
+        (Some(Store::Durable), _) => Some(scratch()?.with_store()),
+        (Some(Store::Memory), Security::MadeUp) => Some(scratch()?),
+        (Some(Store::Memory), Security::Plain | Security::Tls(_)) | (None, _) => None,
+    };
+    let tls = |trust| Tls::new(trust).map_err(|error| StartError::Target(error.to_string()));
+    match (&target.security, scratch) {
+        (Security::Plain, scratch) => Ok((Transport::Plain, scratch)),
+        (Security::Tls(trust), scratch) => Ok((Transport::Tls(tls(trust.clone())?), scratch)),
+        (Security::MadeUp, Some(scratch)) => {
+            let (scratch, authority) = scratch.with_certificate()?;
+            let transport = Transport::Tls(tls(Trust::MadeUp(vec![authority]))?);
+            Ok((transport, Some(scratch)))
+        }
+        (Security::MadeUp, None) => Err(StartError::Target(
+            "a certificate can be made up for the built-in server only".into(),
+        )),
     }
 }
 
@@ -278,7 +323,7 @@ async fn start_built_in(
         command: std::iter::once(executable)
             .chain(tie.iter().map(|flag| (*flag).to_owned()))
             .chain(built_in.flags.iter().cloned())
-            .chain(scratch.iter().flat_map(|scratch| scratch.flags()))
+            .chain(scratch.iter().flat_map(|scratch| scratch.flags().iter().cloned()))
             .collect(),
         env: [].into(),
         tie: Tie::Pipe {
@@ -294,36 +339,11 @@ async fn start_built_in(
     }
 }
 
-/// A folder of a server's own. It goes with its owner.
-#[derive(Debug)]
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Result<Self, StartError> {
-        let folder = std::env::temp_dir().join(format!("touchstone-{}", &random_key()?[..16]));
-        std::fs::create_dir(&folder).map_err(|error| {
-            StartError::Target(format!(
-                "no folder for the server's store at {}: {error}",
-                folder.display()
-            ))
-        })?;
-        Ok(Self(folder))
-    }
-
-    fn flags(&self) -> [String; 2] {
-        let store = self.0.join("store.db");
-        ["--store".to_owned(), format!("embedded:{}", store.display())]
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What is left of it is in the system's folder for such things.
-        let _left = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-async fn start_foreign(origin: &Origin, addresses: &[String], log: &Arc<Log>) -> Result<Process, StartError> {
+async fn start_foreign(
+    origin: &Origin,
+    (transport, addresses): (&Transport, &[String]),
+    log: &Arc<Log>,
+) -> Result<Process, StartError> {
     let Origin::Spawned {
         command,
         env,
@@ -352,13 +372,16 @@ async fn start_foreign(origin: &Origin, addresses: &[String], log: &Arc<Log>) ->
         if !matches!(process.ended(), Ok(None)) {
             return Err(process.ended_early(*deadline, log).await);
         }
-        if is_ready(ready, &addresses[0]).await {
+        if is_ready(ready, transport, &addresses[0]).await {
             return Ok(process);
         }
         if Instant::now() >= until {
             let waiting_for = match ready {
                 Ready::Tcp => format!("it does not accept TCP at {}", addresses[0]),
-                Ready::Http(path) => format!("http://{}{path} does not answer 2xx", addresses[0]),
+                Ready::Http(path) => {
+                    let scheme = transport.http_scheme();
+                    format!("{scheme}://{}{path} does not answer 2xx", addresses[0])
+                }
             };
             return Err(process.not_ready(*deadline, &waiting_for, log));
         }
@@ -366,24 +389,53 @@ async fn start_foreign(origin: &Origin, addresses: &[String], log: &Arc<Log>) ->
     }
 }
 
-async fn is_ready(ready: &Ready, address: &str) -> bool {
+async fn is_ready(ready: &Ready, transport: &Transport, address: &str) -> bool {
     match ready {
         Ready::Tcp => TcpStream::connect(address).await.is_ok(),
-        Ready::Http(path) => send(address, HttpRequest::new(Method::GET, path))
+        Ready::Http(path) => send(transport, address, HttpRequest::new(Method::GET, path))
             .await
             .is_ok_and(|response| response.status.is_success()),
     }
 }
 
-async fn reach(address: &str) -> Result<(), StartError> {
+/// Whether somebody answers there, and is whom we were told to believe.
+async fn reach(transport: &Transport, address: &str) -> Result<(), StartError> {
     let unreachable = |reason: String| StartError::Unreachable {
         address: address.to_owned(),
         reason,
     };
     match timeout(SPAWN_DEADLINE, TcpStream::connect(address)).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(unreachable(error.to_string())),
-        Err(_) => Err(unreachable(format!("no connection within {SPAWN_DEADLINE:?}"))),
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => return Err(unreachable(error.to_string())),
+        Err(_) => return Err(unreachable(format!("no connection within {SPAWN_DEADLINE:?}"))),
+    }
+    shake_hands(transport, address).await
+}
+
+/// Says what is wrong with TLS before every case does.
+async fn shake_hands(transport: &Transport, address: &str) -> Result<(), StartError> {
+    let unreachable = |reason: String| StartError::Unreachable {
+        address: address.to_owned(),
+        reason,
+    };
+    if matches!(transport, Transport::Plain) {
+        return Ok(());
+    }
+    let shaking = async {
+        let socket = TcpStream::connect(address)
+            .await
+            .map_err(|error| unreachable(error.to_string()))?;
+        let shaken = transport.open(socket, address).await;
+        shaken.map_err(|source| StartError::NoTls {
+            address: address.to_owned(),
+            source,
+        })
+    };
+    match timeout(SPAWN_DEADLINE, shaking).await {
+        Ok(shaken) => shaken.map(drop),
+        Err(_) => Err(unreachable(format!(
+            "no end of the TLS handshake within {SPAWN_DEADLINE:?}"
+        ))),
     }
 }
 
