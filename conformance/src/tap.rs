@@ -45,8 +45,10 @@ pub struct Chunk {
 /// How the server's half of TCP ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerEnd {
-    /// FIN.
+    /// FIN; with TLS its `close_notify`, which says the same of what is inside.
     Fin,
+    /// FIN inside TLS without a `close_notify`: somebody on the way could have cut it off.
+    Truncated,
     /// RST.
     Reset,
     /// Another error of the socket.
@@ -56,7 +58,7 @@ pub enum ServerEnd {
 /// What the judge's side did to TCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OurEnd {
-    /// FIN, reading on.
+    /// FIN, with TLS after a `close_notify`; reading on.
     HalfClosed,
     /// RST.
     Reset,
@@ -424,13 +426,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
                         self.log.note_server_end(ServerEnd::Fin);
                     }
                 } else {
-                    let arrived = self.arrival.as_ref().and_then(Arrival::take);
+                    let arrived = self.arrival.as_ref().and_then(Arrival::last);
                     let at = arrived.unwrap_or_else(Instant::now);
                     self.log.change(|record| record.push(Direction::Down, bytes, at));
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
                 self.log.note_server_end(ServerEnd::Reset);
+            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                self.log.note_server_end(ServerEnd::Truncated);
             }
             Err(error) => self.log.note_server_end(ServerEnd::Error(error.to_string())),
         }

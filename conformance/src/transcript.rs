@@ -106,6 +106,7 @@ impl Scribe {
         if let Some((end, at)) = &record.server_end {
             let text = match end {
                 ServerEnd::Fin => "TCP end".to_owned(),
+                ServerEnd::Truncated => "TCP end, without TLS's close_notify".to_owned(),
                 ServerEnd::Reset => "TCP reset".to_owned(),
                 ServerEnd::Error(error) => format!("TCP error: {error}"),
             };

@@ -11,15 +11,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-/// The time of arrival of what was read last; taken by the tap after each read.
+/// The time of arrival of what was read last; looked at by the tap after each read. Above TLS a read may give what had
+/// arrived, and was deciphered, with an earlier one: then it is that one's.
 #[derive(Debug, Clone, Default)]
 pub struct Arrival(Arc<Mutex<Option<Instant>>>);
 
 impl Arrival {
     /// When what was just read had arrived, if the system says so.
     #[must_use]
-    pub fn take(&self) -> Option<Instant> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub fn last(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
@@ -277,7 +278,7 @@ mod tests {
             // Reading is what is late here, by much more than clocks differ.
             tokio::time::sleep(Duration::from_millis(100)).await;
             assert_eq!(stamped.read(&mut buffer).await.unwrap(), 2);
-            if let Some(at) = arrival.take() {
+            if let Some(at) = arrival.last() {
                 break (before, after, at);
             }
         };

@@ -1,14 +1,15 @@
-//! Where a connection goes, and the TCP under it.
+//! Where a connection goes, and the TCP and TLS under it.
 
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
+use touchstone_sut::transport::{Stream, TlsError, Transport};
 
 use super::OpenError;
 use super::arrivals::{Arrival, Stamped};
 use crate::tap::{Gate, Log, Tap};
 
 /// Where and with what a connection opens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Address {
     /// Host and port, as in `Host`.
     pub authority: String,
@@ -16,27 +17,26 @@ pub struct Address {
     pub target: String,
     /// Request headers besides those of every opening handshake; one of these replaces it.
     pub headers: Vec<(String, String)>,
+    transport: Transport,
 }
 
 impl Address {
-    /// Takes a `ws://` address apart.
-    ///
-    /// # Errors
-    /// When it is none.
-    pub fn parse(url: &str) -> Result<Self, OpenError> {
-        let wrong = || OpenError::Address(url.to_owned());
-        let rest = url.strip_prefix("ws://").ok_or_else(wrong)?;
-        let split = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, target) = rest.split_at(split);
-        if authority.is_empty() {
-            return Err(wrong());
-        }
-        let slash = if target.starts_with('/') { "" } else { "/" };
-        Ok(Self {
+    /// A path, perhaps with a query, at `HOST:PORT`.
+    #[must_use]
+    pub fn new(transport: &Transport, authority: &str, path: &str) -> Self {
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        Self {
             authority: authority.to_owned(),
-            target: format!("{slash}{target}"),
+            target: format!("{slash}{path}"),
             headers: Vec::new(),
-        })
+            transport: transport.clone(),
+        }
+    }
+
+    /// As a URL, which no library has to understand.
+    pub(super) fn url(&self) -> String {
+        let scheme = self.transport.websocket_scheme();
+        format!("{scheme}://{}{}", self.authority, self.target)
     }
 
     /// Adds a query parameter, encoded as a form does.
@@ -54,19 +54,6 @@ impl Address {
             .push(if self.target.contains('?') { '&' } else { '?' });
         self.target.push_str(query);
     }
-
-    fn socket(&self) -> String {
-        let has_port = self
-            .authority
-            .rsplit(']')
-            .next()
-            .is_some_and(|tail| tail.contains(':'));
-        if has_port {
-            self.authority.clone()
-        } else {
-            format!("{}:80", self.authority)
-        }
-    }
 }
 
 /// Percent-encodes everything but unreserved characters, so that no server can read it in two ways.
@@ -80,32 +67,42 @@ fn encode_into(out: &mut String, text: &str) {
     }
 }
 
-/// Opens TCP. The second socket is the same one: it ends TCP in ways a stream cannot.
+/// Opens TCP, and TLS where the target wants it. The second socket is the one below both: it ends TCP in ways a stream
+/// cannot.
 pub(super) async fn dial(
     address: &Address,
     log: &Log,
     gate: &Gate,
     deadline: Instant,
-) -> Result<(Tap<Stamped>, socket2::Socket), OpenError> {
-    let socket = address.socket();
+) -> Result<(Tap<Stream<Stamped>>, socket2::Socket), OpenError> {
+    let authority = &address.authority;
     let began = Instant::now();
     let unreachable = |error| OpenError::Unreachable {
-        address: socket.clone(),
+        address: authority.clone(),
         error,
     };
-    let stream = timeout_at(deadline, TcpStream::connect(&socket))
+    let timeout = |_| OpenError::Timeout(began.elapsed());
+    let socket = timeout_at(deadline, TcpStream::connect(authority))
         .await
-        .map_err(|_| OpenError::Timeout(began.elapsed()))?
+        .map_err(timeout)?
         .map_err(unreachable)?;
     // Pieces that are written one by one must leave one by one.
-    stream.set_nodelay(true).map_err(unreachable)?;
-    let control = socket2::SockRef::from(&stream).try_clone().map_err(unreachable)?;
+    socket.set_nodelay(true).map_err(unreachable)?;
+    let control = socket2::SockRef::from(&socket).try_clone().map_err(unreachable)?;
     let arrival = Arrival::default();
-    let stamped = Stamped::new(stream, arrival.clone());
-    Ok((
-        Tap::new(stamped, log.clone(), gate.clone()).stamped_by(arrival),
-        control,
-    ))
+    let stamped = Stamped::new(socket, arrival.clone());
+    let stream = timeout_at(deadline, address.transport.open(stamped, authority))
+        .await
+        .map_err(timeout)?
+        .map_err(|error| match error {
+            TlsError::Io(error) => unreachable(error),
+            source => OpenError::NoTls {
+                address: authority.clone(),
+                source,
+            },
+        })?;
+    let tap = Tap::new(stream, log.clone(), gate.clone()).stamped_by(arrival);
+    Ok((tap, control))
 }
 
 #[cfg(test)]
@@ -113,35 +110,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_taken_apart() {
-        for (url, authority, target) in [
-            ("ws://127.0.0.1:80/ws/chat/", "127.0.0.1:80", "/ws/chat/"),
-            ("ws://host", "host", "/"),
-            ("ws://[::1]:9/?a=b", "[::1]:9", "/?a=b"),
-            ("ws://host?a=b", "host", "/?a=b"),
-        ] {
-            let address = Address::parse(url).unwrap();
-            assert_eq!(
-                (address.authority.as_str(), address.target.as_str()),
-                (authority, target),
-                "{url}"
-            );
+    fn a_path_begins_with_a_slash_whatever_was_written() {
+        for (path, target) in [("/ws/chat/", "/ws/chat/"), ("", "/"), ("?a=b", "/?a=b")] {
+            let address = Address::new(&Transport::Plain, "[::1]:9", path);
+            assert_eq!(address.url(), format!("ws://[::1]:9{target}"));
         }
-        assert!(Address::parse("http://host/").is_err());
-        assert!(Address::parse("ws:///path").is_err());
     }
 
     #[test]
     fn query_parameters_are_encoded_and_may_be_repeated() {
-        let mut address = Address::parse("ws://h/p").unwrap();
+        let mut address = Address::new(&Transport::Plain, "h:1", "/p");
         address.add_query("session", "a b+c/猫");
         address.add_query("session", "");
         assert_eq!(address.target, "/p?session=a%20b%2Bc%2F%E7%8C%AB&session=");
-    }
-
-    #[test]
-    fn a_host_without_port_is_on_80() {
-        assert_eq!(Address::parse("ws://[::1]/").unwrap().socket(), "[::1]:80");
-        assert_eq!(Address::parse("ws://h:9/").unwrap().socket(), "h:9");
     }
 }

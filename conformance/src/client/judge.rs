@@ -5,9 +5,9 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_util::{Sink, Stream};
+use futures_util::{Sink, Stream as _};
 use http::{HeaderName, HeaderValue, Request};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite as _, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -18,20 +18,30 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use tokio_util::sync::CancellationToken;
+use touchstone_sut::transport::Stream;
 
 use super::arrivals::Stamped;
 use super::dial::{Address, dial};
 use super::{Connection, OpenError, Reflex, SendError, Writer};
 use crate::tap::{Gate, LOG_BYTES_MAX, Log, OurEnd, Tap};
 
-type Socket = WebSocketStream<Tap<Stamped>>;
+type Socket = WebSocketStream<Tap<Stream<Stamped>>>;
 
 /// Its read buffer, in bytes. The library's default of 128 KiB is filled with zeroes before each read.
 const READ_BUFFER_BYTES: usize = 4096;
 
 struct Command {
-    message: Message,
+    what: Outgoing,
     written: oneshot::Sender<Result<(), Error>>,
+}
+
+/// What is to go out.
+enum Outgoing {
+    Message(Message),
+    /// It was handed to the library, which has yet to write it.
+    Handed,
+    /// The end of our half.
+    End,
 }
 
 /// Where steps hand in what is to be sent; the task that owns the socket writes it.
@@ -42,11 +52,20 @@ pub(super) struct Outbox {
 
 impl Outbox {
     pub(super) async fn send(&self, message: Message, deadline: Instant) -> Result<(), SendError> {
+        self.hand_in(Outgoing::Message(message), deadline).await
+    }
+
+    /// Ends our half, below the library.
+    pub(super) async fn end(&self, deadline: Instant) -> Result<(), SendError> {
+        self.hand_in(Outgoing::End, deadline).await
+    }
+
+    async fn hand_in(&self, what: Outgoing, deadline: Instant) -> Result<(), SendError> {
         let began = Instant::now();
         let (written, done) = oneshot::channel();
         let sending = async {
             self.commands
-                .send(Command { message, written })
+                .send(Command { what, written })
                 .await
                 .map_err(|_| SendError::Closed)?;
             match done.await {
@@ -113,7 +132,7 @@ pub(super) async fn open(
 fn request(address: &Address) -> Result<Request<()>, OpenError> {
     let wrong = |error: http::Error| OpenError::Address(format!("{}: {error}", address.target));
     let mut request = Request::builder()
-        .uri(format!("ws://{}{}", address.authority, address.target))
+        .uri(address.url())
         .header("Host", &address.authority)
         .header("Connection", "Upgrade")
         .header("Upgrade", "websocket")
@@ -139,7 +158,7 @@ pub(super) fn close_frame(code: u16, reason: &str) -> CloseFrame {
 
 /// Owns the socket: writes what it is told and reads all the time, so that neither ever waits for the other.
 async fn drive(mut socket: Socket, mut commands: mpsc::Receiver<Command>, log: Log, reflex: Option<Reflex>) {
-    let mut writing: Option<Writing> = None;
+    let mut writing: Option<Command> = None;
     // At most one heartbeat is under way at a time, so this stays short.
     let mut answers: VecDeque<String> = VecDeque::new();
     loop {
@@ -148,15 +167,13 @@ async fn drive(mut socket: Socket, mut commands: mpsc::Receiver<Command>, log: L
         {
             // Nobody waits for it to be written.
             let (written, _) = oneshot::channel();
-            writing = Some(Writing {
-                message: Some(Message::text(answer)),
+            writing = Some(Command {
+                what: Outgoing::Message(Message::text(answer)),
                 written,
             });
         }
         tokio::select! {
-            Some(command) = commands.recv(), if writing.is_none() => {
-                writing = Some(Writing { message: Some(command.message), written: command.written });
-            }
+            Some(command) = commands.recv(), if writing.is_none() => writing = Some(command),
             turn = poll_fn(|context| poll_turn(&mut socket, writing.as_mut(), context)) => match turn {
                 Turn::Written(result) => {
                     if let Some(done) = writing.take() {
@@ -188,20 +205,15 @@ pub(super) async fn read_to_the_end(stream: &mut (impl tokio::io::AsyncRead + Un
     while let Ok(1..) = stream.read(&mut buffer).await {}
 }
 
-struct Writing {
-    message: Option<Message>,
-    written: oneshot::Sender<Result<(), Error>>,
-}
-
 enum Turn {
     Written(Result<(), Error>),
     Read(Option<String>),
     Ended(Option<Error>),
 }
 
-fn poll_turn(socket: &mut Socket, writing: Option<&mut Writing>, context: &mut Context<'_>) -> Poll<Turn> {
+fn poll_turn(socket: &mut Socket, writing: Option<&mut Command>, context: &mut Context<'_>) -> Poll<Turn> {
     if let Some(writing) = writing
-        && let Poll::Ready(result) = poll_write(socket, &mut writing.message, context)
+        && let Poll::Ready(result) = poll_write(socket, &mut writing.what, context)
     {
         return Poll::Ready(Turn::Written(result));
     }
@@ -216,14 +228,22 @@ fn poll_turn(socket: &mut Socket, writing: Option<&mut Writing>, context: &mut C
 
 fn poll_write(
     socket: &mut Socket,
-    message: &mut Option<Message>,
+    what: &mut Outgoing,
     context: &mut Context<'_>,
 ) -> Poll<Result<(), Error>> {
+    if matches!(what, Outgoing::End) {
+        return Pin::new(socket.get_mut())
+            .poll_shutdown(context)
+            .map_err(Error::from);
+    }
     let mut socket = Pin::new(socket);
-    if message.is_some() {
-        std::task::ready!(socket.as_mut().poll_ready(context))?;
-        if let Some(message) = message.take() {
-            socket.as_mut().start_send(message)?;
+    match what {
+        Outgoing::End | Outgoing::Handed => {}
+        Outgoing::Message(_) => {
+            std::task::ready!(socket.as_mut().poll_ready(context))?;
+            if let Outgoing::Message(message) = std::mem::replace(what, Outgoing::Handed) {
+                socket.as_mut().start_send(message)?;
+            }
         }
     }
     socket.poll_flush(context)

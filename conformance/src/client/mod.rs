@@ -6,9 +6,9 @@ mod dial;
 mod judge;
 mod raw;
 mod request;
+mod shared;
 mod written;
 
-use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 use touchstone_scenarios::scenario::Client;
+use touchstone_sut::transport::TlsError;
 
 pub use arrivals::Arrival;
 pub use dial::Address;
@@ -36,7 +37,7 @@ pub type Reflex = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The address is none that this program can reach.
-    #[error("`{0}` is not a ws:// address")]
+    #[error("`{0}` is no address of a WebSocket")]
     Address(String),
     /// Nobody accepts TCP there: the server is gone.
     #[error("cannot reach {address}: {error}")]
@@ -45,6 +46,14 @@ pub enum OpenError {
         address: String,
         /// What the operating system says.
         error: std::io::Error,
+    },
+    /// Somebody is there, but not in TLS that we believe.
+    #[error("no TLS with {address}: {source}")]
+    NoTls {
+        /// Host and port.
+        address: String,
+        /// What is wrong, and what to change.
+        source: TlsError,
     },
     /// The handshake was answered otherwise, or not at all. What was answered is in the log.
     #[error("the handshake failed: {0}")]
@@ -103,7 +112,7 @@ impl Connection {
         judge::open(address, log, deadline, reflex, tasks).await
     }
 
-    /// Opens TCP, writes these bytes as they are and reads whatever comes.
+    /// Opens TCP, writes these bytes as they are (inside TLS, where there is one) and reads whatever comes.
     ///
     /// # Errors
     /// When nobody accepts TCP. An answer is not awaited.
@@ -161,16 +170,16 @@ impl Connection {
         }
     }
 
-    /// Sends FIN and reads on.
+    /// Sends FIN, with TLS after its `close_notify`, and reads on.
     ///
     /// # Errors
-    /// When the socket is gone.
-    pub fn half_close(&self) -> Result<(), SendError> {
-        self.control
-            .shutdown(Shutdown::Write)
-            .map_err(|error| SendError::Refused(error.to_string()))?;
+    /// When the socket is gone, or takes no goodbye until the deadline.
+    pub async fn half_close(&mut self, deadline: Instant) -> Result<(), SendError> {
         self.log.note_our_end(OurEnd::HalfClosed);
-        Ok(())
+        match &mut self.writer {
+            Writer::Judge(outbox) => outbox.end(deadline).await,
+            Writer::Raw(half) => half.end(deadline).await,
+        }
     }
 
     /// Reads nothing more, so that the server's queue fills.
@@ -183,7 +192,7 @@ impl Connection {
         self.gate.open();
     }
 
-    /// Ends TCP by RST, without a close frame.
+    /// Ends TCP by RST, without a close frame and without a goodbye of TLS.
     ///
     /// # Errors
     /// When the socket is gone.

@@ -1,18 +1,19 @@
 //! An actor that writes any bytes and answers nothing by itself: no pong, no close.
 
-use std::net::Shutdown;
 use std::time::Duration;
 
-use tokio::io::{AsyncWriteExt, WriteHalf};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
+use touchstone_sut::transport::Stream;
 
 use super::arrivals::Stamped;
 use super::dial::{Address, dial};
 use super::judge::read_to_the_end;
+use super::shared::Shared;
 use super::{Connection, OpenError, SendError, Writer};
 use crate::frames::opcode;
 use crate::tap::{Gate, Log, Tap};
@@ -25,7 +26,7 @@ const RESTED_PIECES_MAX: usize = 256;
 /// The writing half of a raw actor.
 #[derive(Debug)]
 pub(super) struct Half {
-    stream: WriteHalf<Tap<Stamped>>,
+    stream: Shared<Tap<Stream<Stamped>>>,
 }
 
 impl Half {
@@ -53,6 +54,15 @@ impl Half {
             Err(_) => Err(SendError::Timeout(began.elapsed())),
         }
     }
+
+    /// Ends our half.
+    pub(super) async fn end(&mut self, deadline: Instant) -> Result<(), SendError> {
+        let began = Instant::now();
+        match timeout_at(deadline, self.stream.shutdown()).await {
+            Ok(ended) => ended.map_err(|error| SendError::Refused(error.to_string())),
+            Err(_) => Err(SendError::Timeout(began.elapsed())),
+        }
+    }
 }
 
 pub(super) async fn open(
@@ -64,21 +74,19 @@ pub(super) async fn open(
 ) -> Result<Connection, OpenError> {
     let gate = Gate::default();
     let (tap, control) = dial(address, &log, &gate, deadline).await?;
-    let our_half = control.try_clone().map_err(|error| OpenError::Unreachable {
-        address: address.authority.clone(),
-        error,
-    })?;
-    let (mut reader, stream) = tokio::io::split(tap);
+    let stream = Shared::new(tap);
+    let mut reader = stream.clone();
     let stop = CancellationToken::new();
     let (done, finished) = oneshot::channel();
     let read_stop = stop.clone();
     tasks.spawn(async move {
-        let reading = read_stop.run_until_cancelled(read_to_the_end(&mut reader));
-        if reading.await.is_some() {
+        let to_the_end = async {
+            read_to_the_end(&mut reader).await;
             // A server that waits for the end of our half gets it now; one that has gone does not mind.
-            let _gone = our_half.shutdown(Shutdown::Write);
-        }
-        drop((reader, our_half));
+            let _gone = reader.shutdown().await;
+        };
+        read_stop.run_until_cancelled(to_the_end).await;
+        drop(reader);
         // Nobody listens any more if the connection was dropped without a farewell.
         let _gone = done.send(());
     });

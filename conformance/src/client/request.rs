@@ -174,9 +174,10 @@ mod tests {
     use touchstone_scenarios::source::{Span, Spanned};
 
     use super::*;
+    use touchstone_sut::Transport;
 
     fn written(handshake: &RawHandshake) -> String {
-        let address = Address::parse("ws://h:1/ws/chat/").unwrap();
+        let address = Address::new(&Transport::Plain, "h:1", "/ws/chat/");
         let request = write_request(handshake, &address, &|_| None).unwrap();
         let text = String::from_utf8(request.bytes).unwrap();
         match request.key {
@@ -200,7 +201,7 @@ mod tests {
             ),
         ];
         for (query, target) in rows {
-            let mut address = Address::parse("ws://h:1/ws/chat/").unwrap();
+            let mut address = Address::new(&Transport::Plain, "h:1", "/ws/chat/");
             let whole = Template::new(json!("${query}"));
             let added = add_query(&mut address, &[], Some(&whole), &|_| Some(query.clone()));
             let seen = added.map(|()| address.target).map_err(|error| error.to_string());

@@ -94,6 +94,9 @@ pub fn unclean(record: &Record, client: Client) -> Option<String> {
     let ended_at = match &record.server_end {
         None => return Some("a close frame came, but the server did not end TCP".to_owned()),
         Some((ServerEnd::Reset, _)) => return Some("a close frame came, then TCP was reset".to_owned()),
+        Some((ServerEnd::Truncated, _)) => {
+            return Some("a close frame came, then TCP ended without TLS's close_notify".to_owned());
+        }
         Some((ServerEnd::Error(error), _)) => {
             return Some(format!("a close frame came, then TCP failed: {error}"));
         }
@@ -120,7 +123,7 @@ pub fn unclean(record: &Record, client: Client) -> Option<String> {
 fn how_tcp_stands(record: &Record) -> String {
     match &record.server_end {
         None => "no close frame, and the connection is still open".to_owned(),
-        Some((ServerEnd::Fin, _)) => "TCP ended without a close frame".to_owned(),
+        Some((ServerEnd::Fin | ServerEnd::Truncated, _)) => "TCP ended without a close frame".to_owned(),
         Some((ServerEnd::Reset, _)) => "TCP was reset without a close frame".to_owned(),
         Some((ServerEnd::Error(error), _)) => format!("TCP failed without a close frame: {error}"),
     }

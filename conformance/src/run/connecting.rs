@@ -70,6 +70,7 @@ impl Trial<'_> {
             Err(OpenError::Unreachable { address, error }) => Err(Halt::CouldNotRun(format!(
                 "the server cannot be reached at {address}: {error}"
             ))),
+            Err(error @ OpenError::NoTls { .. }) => Err(Halt::CouldNotRun(error.to_string())),
             Err(OpenError::Address(address)) => {
                 Err(self.broken(step.span, &format!("`{address}` is no address to connect to")))
             }
@@ -288,8 +289,7 @@ impl Trial<'_> {
         };
         let nodes = self.bench.sut.addresses();
         let node = nodes[self.actors.len() % nodes.len()].clone();
-        let mut address =
-            Address::parse(&format!("ws://{node}{path}")).map_err(|error| self.broken(name.span, &error))?;
+        let mut address = Address::new(self.bench.sut.transport(), &node, &path);
         let whole = wanted.query_whole.is_some() || path.contains('?');
         let parameter = dialect.and_then(routes::token_parameter).filter(|_| !whole);
         if let Some(parameter) = parameter

@@ -39,7 +39,7 @@ impl Trial<'_> {
             Action::Ends { actor } => self.ends(step, actor).await,
             Action::Ponged { actor, payload } => self.ponged(step, actor, payload).await,
             Action::Pinged { actor, payload } => self.pinged(step, actor, payload.as_ref()).await,
-            Action::Tcp { actor, fault } => self.tcp(actor, *fault).await,
+            Action::Tcp { actor, fault } => self.tcp(step, actor, *fault).await,
             Action::Http { request, response } => self.http(step, request, response).await,
             Action::Inject {
                 to,
@@ -176,10 +176,11 @@ impl Trial<'_> {
         Ok(())
     }
 
-    async fn tcp(&mut self, name: &ActorName, fault: TcpFault) -> Flow {
+    async fn tcp(&mut self, step: &Step, name: &ActorName, fault: TcpFault) -> Flow {
+        let frame = self.frame(step)?;
         let index = self.actor(name)?;
         let actor = &mut self.actors[index];
-        let Some(connection) = actor.connection.take() else {
+        let Some(mut connection) = actor.connection.take() else {
             return Ok(());
         };
         let done = match fault {
@@ -189,7 +190,7 @@ impl Trial<'_> {
             }
             TcpFault::HalfClose => {
                 actor.end_expected = true;
-                let done = connection.half_close();
+                let done = connection.half_close(frame.to).await;
                 actor.connection = Some(connection);
                 done
             }
