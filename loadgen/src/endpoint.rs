@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use touchstone_protocol::Dialect;
-use touchstone_sut::Sut;
+use touchstone_sut::{Sut, Transport};
 
-use crate::engine::{self, Node, Tcp};
+use crate::engine::{self, Node, Sockets};
 use crate::plan::Plan;
 use crate::watch;
 
@@ -16,8 +16,11 @@ use crate::watch;
 pub struct Endpoint {
     /// As reports call it; nothing secret.
     pub name: String,
-    /// The dialect's WebSocket at each node, `ws://host:port/path` without query; sessions are spread over them evenly.
+    /// The dialect's WebSocket at each node, `ws://host:port/path` without query, or `wss://` with TLS; sessions are
+    /// spread over them evenly.
     pub urls: Vec<String>,
+    /// What their bytes travel in.
+    pub transport: Transport,
     /// Sent with every handshake.
     pub headers: HeaderMap,
 }
@@ -28,13 +31,15 @@ impl Endpoint {
     pub fn of(sut: &Sut, dialect: Dialect) -> Self {
         let target = sut.target();
         let path = target.websocket_path(dialect);
+        let scheme = sut.transport().websocket_scheme();
         Self {
             name: target.name.clone(),
             urls: sut
                 .addresses()
                 .iter()
-                .map(|address| format!("ws://{address}{path}"))
+                .map(|address| format!("{scheme}://{address}{path}"))
                 .collect(),
+            transport: sut.transport().clone(),
             headers: target.headers_for(None).iter().cloned().collect(),
         }
     }
@@ -97,11 +102,11 @@ pub enum RunError {
 const DESCRIPTORS_SPARE: u64 = 64;
 
 /// Makes sure that the run can begin, and says where its nodes are.
-pub(crate) async fn preflight(plan: &Plan, endpoint: &Endpoint) -> Result<(Tcp, Arc<[Node]>), RunError> {
+pub(crate) async fn preflight(plan: &Plan, endpoint: &Endpoint) -> Result<(Sockets, Arc<[Node]>), RunError> {
     let mut nodes = Vec::new();
     let mut authorities = Vec::new();
     for url in &endpoint.urls {
-        let (authority, node) = split(url, &endpoint.headers)?;
+        let (authority, node) = split(url, endpoint)?;
         authorities.push(authority);
         nodes.push(node);
     }
@@ -116,14 +121,18 @@ pub(crate) async fn preflight(plan: &Plan, endpoint: &Endpoint) -> Result<(Tcp, 
         nodes.len() as u64,
         &Limits::of_this_process(),
     )?;
-    let mut tcp = Tcp { nodes: Vec::new() };
-    for (url, authority) in endpoint.urls.iter().zip(&authorities) {
-        tcp.nodes.push(address(url, authority).await?);
+    let mut sockets = Sockets {
+        transport: endpoint.transport.clone(),
+        nodes: Vec::new(),
+    };
+    for (url, authority) in endpoint.urls.iter().zip(authorities) {
+        let address = address(url, &authority).await?;
+        sockets.nodes.push((address, authority));
     }
     for (number, node) in nodes.iter().enumerate() {
-        greet(&tcp, (number, node), &endpoint.urls[number], plan).await?;
+        greet(&sockets, (number, node), &endpoint.urls[number], plan).await?;
     }
-    Ok((tcp, nodes.into()))
+    Ok((sockets, nodes.into()))
 }
 
 /// What this machine allows; `None` where there is no such limit or nobody tells.
@@ -184,15 +193,16 @@ async fn address(url: &str, authority: &str) -> Result<SocketAddr, RunError> {
 }
 
 /// `host:port` and what the handshake says.
-fn split(url: &str, headers: &HeaderMap) -> Result<(String, Node), RunError> {
+fn split(url: &str, endpoint: &Endpoint) -> Result<(String, Node), RunError> {
     let bad = |why| RunError::Url {
         url: url.to_owned(),
         why,
     };
-    let rest = match url.split_once("://") {
-        Some(("ws", rest)) => rest,
-        Some(("wss", _)) => return Err(bad("load over TLS is not spoken yet, use ws://")),
-        _ => return Err(bad("it must begin with ws://")),
+    let (rest, default_port) = match (url.split_once("://"), &endpoint.transport) {
+        (Some(("ws", rest)), Transport::Plain) => (rest, 80),
+        (Some(("wss", rest)), Transport::Tls(_)) => (rest, 443),
+        (_, Transport::Plain) => return Err(bad("it must begin with ws://")),
+        (_, Transport::Tls(_)) => return Err(bad("it must begin with wss://")),
     };
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     if host.is_empty() || host.contains('@') {
@@ -207,7 +217,7 @@ fn split(url: &str, headers: &HeaderMap) -> Result<(String, Node), RunError> {
     let authority = if has_port {
         host.to_owned()
     } else {
-        format!("{host}:80")
+        format!("{host}:{default_port}")
     };
     let path = if path.is_empty() { "/" } else { path };
     Ok((
@@ -215,15 +225,15 @@ fn split(url: &str, headers: &HeaderMap) -> Result<(String, Node), RunError> {
         Node {
             host: host.to_owned(),
             path: path.to_owned(),
-            headers: headers.clone(),
+            headers: endpoint.headers.clone(),
         },
     ))
 }
 
 /// Opens one connection and drops it, before thousands find out that nobody is there.
-async fn greet(tcp: &Tcp, place: (usize, &Node), url: &str, plan: &Plan) -> Result<(), RunError> {
+async fn greet(sockets: &Sockets, place: (usize, &Node), url: &str, plan: &Plan) -> Result<(), RunError> {
     let key = fastrand::u128(..).to_ne_bytes();
-    match engine::attempt(tcp, place, "", key, plan.connect_deadline).await {
+    match engine::attempt(sockets, place, "", key, plan.connect_deadline).await {
         Ok(connected) => {
             drop(connected);
             Ok(())
@@ -238,6 +248,21 @@ async fn greet(tcp: &Tcp, place: (usize, &Node), url: &str, plan: &Plan) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use touchstone_sut::Trust;
+    use touchstone_sut::transport::Tls;
+
+    fn endpoint(transport: Transport) -> Endpoint {
+        Endpoint {
+            name: String::new(),
+            urls: Vec::new(),
+            transport,
+            headers: HeaderMap::new(),
+        }
+    }
+
+    fn tls() -> Transport {
+        Transport::Tls(Tls::new(Trust::Anyone).unwrap())
+    }
 
     #[test]
     fn urls_are_taken_apart() {
@@ -253,13 +278,16 @@ mod tests {
             ("ws://[::1]/x", "[::1]:80", "[::1]", "/x"),
         ];
         for (url, authority, host, path) in rows {
-            let (found, node) = split(url, &HeaderMap::new()).unwrap();
+            let (found, node) = split(url, &endpoint(Transport::Plain)).unwrap();
             assert_eq!(
                 (found.as_str(), node.host.as_str(), node.path.as_str()),
                 (authority, host, path),
                 "{url}"
             );
         }
+        let (authority, _) = split("wss://example.test/x", &endpoint(tls())).unwrap();
+        assert_eq!(authority, "example.test:443");
+        assert!(split("ws://example.test/x", &endpoint(tls())).is_err());
     }
 
     #[test]
@@ -267,14 +295,14 @@ mod tests {
         let rows = [
             ("http://x/", "it must begin with ws://"),
             ("x:80", "it must begin with ws://"),
-            ("wss://x/", "load over TLS is not spoken yet, use ws://"),
+            ("wss://x/", "it must begin with ws://"),
             ("ws:///x", "it must name a host, and no user"),
             ("ws://me:secret@x/", "it must name a host, and no user"),
             ("ws://x/?a=b", "it must have no query: each session has its own"),
             ("ws://x?a=b", "it must have no query: each session has its own"),
         ];
         for (url, why) in rows {
-            let error = split(url, &HeaderMap::new()).unwrap_err();
+            let error = split(url, &endpoint(Transport::Plain)).unwrap_err();
             assert_eq!(
                 error.to_string(),
                 format!("`{url}` is not a target for load: {why}")

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use touchstone_protocol::echo::client::{EchoClient, Persistence};
 
 use crate::endpoint::{Endpoint, RunError, preflight};
-use crate::engine::{self, Job, LoopEvent, LoopReport, Precision, Tcp};
+use crate::engine::{self, Job, LoopEvent, LoopReport, Precision, Sockets};
 use crate::plan::{Plan, Simulated};
 use crate::record::Second;
 use crate::summary::{Figures, Gathered, Occasion, Summary};
@@ -52,7 +52,7 @@ pub async fn run(
     events: mpsc::Sender<Progress>,
     stop: CancellationToken,
 ) -> Result<Summary, RunError> {
-    let (tcp, nodes) = tokio::select! {
+    let (sockets, nodes) = tokio::select! {
         () = stop.cancelled() => return Err(RunError::Stopped),
         ready = preflight(&plan, &endpoint) => ready?,
     };
@@ -77,7 +77,7 @@ pub async fn run(
             start,
             precision: Precision::Finest,
         };
-        threads.push(spawn_loop(job, tcp.clone(), to_reader.clone(), halt.clone())?);
+        threads.push(spawn_loop(job, sockets.clone(), to_reader.clone(), halt.clone())?);
     }
     drop(to_reader);
     let series = follow(&plan, loops, from_loops, &events).await;
@@ -111,7 +111,7 @@ type LoopThread = std::thread::JoinHandle<(LoopReport, LoopUse)>;
 
 fn spawn_loop(
     job: Job,
-    tcp: Tcp,
+    sockets: Sockets,
     events: mpsc::Sender<LoopEvent>,
     stop: CancellationToken,
 ) -> Result<LoopThread, RunError> {
@@ -130,7 +130,7 @@ fn spawn_loop(
                         Persistence::Count
                     };
                     let client = move |session| EchoClient::new(session, persistence);
-                    runtime.block_on(engine::run_loop(job, tcp, client, events, stop))
+                    runtime.block_on(engine::run_loop(job, sockets, client, events, stop))
                 }
             };
             (

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use touchstone_sut::transport::{Stream, TlsError, Transport};
 use touchstone_wire::client::{self, ConnectError};
 use touchstone_wire::handshake::{ClientRequest, Key};
 
@@ -23,19 +24,26 @@ pub(crate) trait Connector: 'static {
     fn open(&self, node: usize) -> impl Future<Output = io::Result<Self::Stream>>;
 }
 
-/// TCP to the nodes of a target, without Nagle's delay.
+/// TCP to the nodes of a target, without Nagle's delay, and TLS on it where the target wants that.
 #[derive(Debug, Clone)]
-pub(crate) struct Tcp {
-    pub(crate) nodes: Vec<SocketAddr>,
+pub(crate) struct Sockets {
+    pub(crate) transport: Transport,
+    /// Where each is, and the `HOST:PORT` that its certificate is held to.
+    pub(crate) nodes: Vec<(SocketAddr, String)>,
 }
 
-impl Connector for Tcp {
-    type Stream = TcpStream;
+impl Connector for Sockets {
+    type Stream = Stream<TcpStream>;
 
-    async fn open(&self, node: usize) -> io::Result<TcpStream> {
-        let stream = TcpStream::connect(self.nodes[node]).await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+    async fn open(&self, node: usize) -> io::Result<Self::Stream> {
+        let (address, authority) = &self.nodes[node];
+        let socket = TcpStream::connect(address).await?;
+        socket.set_nodelay(true)?;
+        let opened = self.transport.open(socket, authority).await;
+        opened.map_err(|error| match error {
+            TlsError::Io(error) => error,
+            other => io::Error::other(other),
+        })
     }
 }
 

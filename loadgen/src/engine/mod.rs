@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use touchstone_protocol::client::ClientHalf;
 
-pub(crate) use connect::{Connector, Failure, Node, Tcp, attempt};
+pub(crate) use connect::{Connector, Failure, Node, Sockets, attempt};
 pub(crate) use event_loop::{LoopEvent, LoopReport, Page, SessionCounts, StormCounts, run_loop};
 pub(crate) use timer::Precision;
 

@@ -91,7 +91,10 @@ impl<S: AsyncWrite + Unpin> Outgoing<S> {
         self.unsent.extend_from_slice(&bytes[taken..]);
     }
 
+    /// Writes what waits, here and inside TLS, as far as the socket takes it.
     pub(super) fn flush(&mut self, cx: &mut Context<'_>) {
+        // Whether it is done is of no interest, and that the connection is broken is found by reading.
+        let _ = Pin::new(&mut self.stream).poll_flush(cx);
         if self.unsent.is_empty() {
             return;
         }

@@ -7,6 +7,7 @@ use http::HeaderMap;
 use tokio::net::TcpListener;
 use tokio::task::LocalSet;
 use touchstone_report::document::Verdict;
+use touchstone_sut::Transport;
 
 fn plan(sessions: u32, thresholds: &[&str]) -> Plan {
     let workload: Workload = serde_json::from_value(serde_json::json!({
@@ -53,6 +54,7 @@ fn run_at(
         let endpoint = Endpoint {
             name: "scripted".to_owned(),
             urls,
+            transport: Transport::Plain,
             headers: HeaderMap::new(),
         };
         let (to_reader, mut from_run) = mpsc::channel(100);
@@ -174,6 +176,7 @@ fn nobody_there_is_said_at_once() {
     let endpoint = Endpoint {
         name: "gone".to_owned(),
         urls: vec![url.clone()],
+        transport: Transport::Plain,
         headers: HeaderMap::new(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
