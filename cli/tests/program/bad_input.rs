@@ -419,10 +419,44 @@ fn a_target_that_is_not_to_be_had_ends_3() {
             &["`http://h:1`", "for example ws://"],
         ),
         (
-            &["conform", "run", "--url", "wss://h"],
+            &["conform", "run", "--url", "ws://h", "--ca", "x.pem"],
             USAGE,
-            &["`wss://h`", "TLS"],
+            &["`ws://h`", "write wss:// for ws://"],
+        ),
+        (
+            &["conform", "run", "--url", "wss://h", "--ca", "x.pem"],
+            USAGE,
+            &["could not read the authorities (tls.ca or --ca) in x.pem: "],
+        ),
+        (
+            &["load", "run", "smoke", "--url", "wss://h", "--ca", RIGHT.0],
+            USAGE,
+            &["in right.yaml: there is no certificate in it"],
+        ),
+        (
+            &[
+                "conform",
+                "run",
+                "--url",
+                "wss://h",
+                "--ca",
+                "x.pem",
+                "--insecure",
+            ],
+            USAGE,
+            &["--ca", "--insecure"],
+        ),
+        (
+            &["conform", "run", "--url", "wss://h", "--tls"],
+            USAGE,
+            &["--url", "--tls"],
+        ),
+        (
+            &["conform", "run", "--target", "both.yaml"],
+            USAGE,
+            &["both.yaml: `tls.ca`", "`tls.insecure`", "leave one out"],
         ),
     ];
-    check_all(&[("deaf.yaml", &deaf), RIGHT], rows);
+    let both = "urls: [\"wss://h\"]\ntls: {ca: x.pem, insecure: true}\n";
+    check_all(&[("deaf.yaml", &deaf), ("both.yaml", both), RIGHT], rows);
 }

@@ -9,3 +9,4 @@ mod reports;
 mod support;
 #[cfg(unix)]
 mod tls;
+mod tls_targets;

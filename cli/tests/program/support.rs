@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
+
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_touchstone");
 
@@ -49,6 +51,23 @@ pub(crate) fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         std::fs::write(path, text).unwrap();
     }
     folder
+}
+
+/// Writes `chain.pem` and `key.pem` of a server on this machine, and `ca.pem` of who vouches for it, who is returned.
+pub(crate) fn issue(folder: &Path) -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let names = ["localhost", "127.0.0.1"].map(str::to_owned).to_vec();
+    let key = KeyPair::generate().unwrap();
+    let issued = CertificateParams::new(names)
+        .unwrap()
+        .signed_by(&key, &authority)
+        .unwrap();
+    std::fs::write(folder.join("chain.pem"), issued.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+    std::fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
+    authority
 }
 
 /// The program with these arguments, in this folder, untouched by the environment of whoever runs the tests.
@@ -164,6 +183,18 @@ impl Drop for Running {
 /// Runs it to its end.
 pub(crate) fn run(command: Command) -> Ended {
     Running::start(command).end()
+}
+
+/// `HOST:PORT` at which a `serve` listens.
+pub(crate) fn listening(server: &Running) -> String {
+    eventually("the server listens", || {
+        let said = server.said();
+        let (_, address) = said
+            .lines()
+            .find(|line| line.contains("listening"))?
+            .split_once("address=")?;
+        Some(address.split_whitespace().next()?.to_owned())
+    })
 }
 
 /// What `look` finds at last.

@@ -1,29 +1,15 @@
 //! A server with a certificate and with keys of others: what a bad file is answered with, and SIGHUP.
 
 use std::net::TcpStream;
-use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
+use rcgen::{CertifiedIssuer, KeyPair};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
-use crate::support::{Running, eventually, folder, touchstone};
+use crate::support::{Running, eventually, folder, issue, listening, touchstone};
 
 const SECRET: (&str, &str) = ("secret", "a secret of some length, enough of it");
-
-/// Writes a certificate and its key; returns who vouches for it.
-fn issue(folder: &Path) -> CertifiedIssuer<'static, KeyPair> {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let issued = params.signed_by(&key, &authority).unwrap();
-    std::fs::write(folder.join("chain.pem"), issued.pem()).unwrap();
-    std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
-    authority
-}
 
 /// Whether the server shows a certificate that `authority` vouches for.
 fn is_vouched_for(address: &str, authority: &CertifiedIssuer<'static, KeyPair>) -> bool {
@@ -64,14 +50,7 @@ fn sighup_brings_a_new_certificate_and_a_bad_one_changes_nothing() {
     let args = ["serve", "--secret-file", "secret", "--listen", "127.0.0.1:0"];
     let tls = ["--tls-cert", "chain.pem", "--tls-key", "key.pem"];
     let server = Running::start(touchstone(folder.path(), &[&args[..], &tls].concat()));
-    let address = eventually("the server listens", || {
-        let said = server.said();
-        let (_, address) = said
-            .lines()
-            .find(|line| line.contains("listening"))?
-            .split_once("address=")?;
-        Some(address.split_whitespace().next()?.to_owned())
-    });
+    let address = listening(&server);
     assert!(is_vouched_for(&address, &first));
     std::fs::write(folder.path().join("chain.pem"), "garbage").unwrap();
     hang_up(&server);
