@@ -9,7 +9,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use touchstone_storage::SessionStore;
 
 use super::*;
-use crate::config::{AuthConfig, Secret};
+use crate::admin::{Administered, Made, NewChannel, NewUser};
+use crate::config::{AuthConfig, PresenceConfig, Secret};
 use crate::faults::StoreFault;
 use std::time::Duration;
 
@@ -31,7 +32,12 @@ struct Running {
 
 /// Lets `act` happen while a server runs, which it has to stop.
 async fn while_it_runs(act: impl AsyncFnOnce(Running)) -> Stopped {
+    while_it_runs_with(PresenceConfig::default(), act).await
+}
+
+async fn while_it_runs_with(presence: PresenceConfig, act: impl AsyncFnOnce(Running)) -> Stopped {
     let config = Config {
+        presence,
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
         auth: AuthConfig {
             secret: Some(Secret::new("a secret of some length")),
@@ -239,6 +245,132 @@ async fn what_is_being_stored_for_a_request_is_told_before_anybody_is_sent_away(
         asking.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
         assert_eq!(kinds(&until_closed(&mut ann).await), ["BUCKETPOINT_CREATED"]);
+    })
+    .await;
+}
+
+/// More than are told at once who comes and goes (common/11a).
+const CROWD: usize = 110;
+
+/// So that batches are told before anything else happens.
+const BATCH_INTERVAL: Duration = Duration::from_millis(1);
+
+/// Users of a dialect, of which no name is taken.
+async fn make_users(dialect: &impl Administered, count: usize, tenant: Option<&str>) -> Vec<Made> {
+    let user = |number| NewUser {
+        id: None,
+        username: format!("user-{number}"),
+        email: None,
+        password_hash: None,
+        name: None,
+        avatar: None,
+        tenant: tenant.map(str::to_owned),
+    };
+    let users = (0..count).map(user).collect();
+    dialect.make_users(users).await.unwrap()
+}
+
+fn token(user: &Made) -> &str {
+    user.token.as_deref().expect("there is a secret")
+}
+
+/// Connects a crowd, each of whom is told of the last one to come, with a message in which he is found at `whom`. Then the stop
+/// begins, the last one leaves, and all the others go: nobody is told anything of that.
+async fn nobody_is_told_that_a_crowd_goes(
+    server: &Running,
+    users: &[Made],
+    targets: &[String],
+    (kind, whom): (&str, &str),
+) {
+    let mut clients = Vec::new();
+    for target in targets {
+        clients.push(server.connect(target).await);
+    }
+    let mut last = clients.pop().expect("a crowd is somebody");
+    for client in &mut clients {
+        while hear_kind(client, kind).await.pointer(whom) != users.last().map(|user| &user.id) {}
+    }
+    server.shared.stopping.begin();
+    last.close(None).await.unwrap();
+    while last.next().await.is_some() {}
+    // What must not come would come with the next batch or the one after it.
+    tokio::time::sleep(20 * BATCH_INTERVAL).await;
+    server.stop.cancel();
+    for mut client in clients {
+        let heard = until_closed(&mut client).await;
+        assert!(heard.is_empty(), "{heard:?}");
+    }
+}
+
+fn batches_at_once() -> PresenceConfig {
+    PresenceConfig {
+        batch_interval: BATCH_INTERVAL,
+        ..PresenceConfig::default()
+    }
+}
+
+#[tokio::test]
+async fn of_a_crowd_on_direct_nobody_is_told_that_the_others_go() {
+    while_it_runs_with(batches_at_once(), async |server| {
+        let users = make_users(&*server.shared.direct.dialect, CROWD, None).await;
+        let targets: Vec<_> = users
+            .iter()
+            .map(|user| format!("/ws?token={}", token(user)))
+            .collect();
+        nobody_is_told_that_a_crowd_goes(&server, &users, &targets, ("user_online", "/data/userId")).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_a_crowd_on_feed_nobody_is_told_that_the_others_go() {
+    while_it_runs_with(batches_at_once(), async |server| {
+        let users = make_users(&*server.shared.feed.dialect, CROWD, None).await;
+        let targets: Vec<_> = users
+            .iter()
+            .map(|user| format!("/ws/?accessToken={}", token(user)))
+            .collect();
+        let told = ("USER_PRESENCE_CONNECTED", "/data/user_id");
+        nobody_is_told_that_a_crowd_goes(&server, &users, &targets, told).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_a_crowd_on_rooms_nobody_is_told_that_the_others_go() {
+    while_it_runs_with(batches_at_once(), async |server| {
+        let rooms = &*server.shared.rooms.dialect;
+        // The tenant of the trial users.
+        let tenant = "trial";
+        let users = make_users(rooms, CROWD, Some(tenant)).await;
+        let channel = NewChannel {
+            id: None,
+            name: None,
+            members: users.iter().map(|user| user.id.to_string()).collect(),
+            tenant: Some(tenant.to_owned()),
+        };
+        let channel = rooms.make_channels(vec![channel]).await.unwrap();
+        let channel = channel[0].id.as_str().unwrap();
+        let target = |user| format!("/ws/chat/{channel}/?token={}", token(user));
+        let targets: Vec<_> = users.iter().map(target).collect();
+        nobody_is_told_that_a_crowd_goes(&server, &users, &targets, ("user.join", "/user_id")).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_left_before_a_stop_is_not_told_of_after_it_has_begun() {
+    while_it_runs(async |server| {
+        let targets = server.targets(Dialect::Direct);
+        let mut ann = server.connect(targets[0]).await;
+        let mut bob = server.connect(targets[1]).await;
+        hear_kind(&mut ann, "user_online").await;
+        // When he was last seen is noted before his leaving is told, and the store is held.
+        let begin = async { bob.close(None).await.unwrap() };
+        let has_begun = |shared: &Shared| shared.direct.terms.metrics.closed.get() == 1;
+        server.stop_in_the_middle(begin, has_begun).await;
+        let heard = until_closed(&mut ann).await;
+        assert!(heard.is_empty(), "{heard:?}");
     })
     .await;
 }
