@@ -19,8 +19,9 @@ const DISCARDED_BYTES_MAX: usize = 32 << 20;
 
 /// How long the peer may take for its own close frame once ours has left. Until both are there TCP goes on (RFC 6455
 /// 7.1.1): many a client cannot write into a socket whose other side has ended, and then calls the end abnormal, 1006,
-/// whatever code it has read. Of use only to a peer that still listens, and that answers at once.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
+/// whatever code it has read. A peer that still listens answers at once, so a fifth of the close deadline is plenty: 1 s
+/// by default.
+const ANSWER_SHARE: u32 = 5;
 
 /// A peer that says nothing for this long has nothing under way that could make the end of TCP a reset. Many a client
 /// keeps its socket until somebody collects the garbage.
@@ -35,12 +36,13 @@ pub(super) async fn finish(connection: &Connection, receiver: &mut wire::Receive
     let mut reading = Reading::Discarding {
         left: DISCARDED_BYTES_MAX,
     };
+    let answer_patience = connection.terms.close_deadline / ANSWER_SHARE;
     let mut heard_last = Instant::now();
-    let mut timer = pin!(tokio::time::sleep(ANSWER_PATIENCE));
+    let mut timer = pin!(tokio::time::sleep(answer_patience));
     let farewell = poll_fn(|cx| {
         if writing == Writing::Flushing && connection.poll_flush(cx).is_ready() {
             heard_last = Instant::now();
-            timer.as_mut().reset(heard_last + ANSWER_PATIENCE);
+            timer.as_mut().reset(heard_last + answer_patience);
             writing = Writing::Flushed;
         }
         if connection.phase() == Phase::Broken {

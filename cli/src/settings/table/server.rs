@@ -241,7 +241,7 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(
         "server.close.deadline",
         Slot::Time(|s| &mut s.server.deadlines.close, Least::MoreThanZero),
-        "How long a peer may take to accept the close frame (common/2c)",
+        "How long a peer may take to accept the close frame (common/2c); its own may take a fifth of that",
     ),
     Key::new(
         "server.idle.deadline",
