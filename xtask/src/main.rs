@@ -1,4 +1,4 @@
-//! `cargo xtask test | bench | prove | docs`: what is done with the repository, in one place.
+//! `cargo xtask test | needs | bench | prove | docs`: what is done with the repository, in one place.
 #![allow(
     clippy::print_stderr,
     reason = "this is a command line tool: it says what it runs"
@@ -13,6 +13,7 @@ mod steps;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use needs::Missing;
 
 /// The repository's own tasks.
 #[derive(Parser)]
@@ -26,10 +27,12 @@ struct Cli {
 enum Task {
     /// Formatting, lints, the house's rules, every test, the documentation.
     Test {
-        /// Fail instead of installing a program that a test needs.
+        /// Fail instead of installing what a test needs.
         #[arg(long)]
         no_install: bool,
     },
+    /// Installs the programs and libraries that tests need and this machine lacks.
+    Needs,
     /// The criterion benchmarks, or with `side-by-side` whole servers under one client; what follows goes to them.
     Bench {
         /// Passed on.
@@ -48,7 +51,9 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
-        Task::Test { no_install } => steps::test(no_install),
+        Task::Test { no_install: true } => steps::test(Missing::Refuse),
+        Task::Test { no_install: false } => steps::test(Missing::Install),
+        Task::Needs => needs::everything(Missing::Install),
         Task::Bench { rest } => steps::bench(&rest),
         Task::Prove { rounds } => steps::prove(rounds),
         Task::Docs => steps::docs(),

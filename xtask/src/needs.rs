@@ -1,49 +1,186 @@
-//! Programs that tests need and a fresh machine may not have.
+//! Programs and libraries that tests need and a fresh machine may not have.
 //!
-//! A test never skips itself: what is missing is installed where that is possible (Debian or Ubuntu, as root), and
-//! is otherwise an error that says what to install.
+//! A test never skips itself: what is missing is installed where that is possible (programs on Debian or Ubuntu as root,
+//! libraries into `target/clients`), and is otherwise an error that says what to install.
 
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
 /// A program and the Debian package that brings it.
 struct Need {
-    program: &'static str,
+    program: Program,
     package: &'static str,
     why: &'static str,
 }
 
-const NEEDS: &[Need] = &[Need {
-    program: "chromium",
-    package: "chromium",
-    why: "the report is opened in a browser, as a reader would",
-}];
+/// How it is called, which is also how it is found.
+#[derive(Clone, Copy)]
+enum Program {
+    Command(&'static str),
+    PythonModule(&'static str),
+}
 
-/// Sees to it that every program is there.
-pub(crate) fn everything(no_install: bool) -> Result<()> {
-    for need in NEEDS.iter().filter(|need| !is_there(need.program)) {
-        if no_install || !can_install() {
-            bail!(
-                "`{}` is missing ({}): install it, on Debian by `apt-get install {}`",
-                need.program,
-                need.why,
-                need.package
-            );
+const FOREIGN_CLIENTS: &str = "foreign clients talk to the server";
+
+const NEEDS: &[Need] = &[
+    Need {
+        program: Program::Command("chromium"),
+        package: "chromium",
+        why: "the report is opened in a browser, as a reader would, and a page's WebSocket talks to the server",
+    },
+    Need {
+        program: Program::Command("node"),
+        package: "nodejs",
+        why: FOREIGN_CLIENTS,
+    },
+    Need {
+        program: Program::Command("npm"),
+        package: "npm",
+        why: FOREIGN_CLIENTS,
+    },
+    Need {
+        program: Program::Command("python3"),
+        package: "python3",
+        why: FOREIGN_CLIENTS,
+    },
+    Need {
+        program: Program::PythonModule("pip"),
+        package: "python3-pip",
+        why: FOREIGN_CLIENTS,
+    },
+];
+
+/// What is done about a need that is not met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    Install,
+    Refuse,
+}
+
+/// Sees to it that every program and library is there.
+pub(crate) fn everything(missing: Missing) -> Result<()> {
+    for need in NEEDS.iter().filter(|need| !need.program.is_there()) {
+        let Need {
+            program,
+            package,
+            why,
+        } = need;
+        let program = program.name();
+        if missing == Missing::Refuse || !can_install() {
+            bail!("`{program}` is missing ({why}): install it, on Debian by `apt-get install {package}`");
         }
-        eprintln!(
-            "xtask: `{}` is missing ({}): installing {}",
-            need.program, need.why, need.package
-        );
-        install(need.package)?;
+        eprintln!("xtask: `{program}` is missing ({why}): installing {package}");
+        install(package)?;
+    }
+    for libraries in [Libraries::Npm, Libraries::Python] {
+        libraries.see_to_it(missing)?;
     }
     Ok(())
 }
 
-fn is_there(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+impl Program {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Command(name) | Self::PythonModule(name) => name,
+        }
+    }
+
+    fn is_there(self) -> bool {
+        match self {
+            Self::Command(name) => {
+                let path = std::env::var_os("PATH").unwrap_or_default();
+                std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+            }
+            Self::PythonModule(name) => Command::new("python3")
+                .args(["-m", name, "--version"])
+                .output()
+                .is_ok_and(|output| output.status.success()),
+        }
+    }
+}
+
+/// What the foreign clients in `server/tests/clients` are written with: a list there names versions, and a copy of the
+/// list beside what was installed is the receipt, which the tests look for.
+#[derive(Clone, Copy)]
+enum Libraries {
+    Npm,
+    Python,
+}
+
+impl Libraries {
+    const fn list(self) -> &'static str {
+        match self {
+            Self::Npm => "package.json",
+            Self::Python => "requirements.txt",
+        }
+    }
+
+    fn see_to_it(self, missing: Missing) -> Result<()> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .context("xtask stands in the workspace")?;
+        let list = root.join("server/tests/clients").join(self.list());
+        let wanted =
+            std::fs::read_to_string(&list).with_context(|| format!("could not read {}", list.display()))?;
+        let folder = root.join("target/clients");
+        let receipt = folder.join(self.list()).with_added_extension("installed");
+        if std::fs::read_to_string(&receipt).is_ok_and(|installed| installed == wanted) {
+            return Ok(());
+        }
+        if missing == Missing::Refuse {
+            bail!(
+                "what {} lists is not in {} ({FOREIGN_CLIENTS}): `cargo xtask needs` installs it",
+                list.display(),
+                folder.display()
+            );
+        }
+        eprintln!("xtask: installing what {} lists", list.display());
+        std::fs::create_dir_all(&folder)?;
+        let mut command = self.installing(&list, &folder)?;
+        let status = command
+            .status()
+            .with_context(|| format!("could not run {command:?}"))?;
+        if !status.success() {
+            bail!("failed ({status}): {command:?}");
+        }
+        Ok(std::fs::write(receipt, wanted)?)
+    }
+
+    /// The registry is the one that this machine is set up for.
+    fn installing(self, list: &Path, folder: &Path) -> Result<Command> {
+        let mut command = match self {
+            Self::Npm => {
+                std::fs::copy(list, folder.join(self.list()))?;
+                let mut npm = Command::new("npm");
+                npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error"]);
+                npm.arg("--prefix").arg(folder);
+                npm
+            }
+            Self::Python => {
+                let packages = folder.join("python");
+                empty(&packages)?;
+                let mut pip = Command::new("python3");
+                pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+                pip.args(["--root-user-action=ignore", "--target"]).arg(packages);
+                pip.arg("--requirement").arg(list);
+                pip
+            }
+        };
+        command.stdout(Stdio::null());
+        Ok(command)
+    }
+}
+
+/// Removes what an older list brought.
+fn empty(folder: &PathBuf) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("could not remove {}", folder.display()))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn can_install() -> bool {
@@ -61,7 +198,7 @@ fn install(package: &str) -> Result<()> {
             .args(arguments)
             .env("DEBIAN_FRONTEND", "noninteractive")
             .env("RUNLEVEL", "1")
-            .stdout(std::process::Stdio::null())
+            .stdout(Stdio::null())
             .status()
             .context("could not run apt-get")
     };

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{docs, house};
+use crate::needs::Missing;
+use crate::{docs, house, needs};
 
 /// What `cargo xtask bench` is asked for to measure whole servers.
 const SIDE_BY_SIDE: &str = "side-by-side";
@@ -14,9 +15,9 @@ const SIDE_BY_SIDE: &str = "side-by-side";
 const KILLS: &str = "200";
 
 /// All that a change has to pass.
-pub(crate) fn test(no_install: bool) -> Result<()> {
+pub(crate) fn test(missing: Missing) -> Result<()> {
     let started = Instant::now();
-    crate::needs::everything(no_install)?;
+    needs::everything(missing)?;
     house::check_directions()?;
     house::check_settings()?;
     docs::check()?;
