@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use support::raw::Raw;
 use support::{Client, KEY, Running, config, start, within};
 use tokio_tungstenite::tungstenite::Message;
 use touchstone_server::{Config, Secret};
@@ -240,6 +241,47 @@ async fn of_connections_that_come_at_once_the_last_one_stays() {
 }
 
 /// With presence told to so few at once, and in batches so quick, that a test sees both sides.
+#[tokio::test]
+async fn a_receiver_that_does_not_read_is_cut_while_others_get_everything() {
+    let server = start(with_secret());
+    let names = ["ann", "bob", "slow"].map(str::to_owned);
+    let users = make_users(&server, &names).await;
+    let [ann, bob, slow] = &users[..] else {
+        panic!("three were made")
+    };
+    let mut of_slow = Raw::connect(server.address, &format!("/ws?token={}", slow.token)).await;
+    let (mut of_bob, _) = greeted(&server, bob).await;
+    let (mut of_ann, _) = greeted(&server, ann).await;
+    assert_eq!(kind(&hear(&mut of_bob).await), "user_online");
+    let slow_consumers = "touchstone_slow_consumers_total{dialect=\"direct\"}";
+    let long = "\u{1F980}".repeat(5_000);
+    let mut number = 0;
+    while server.metric(slow_consumers).await == 0 {
+        for _ in 0..10 {
+            chat(&mut of_ann, slow, &long).await;
+        }
+        chat(&mut of_ann, bob, &format!("{number}")).await;
+        loop {
+            let heard = hear(&mut of_bob).await;
+            // That the slow one has been sent away is told as well.
+            if kind(&heard) == "new_message" {
+                assert_eq!(heard["data"]["content"], format!("{number}"), "not held up");
+                break;
+            }
+        }
+        number += 1;
+        let mut confirmed = 0;
+        while confirmed < 11 {
+            confirmed += usize::from(kind(&hear(&mut of_ann).await) == "message_sent");
+        }
+    }
+    let last = of_slow.until_end().await.pop().expect("a close frame at least");
+    assert_eq!(
+        (last.opcode, &last.payload[..]),
+        (8, &b"\x03\xf0slow consumer"[..])
+    );
+}
+
 fn with_small_crowd() -> Config {
     let mut config = with_secret();
     config.presence.crowd_connections = 10;

@@ -143,6 +143,32 @@ async fn the_last_that_is_told_of_a_user_is_what_he_is() {
 }
 
 #[tokio::test]
+async fn a_notification_of_the_system_is_for_everybody_and_anything_else_says_whom_it_is_for() {
+    let server = start(with_secret());
+    let users = make_users(&server, &["ann", "bob"]).await;
+    let mut clients = [
+        connect(&server, &users[0]).await,
+        connect(&server, &users[1]).await,
+    ];
+    let publish = async |kind: &str| {
+        let body = json!({"dialect": "feed", "type": kind, "data": {"number": 1}});
+        server.ask("POST /admin/publish", &body.to_string(), KEY).await
+    };
+    let (status, answer) = publish("ALBUM_CREATED").await;
+    assert_eq!((status, &answer["error"]), (400, &json!("missing field `to`")));
+    let (status, answer) = publish("SYSTEM_NOTIFICATION").await;
+    assert_eq!(status, 200, "{answer}");
+    for client in &mut clients {
+        let heard = hear_until(client, 1).await;
+        let kinds = heard.iter().map(|told| told["type"].as_str().unwrap());
+        assert!(
+            kinds.into_iter().all(|kind| kind == "USER_PRESENCE_CONNECTED"),
+            "{heard:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_crowd_is_told_in_batches_and_nobody_about_himself() {
     let mut config = with_secret();
     config.presence.crowd_connections = 2;

@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
+use support::raw::Raw;
 use support::{Client, Running, config, start, within};
 use tokio_tungstenite::tungstenite::Message;
 use touchstone_server::{Config, Confirm, OutboxConfig, Secret, StoreChoice};
@@ -135,6 +136,31 @@ async fn a_stream_is_found_by_each_form_of_its_users_uuid() {
         let greeting: Value = serde_json::from_str(&server.connect(&path).await.hear().await).unwrap();
         assert_eq!(greeting["user_uuid"], *ann.id, "{form}");
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_not_read_is_cut_while_others_of_its_user_get_everything() {
+    let server = start(outbox(OutboxConfig::default()));
+    let ann = make_user(&server, "ann").await;
+    let path = format!("/ws/user/{}?token={}", ann.id, ann.token);
+    let mut slow = Raw::connect(server.address, &path).await;
+    let mut quick = ann.connect(&server).await;
+    let slow_consumers = "touchstone_slow_consumers_total{dialect=\"outbox\"}";
+    let mut number = 0;
+    while server.metric(slow_consumers).await == 0 {
+        let content = format!("{number} {}", "x".repeat(100_000));
+        ann.publish(&server, &content).await;
+        let heard: Value = serde_json::from_str(&quick.hear().await).unwrap();
+        assert_eq!(heard["message"]["content"], content, "not held up");
+        number += 1;
+    }
+    let last = slow.until_end().await.pop().expect("a close frame at least");
+    assert_eq!(
+        (last.opcode, &last.payload[..]),
+        (8, &b"\x03\xf0slow consumer"[..])
+    );
+    ann.publish(&server, "afterwards").await;
+    assert_eq!(contents(&ann.all_sent(&server, &mut quick).await), ["afterwards"]);
 }
 
 #[tokio::test]

@@ -5,9 +5,10 @@ use std::net::TcpStream;
 use std::path::Path;
 
 use serde_json::Value;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::reports::has_key;
-use crate::support::{ENDLESS, PROGRAM, RIGHT, Running, WRONG, eventually, folder, touchstone};
+use crate::support::{ENDLESS, PROGRAM, RIGHT, Running, WRONG, eventually, folder, listening, touchstone};
 
 /// What /proc says of a process: its parent and its group. None once it has ended, also if nobody has reaped it yet.
 fn looked_up(pid: u32) -> Option<(u32, u32)> {
@@ -177,6 +178,39 @@ fn ctrl_c_is_for_the_suite_and_not_for_its_server() {
             assert_ne!(looked_up(server).unwrap().1, own);
         }
     }
+}
+
+#[test]
+fn sigusr1_begins_a_drain_and_the_program_goes_on() {
+    let folder = folder(&[]);
+    let args = ["serve", "--dialects", "echo", "--listen", "127.0.0.1:0"];
+    let window = ["--set", "server.drain.window=10m"];
+    let server = Running::start(touchstone(folder.path(), &[&args[..], &window].concat()));
+    let address = listening(&server);
+    let connect = || tungstenite::connect(format!("ws://{address}/ws/chat/"));
+    let mut clients = [connect().unwrap().0, connect().unwrap().0];
+    // Answered, so they are here.
+    for client in &mut clients {
+        client.send(Message::text("here")).unwrap();
+        assert!(client.read().unwrap().is_text());
+    }
+    send(server.id(), libc::SIGUSR1);
+    eventually("nobody new is let in", || match connect() {
+        Err(tungstenite::Error::Http(refused)) => (refused.status() == 503).then_some(()),
+        _ => None,
+    });
+    // Of two in ten minutes the first is closed at once; told to stop, the server sends the other away as ever.
+    send(server.id(), libc::SIGTERM);
+    let mut codes = clients.map(|mut client| {
+        loop {
+            if let Message::Close(close) = client.read().unwrap() {
+                break close.map(|close| u16::from(close.code));
+            }
+        }
+    });
+    codes.sort_unstable();
+    assert_eq!(codes, [Some(1001), Some(1012)]);
+    assert_eq!(server.end().code, Some(0));
 }
 
 #[test]
