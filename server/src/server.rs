@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::drain::{self, Scope};
 use crate::http::{self, Purpose, Reach};
 use crate::listen::{self, Acceptor};
+use crate::memory;
 use crate::shared::Shared;
 use crate::stop::Parting;
 use crate::tls::TlsError;
@@ -133,6 +134,7 @@ impl Server {
     /// If a setting cannot work or an address cannot be had. To be called inside a tokio runtime.
     pub fn bind(config: Config) -> Result<Self, StartError> {
         check(&config)?;
+        memory::keep_nothing_large();
         let bind = |address: SocketAddr| {
             let bound = listen::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
             bound.map_err(|source| StartError::Listen { address, source })

@@ -1,15 +1,15 @@
-//! The limit on WebSocket connections.
+//! A limit on how many there may be of something at a time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many WebSocket connections there may still be.
+/// How many there may still be.
 #[derive(Debug)]
 pub(crate) struct Slots {
     left: AtomicUsize,
 }
 
-/// One connection's share of the limit; dropping it gives it back.
+/// One share of the limit; dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct Slot(Arc<Slots>);
 

@@ -150,21 +150,26 @@ pub(super) async fn users(
 async fn hashes(shared: &Shared, entries: &mut [UserEntry]) -> Result<Vec<Option<String>>, Refusal> {
     let mut hashes = vec![None; entries.len()];
     let mut hashing = JoinSet::new();
-    for (index, entry) in entries.iter_mut().enumerate() {
-        if let Some(password) = entry.password.take() {
-            let passwords = shared.passwords.clone();
-            hashing.spawn(async move { (index, passwords.hash(password).await) });
+    let passwords = entries.iter_mut().map(|entry| entry.password.take());
+    let mut passwords = passwords.enumerate();
+    loop {
+        while hashing.len() < shared.passwords.at_a_time
+            && let Some((index, password)) = passwords.find(|(_, password)| password.is_some())
+        {
+            let hasher = shared.passwords.clone();
+            let password = password.unwrap_or_default();
+            hashing.spawn(async move { (index, hasher.hash_patiently(password).await) });
         }
-    }
-    while let Some(hashed) = hashing.join_next().await {
+        let Some(hashed) = hashing.join_next().await else {
+            return Ok(hashes);
+        };
         let (index, hash) = hashed.expect("hashing catches its panics, and nobody ends it");
-        let too_long = || Refusal::Entry {
+        let too_long = |_| Refusal::Entry {
             index,
             why: "`password` is too long".to_owned(),
         };
-        hashes[index] = Some(hash.ok_or_else(too_long)?);
+        hashes[index] = Some(hash.map_err(too_long)?);
     }
-    Ok(hashes)
 }
 
 pub(super) async fn channels(

@@ -8,7 +8,7 @@ mod tokens;
 
 pub use keys::KeyFileError;
 pub(crate) use keys::TrustedKeys;
-pub(crate) use passwords::Passwords;
+pub(crate) use passwords::{NotHashed, Passwords};
 pub(crate) use tokens::{Claims, Tokens};
 
 use std::sync::Arc;

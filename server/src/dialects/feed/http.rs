@@ -100,6 +100,8 @@ enum Problem {
     Body(BytesRejection),
     /// The store did not answer.
     Store,
+    /// Too many want to log in.
+    Busy,
     /// There is no key to sign tokens with.
     NoKey,
 }
@@ -160,7 +162,7 @@ impl IntoResponse for Problem {
             }
             Self::Parameter { name, why } => (StatusCode::BAD_REQUEST, json!({ name: [why] })),
             Self::Body(rejection) => (rejection.status(), detail(&rejection.body_text())),
-            Self::Store => (StatusCode::SERVICE_UNAVAILABLE, detail("Server error")),
+            Self::Store | Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, detail("Server error")),
             Self::NoKey => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 detail("This server signs no tokens."),
@@ -185,6 +187,7 @@ async fn log_in<S: Accounts, B: Bus, P: Presence>(
     let hash = account.as_ref().and_then(|account| account.password_hash.clone());
     // Checked also where there is nothing to check, so that the time it takes tells nothing.
     let matches = feed.backing.passwords.matches(password, hash).await;
+    let matches = matches.map_err(|_| Problem::Busy)?;
     let id = account.and_then(|account| super::identity::parse_id(&account.id));
     let (Some(id), true) = (id, matches) else {
         return Err(Problem::Credentials);

@@ -37,6 +37,8 @@ enum Refusal {
     Body(BytesRejection),
     /// The store did not answer; that has been noted where it is watched.
     Store,
+    /// Too many want to log in.
+    Busy,
     /// There is no key to sign a token with.
     NoKey,
 }
@@ -57,7 +59,7 @@ impl IntoResponse for Refusal {
             }
             Self::Forbidden(why) => refused(StatusCode::FORBIDDEN, why),
             Self::Body(rejection) => refused(rejection.status(), &rejection.body_text()),
-            Self::Store => refused(StatusCode::SERVICE_UNAVAILABLE, SERVER_ERROR),
+            Self::Store | Self::Busy => refused(StatusCode::SERVICE_UNAVAILABLE, SERVER_ERROR),
             Self::NoKey => refused(StatusCode::INTERNAL_SERVER_ERROR, SERVER_ERROR),
         }
     }
@@ -162,6 +164,7 @@ async fn login<S: Keeps, B: Bus, P: Presence>(
     let hash = account.as_ref().and_then(|account| account.password_hash.clone());
     // Without a hash to compare with it takes as long.
     let matches = outbox.backing.passwords.matches(password, hash).await;
+    let matches = matches.map_err(|_| Refusal::Busy)?;
     let Some(account) = account.filter(|_| matches) else {
         return Err(Refusal::Unauthenticated("Invalid credentials"));
     };

@@ -69,7 +69,7 @@ enum Refused {
     MethodNotAllowed,
     /// The server cannot do it: there is no key to sign a token.
     Internal,
-    /// Store or bus did not answer.
+    /// Store or bus did not answer, or too many want to log in.
     Unavailable,
 }
 
@@ -183,7 +183,8 @@ where
         .backing
         .passwords
         .matches(password.into_owned(), stored)
-        .await;
+        .await
+        .map_err(|_| Refused::Unavailable)?;
     let Some(account) = account.filter(|_| matches) else {
         return Err(Refused::Unauthorized("Invalid credentials"));
     };

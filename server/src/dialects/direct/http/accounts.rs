@@ -15,6 +15,7 @@ use touchstone_protocol::timestamp::Rfc3339;
 use touchstone_storage::{Account, Accounts, Bus, CreateError, Dialogues, Presence};
 
 use super::{Failure, filled, object, success};
+use crate::auth::NotHashed;
 use crate::dialects::direct::{Direct, PLACE, REALM};
 use crate::query::Query;
 
@@ -75,7 +76,10 @@ pub(super) async fn register<S: Accounts + Dialogues, B: Bus, P: Presence>(
     let (mut account, password) = newcomer(&body?)?;
     account.id = direct.ids.next(direct.backing.clock.now()).to_string();
     let hash = direct.backing.passwords.hash(password).await;
-    account.password_hash = Some(hash.ok_or(Failure::BadRequest("The password is too long"))?);
+    account.password_hash = Some(hash.map_err(|why| match why {
+        NotHashed::Busy => Failure::Unavailable,
+        NotHashed::TooLong => Failure::BadRequest("The password is too long"),
+    })?);
     let store = &direct.backing.store;
     match store
         .call(store.create_accounts(REALM, vec![account.clone()]))
@@ -136,6 +140,7 @@ pub(super) async fn login<S: Accounts + Dialogues, B: Bus, P: Presence>(
         .await?;
     let hash = account.as_ref().and_then(|account| account.password_hash.clone());
     let matches = direct.backing.passwords.matches(password, hash).await;
+    let matches = matches.map_err(|_| Failure::Unavailable)?;
     match account.filter(|_| matches) {
         Some(account) => direct.welcome(StatusCode::OK, &account),
         None => Err(Failure::Unauthorized("Invalid email or password")),

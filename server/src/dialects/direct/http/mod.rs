@@ -69,7 +69,7 @@ enum Failure {
     Conflict(&'static str),
     /// 413, or what else keeps a body from coming.
     Body(StatusCode),
-    /// 503: the store did not answer.
+    /// 503: the store did not answer, or too many want to log in.
     Unavailable,
 }
 
