@@ -28,6 +28,8 @@ pub(crate) struct Backing<S, B, P> {
     pub(crate) faults: Arc<Faults>,
     /// How presence is told.
     pub(crate) presence_terms: PresenceConfig,
+    /// The longest that several are told.
+    pub(crate) told_bytes_max: usize,
     /// Whether this node stops.
     pub(crate) stopping: Arc<Stopping>,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, RawPathParams, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -24,6 +24,7 @@ use crate::forwarded;
 use crate::metrics::{self, Refused, Spoken};
 use crate::route::Route;
 use crate::shared::Shared;
+use crate::unread;
 use crate::upgrade::{HandOver, Peer};
 
 /// Advice to who was refused because the server is full or stops.
@@ -66,6 +67,8 @@ pub(crate) fn router(shared: &Arc<Shared>, purpose: Purpose, reach: Reach) -> Ro
         Purpose::Admin => with_health(router, shared),
     };
     let router = Callers::new(&shared.config.cors_origins).guard(router);
+    let answers = Arc::clone(&shared.unread_answers);
+    let router = router.layer(middleware::from_fn_with_state(answers, unread::count));
     let router = requests.limit(router, limits.body_bytes);
     match (&shared.config.admin_key, purpose) {
         (Some(key), Purpose::All | Purpose::Admin) => {
@@ -368,6 +371,12 @@ async fn limit(State(limited): State<Limited>, request: Request, next: Next) -> 
             [(header::CONNECTION, "close")],
         )
             .into_response();
+    }
+    // None or two of them, and whoever stands before us may take the request for another's (RFC 9112, 3.2).
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if request.version() == Version::HTTP_11 && hosts != 1 {
+        let end = [(header::CONNECTION, "close")];
+        return (StatusCode::BAD_REQUEST, end, "a request has one Host\n").into_response();
     }
     match tokio::time::timeout(limited.deadline, next.run(request)).await {
         Ok(response) => response,

@@ -40,6 +40,7 @@ mod socket;
 mod stop;
 mod tls;
 mod turns;
+mod unread;
 mod upgrade;
 mod upkeep;
 mod watched;

@@ -77,6 +77,8 @@ pub(crate) struct Shared {
     /// The certificate of the listeners; `None`: they speak plain.
     pub(crate) certificates: Option<Arc<Certificates>>,
     pub(crate) passwords: Passwords,
+    /// What answers over HTTP wait to be read.
+    pub(crate) unread_answers: Arc<Budget>,
     pub(crate) echo: Arc<Route<EchoServer>>,
     pub(crate) rooms: Arc<Route<RoomsServer>>,
     pub(crate) outbox: Arc<Route<OutboxServer>>,
@@ -130,6 +132,7 @@ impl Parts {
             metrics: Arc::clone(&self.metrics),
             faults: Arc::clone(&self.faults),
             presence_terms: config.presence.clone(),
+            told_bytes_max: config.limits.told_bytes_max(),
             stopping: Arc::clone(&self.stopping),
         };
         (backing, inboxes)
@@ -225,6 +228,7 @@ impl Shared {
             trusted: Arc::clone(&parts.trusted),
             certificates: certificates.map(Arc::new),
             passwords: parts.passwords.clone(),
+            unread_answers: Arc::new(Budget::new(config.limits.answers_bytes)),
             echo: echo(&config, &parts, &mut random, &mut inboxes.echo),
             rooms: rooms(&config, &parts, &mut inboxes.rooms),
             outbox: outbox(&config, &parts, &mut random, &mut inboxes.outbox),
@@ -384,6 +388,7 @@ fn echo(
             faults: Arc::clone(&parts.faults),
             session_id_chars_max: config.echo.session_id_chars,
             log_messages: config.log_messages,
+            told_bytes_max: config.limits.told_bytes_max(),
         }),
         heartbeats: Some(Arc::new(Heartbeats::new(
             Arc::clone(&hub),

@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Running, config, start, within};
+use support::{KEY, Running, config, start, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use touchstone_server::{AuthConfig, Config, Secret};
 
@@ -203,4 +203,138 @@ async fn a_tenant_sees_nothing_of_another_by_any_door() {
         let close = socket.closed().await;
         assert!((4000..4100).contains(&u16::from(close.code)), "{close:?}");
     }
+}
+
+#[tokio::test]
+async fn what_nobody_could_be_told_is_refused_and_costs_nobody_his_connection() {
+    let mut config = with_secret();
+    config.limits.queue_bytes = 100_000;
+    let server = start(config);
+    let mut client = server.connect("/ws/chat/").await;
+    let long = "x".repeat(100_000);
+    let broadcast = json!({"message": long}).to_string();
+    let answer = server.request("POST /chat/api/broadcast/", &broadcast).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 400") && answer.contains("too long"),
+        "{answer}"
+    );
+    for (dialect, kind) in [
+        ("echo", "broadcast"),
+        ("feed", "SYSTEM_NOTIFICATION"),
+        ("outbox", "notifications"),
+    ] {
+        let data = json!({"message": long, "notification": {"a": 1}});
+        let publication = json!({"dialect": dialect, "to": "all", "type": kind, "data": data});
+        let answer = server
+            .request("POST /admin/publish", &publication.to_string())
+            .await;
+        assert!(
+            answer.starts_with("HTTP/1.1 400") && answer.contains("limits.queue_bytes"),
+            "{answer}"
+        );
+    }
+    client.echo("still here", 1).await;
+}
+
+#[tokio::test]
+async fn a_message_for_many_is_not_stored_without_bound() {
+    let mut config = with_secret();
+    config.limits.queue_bytes = 200_000;
+    let server = start(config);
+    let users: Vec<_> = (0..400)
+        .map(|number| json!({"username": format!("user {number}")}))
+        .collect();
+    let made = json!({"dialect": "outbox", "users": users}).to_string();
+    let (_, made) = server.ask("POST /admin/users", &made, KEY).await;
+    let token = made["users"][0]["token"].as_str().unwrap();
+    let ids = made["users"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|user| user["id"].clone());
+    let ids: Vec<_> = ids.collect();
+    let channels = json!({"dialect": "outbox", "channels": [{"members": ids}, {"members": ids[..2]}]});
+    let (_, made) = server
+        .ask("POST /admin/channels", &channels.to_string(), KEY)
+        .await;
+    let (long, longer) = ("x".repeat(190_000), "x".repeat(200_000));
+    // 76 MB of events for 400 members, half of one for two.
+    for (conversation, content, expected) in [(0, &long, 413), (1, &long, 201), (1, &longer, 413)] {
+        let conversation = &made["channels"][conversation]["id"];
+        let message = json!({"conversation_uuid": conversation, "content": content}).to_string();
+        let (status, answer) = server.ask("POST /outbox/api/messages", &message, token).await;
+        let detail = &answer["detail"];
+        assert_eq!(
+            status,
+            expected,
+            "{} bytes for {conversation}: {detail}",
+            content.len()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_request_has_one_host() {
+    let server = start(config());
+    for (hosts, expected) in [
+        ("", "400"),
+        ("Host: h\r\nHost: h\r\n", "400"),
+        ("Host: h\r\n", "200"),
+    ] {
+        let request = format!("GET /healthz HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n");
+        let answer = server.raw_request(&request).await;
+        assert_eq!(statuses(&answer), [expected], "{hosts}");
+    }
+}
+
+#[tokio::test]
+async fn answers_that_nobody_reads_are_held_only_as_far_as_their_limit_goes() {
+    let mut config = with_secret();
+    // Two of the answers, and not three.
+    config.limits.answers_bytes = 12 << 20;
+    let server = start(config);
+    let user = json!({"dialect": "feed", "users": [{"username": "ann"}]}).to_string();
+    let (_, made) = server.ask("POST /admin/users", &user, KEY).await;
+    let token = made["users"][0]["token"].as_str().unwrap();
+    // Six bytes each when they are written as JSON.
+    let bucketpoint = json!({"title": "t", "description": "\u{1}".repeat(10_000)}).to_string();
+    for _ in 0..80 {
+        let (status, _) = server.ask("POST /api/bucketpoints/", &bucketpoint, token).await;
+        assert_eq!(status, 201);
+    }
+    let path = "/api/bucketpoints/?page_size=200";
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
+    let mut idle = Vec::new();
+    for _ in 0..2 {
+        let mut stream = support::raw::narrow(server.address).await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut status = [0; 12];
+        within(stream.read_exact(&mut status)).await.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 200");
+        idle.push(stream);
+    }
+    let refused = server.raw_request(&request).await;
+    assert!(
+        refused.starts_with("HTTP/1.1 503"),
+        "{}",
+        &refused[..refused.len().min(200)]
+    );
+    assert!(
+        refused.to_ascii_lowercase().contains("retry-after: 5"),
+        "{refused}"
+    );
+    let small = server.request("GET /healthz", "").await;
+    assert!(small.starts_with("HTTP/1.1 200"), "{small}");
+    // Once one of them is read there is room again.
+    let mut read = Vec::new();
+    within(idle.remove(0).read_to_end(&mut read)).await.unwrap();
+    assert!(read.len() > 4 << 20, "{} bytes", read.len());
+    let served = server.raw_request(&request).await;
+    assert!(
+        served.starts_with("HTTP/1.1 200"),
+        "{}",
+        &served[..served.len().min(200)]
+    );
 }

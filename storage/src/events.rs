@@ -1,6 +1,7 @@
 //! Events that wait for their users until somebody confirms them.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use crate::keep::Keep;
 use crate::session::{StoreError, Timestamp};
@@ -14,8 +15,8 @@ pub struct NewEvent {
     pub user: String,
     /// What it is called; the store does not look at it.
     pub kind: String,
-    /// What it says; the store does not look inside.
-    pub data: String,
+    /// What it says; the store does not look inside. Many events may say the same.
+    pub data: Arc<str>,
     /// From when it is to be sent.
     pub scheduled_at: Timestamp,
     /// Nobody else claims it until then: whoever stores it hands it on himself. The epoch for one that anybody may.

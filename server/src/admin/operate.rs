@@ -78,6 +78,12 @@ pub(super) async fn publish(
     Body(request): Body<PublishRequest>,
 ) -> Result<Json<Published>, Refusal> {
     let dialect = served(&shared, request.dialect.0)?;
+    let bytes = request.data.to_string().len();
+    let most = shared.config.limits.told_bytes_max();
+    if bytes > most {
+        let why = format!("`data` has {bytes} bytes, more than the {most} of `limits.queue_bytes`");
+        return Err(Refusal::Request(why));
+    }
     let default = || of_dialect!(shared, dialect, |of| of.default_audience(&request.r#type));
     let to = request.to.or_else(default);
     let publication = Publication {

@@ -31,6 +31,9 @@ pub struct Limits {
     /// Bytes that wait for all peers together; as they get more, less may wait for one. Default: 256 MiB, so that
     /// thousands who do not read cannot fill the machine.
     pub queues_bytes: usize,
+    /// Bytes of answers over HTTP that wait for all clients together to read them; one that is longer than what is left is
+    /// answered 503. Default: 256 MiB, so that thousands who do not read cannot fill the machine.
+    pub answers_bytes: usize,
     /// Frames that wait for one peer: what they cost beside their bytes. Default: 8,192.
     pub queue_frames: usize,
     /// Body of one HTTP request to a dialect, in bytes; more is answered 413. Default: 256 KiB.
@@ -52,10 +55,19 @@ impl Default for Limits {
             handshake_bytes: defaults::HANDSHAKE_BYTES_MAX,
             queue_bytes: 1 << 20,
             queues_bytes: 256 << 20,
+            answers_bytes: 256 << 20,
             queue_frames: 8_192,
             body_bytes: 256 << 10,
             admin_body_bytes: 16 << 20,
         }
+    }
+}
+
+impl Limits {
+    /// What may be told to several, in bytes: it has to fit what may wait for each of them, or everybody would be cut off for
+    /// what somebody else said.
+    pub(crate) fn told_bytes_max(&self) -> usize {
+        self.queue_bytes
     }
 }
 

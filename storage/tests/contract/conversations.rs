@@ -28,7 +28,7 @@ fn event(user: &str) -> NewEvent {
         id: format!("for {user}"),
         user: user.to_owned(),
         kind: "kind".to_owned(),
-        data: "{}".to_owned(),
+        data: "{}".into(),
         scheduled_at: Timestamp::from_millis(5),
         claimed_until: Timestamp::from_millis(0),
     }

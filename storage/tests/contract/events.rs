@@ -11,7 +11,7 @@ fn new(id: &str, user: &str, scheduled_at: u64, claimed_until: u64) -> NewEvent 
         id: id.to_owned(),
         user: user.to_owned(),
         kind: "kind".to_owned(),
-        data: format!(r#"{{"of":"{id}"}}"#),
+        data: format!(r#"{{"of":"{id}"}}"#).into(),
         scheduled_at: at(scheduled_at),
         claimed_until: at(claimed_until),
     }

@@ -200,6 +200,11 @@ pub(super) static KEYS: &[Key] = &[
         "What may wait for all peers together; as it gets more, less may wait for one",
     ),
     Key::new(
+        "limits.answers_bytes",
+        Slot::Size(|s| &mut s.server.limits.answers_bytes, 1),
+        "What answers over HTTP may wait to be read, all of them together; more is answered 503",
+    ),
+    Key::new(
         "limits.body_bytes",
         Slot::Size(|s| &mut s.server.limits.body_bytes, 1),
         "Body of one HTTP request; more is answered 413",

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
-use touchstone_protocol::echo::messages::Broadcast;
+use touchstone_protocol::echo::messages::{Broadcast, to_json};
 use touchstone_storage::{Bus, SessionStore};
 
 use super::Echo;
@@ -142,6 +142,9 @@ async fn remove<S: SessionStore, B: Bus>(
 
 async fn broadcast<S: SessionStore, B: Bus>(State(echo): State<Arc<Echo<S, B>>>, body: Bytes) -> Response {
     match Broadcast::from_request(&body, echo.clock.now().millis()) {
+        Ok(broadcast) if to_json(&broadcast).len() > echo.told_bytes_max => {
+            failed(StatusCode::BAD_REQUEST, "Message is too long")
+        }
         Ok(broadcast) => match echo.broadcast(&broadcast).await {
             Ok(()) => Json(Done { success: true }).into_response(),
             Err(_) => failed(StatusCode::SERVICE_UNAVAILABLE, "Bus unavailable"),

@@ -41,6 +41,8 @@ pub(crate) struct Echo<S, B> {
     pub(crate) faults: Arc<Faults>,
     pub(crate) session_id_chars_max: usize,
     pub(crate) log_messages: bool,
+    /// The longest broadcast.
+    pub(crate) told_bytes_max: usize,
 }
 
 /// What one connection counts.

@@ -24,6 +24,9 @@ use crate::auth;
 /// Conversations in the list of one user: those beyond it are not shown.
 const CONVERSATIONS_SHOWN_MAX: usize = 1_000;
 
+/// What one message may add to the store with its events, in bytes: each member of the conversation gets one of his own.
+const EVENTS_BYTES_MAX: usize = 64 << 20;
+
 /// Why a request was not done.
 #[derive(Debug)]
 enum Refusal {
@@ -33,6 +36,8 @@ enum Refusal {
     Unauthenticated(&'static str),
     /// Somebody who may not ask for this.
     Forbidden(&'static str),
+    /// The message is longer than one may be, or than one may be for so many.
+    TooLong,
     /// The body could not be had.
     Body(BytesRejection),
     /// The store did not answer; that has been noted where it is watched.
@@ -58,6 +63,7 @@ impl IntoResponse for Refusal {
                 (challenge, refused(StatusCode::UNAUTHORIZED, why)).into_response()
             }
             Self::Forbidden(why) => refused(StatusCode::FORBIDDEN, why),
+            Self::TooLong => refused(StatusCode::PAYLOAD_TOO_LARGE, "content is too long"),
             Self::Body(rejection) => refused(rejection.status(), &rejection.body_text()),
             Self::Store | Self::Busy => refused(StatusCode::SERVICE_UNAVAILABLE, SERVER_ERROR),
             Self::NoKey => refused(StatusCode::INTERNAL_SERVER_ERROR, SERVER_ERROR),
@@ -260,6 +266,10 @@ async fn post_message<S: Keeps, B: Bus, P: Presence>(
         },
     };
     let data = serde_json::to_string(&data).expect("strings are always JSON");
+    let events_bytes = data.len().saturating_mul(conversation.members.len());
+    if data.len() > outbox.backing.told_bytes_max || events_bytes > EVENTS_BYTES_MAX {
+        return Err(Refusal::TooLong);
+    }
     let told: Arc<str> = data.as_str().into();
     let draft = |user| Draft {
         user,

@@ -67,7 +67,7 @@ impl<S: Keeps, B: Bus, P: Presence> Outbox<S, B, P> {
                 id: Uuid::now_v7().to_string(),
                 user: draft.user,
                 kind: draft.kind.name().to_owned(),
-                data: (*draft.data).to_owned(),
+                data: draft.data,
                 scheduled_at,
                 claimed_until: if scheduled_at <= now {
                     claim_from(now)
@@ -93,7 +93,7 @@ impl<S: Keeps, B: Bus, P: Presence> Outbox<S, B, P> {
                 id: event.id.clone(),
                 user: event.user.clone(),
                 kind: event.kind.clone(),
-                data: event.data.clone(),
+                data: event.data.to_string(),
                 scheduled_at: event.scheduled_at,
                 state: EventState::Pending,
             };
