@@ -67,6 +67,15 @@ fn a_server_that_runs_is_believed_by_its_authority_or_because_it_was_said() {
         .matches("warning: nothing is known of who answers");
     assert_eq!(warnings.count(), 1, "{unchecked:#?}");
 
+    let plain = format!("ws://{address}");
+    let deaf = run(touchstone(
+        folder.path(),
+        &["load", "run", "smoke", "--url", &plain],
+    ));
+    assert_eq!(deaf.code, Some(3), "{deaf:#?}");
+    let expected = "the server answers in TLS: write wss:// for ws://";
+    assert!(deaf.stderr.contains(expected), "{deaf:#?}");
+
     // The system's authorities are those of a file here, which vouches for others.
     std::fs::rename(folder.path().join("ca.pem"), folder.path().join("old.pem")).unwrap();
     issue(folder.path());

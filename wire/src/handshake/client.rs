@@ -89,12 +89,19 @@ pub enum Answer {
     },
 }
 
+/// How a server begins that speaks TLS and was asked without (RFC 8446 5.1: the type of an alert, and the version that all
+/// records have).
+const TLS_ALERT: [u8; 2] = [0x15, 0x03];
+
 /// An answer that is not one to this request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ResponseError {
     /// Something else than an HTTP response came.
     #[error("the answer is not HTTP: {0}")]
     NotHttp(String),
+    /// An alert of TLS came.
+    #[error("the server answers in TLS: write wss:// for ws://")]
+    Tls,
     /// The head of the response has no end within the limit.
     #[error("the head of the response is over {HEAD_BYTES_MAX} bytes")]
     LongHead,
@@ -125,6 +132,9 @@ pub enum ResponseError {
 /// # Errors
 /// If no complete head can make it an answer to this request.
 pub fn check_response(received: &[u8], request: &ClientRequest<'_>) -> Result<Option<Answer>, ResponseError> {
+    if received.starts_with(&TLS_ALERT) {
+        return Err(ResponseError::Tls);
+    }
     let Some((response, head_bytes)) = parse_head(received)? else {
         return if received.len() > HEAD_BYTES_MAX {
             Err(ResponseError::LongHead)

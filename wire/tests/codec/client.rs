@@ -142,6 +142,11 @@ async fn an_answer_to_something_else_is_named() {
         matches!(not_http, Err(ConnectError::Response(ResponseError::NotHttp(_)))),
         "{not_http:?}"
     );
+    let (_, tls) = answered(b"\x15\x03\x03\0\x02\x02\x32", 500, &HeaderMap::new()).await;
+    assert!(
+        matches!(tls, Err(ConnectError::Response(ResponseError::Tls))),
+        "{tls:?}"
+    );
     let (_, closed) = answered(b"HTTP/1.1 101 Swit", 500, &HeaderMap::new()).await;
     assert!(matches!(closed, Err(ConnectError::Closed)), "{closed:?}");
 }
