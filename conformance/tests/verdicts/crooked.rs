@@ -95,6 +95,10 @@ impl Server {
         Self { port, _tasks: tasks }
     }
 
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("ws://127.0.0.1:{}", self.port)
     }

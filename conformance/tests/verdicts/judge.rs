@@ -43,6 +43,11 @@ pub(crate) fn options() -> Options {
 /// Runs scenarios against a server.
 pub(crate) async fn run_against(server: &Server, scenarios: &[Arc<Scenario>], options: Options) -> Run {
     let target = Target::from_url(&server.url(), &[Dialect::Echo]).unwrap();
+    run_target(target, scenarios, options).await
+}
+
+/// Runs scenarios against a target.
+pub(crate) async fn run_target(target: Target, scenarios: &[Arc<Scenario>], options: Options) -> Run {
     let sut = Arc::new(Sut::start(target).await.unwrap());
     let (events, mut heard) = mpsc::channel(64);
     let run = run(

@@ -1,5 +1,6 @@
 //! Every construct can fail: small scenarios against servers that do one thing wrong.
 
+mod behind_tls;
 mod crooked;
 mod ends;
 mod expectations;
