@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use touchstone_sut::transport::{Stream, Transport};
 use touchstone_wire as wire;
 
 /// Bytes kept of what each socket read last: enough for a close frame.
@@ -53,13 +54,24 @@ pub(crate) struct Crowd {
 impl Crowd {
     /// Connects these as WebSockets, by their paths and queries.
     pub(crate) async fn connect(&mut self, address: SocketAddr, targets: Vec<String>) -> Result<()> {
+        self.connect_through(&Transport::Plain, address, targets).await
+    }
+
+    /// The same, with their bytes in this.
+    pub(crate) async fn connect_through(
+        &mut self,
+        transport: &Transport,
+        address: SocketAddr,
+        targets: Vec<String>,
+    ) -> Result<()> {
         let mut targets = VecDeque::from(targets);
         let mut connecting = JoinSet::new();
         loop {
             while connecting.len() < CONNECTING_MAX
                 && let Some(target) = targets.pop_front()
             {
-                connecting.spawn(async move { open(address, &target).await });
+                let transport = transport.clone();
+                connecting.spawn(async move { open_through(&transport, address, &target).await });
             }
             let Some(connected) = connecting.join_next().await else {
                 return Ok(());
@@ -70,7 +82,10 @@ impl Crowd {
     }
 
     /// Takes in a socket that is connected already, with what was read from it.
-    pub(crate) fn add(&mut self, socket: TcpStream, early: Vec<u8>) {
+    pub(crate) fn add<S>(&mut self, socket: S, early: Vec<u8>)
+    where
+        S: AsyncRead + Send + Unpin + 'static,
+    {
         let received = Arc::clone(&self.received);
         self.readers.spawn(read(socket, early, received));
     }
@@ -113,7 +128,7 @@ impl Crowd {
     }
 }
 
-async fn read(mut socket: TcpStream, early: Vec<u8>, received: Arc<Received>) -> Vec<u8> {
+async fn read<S: AsyncRead + Unpin>(mut socket: S, early: Vec<u8>, received: Arc<Received>) -> Vec<u8> {
     received.note(early.len());
     let mut tail = early;
     let mut buffer = [0; 4096];
@@ -131,8 +146,34 @@ async fn read(mut socket: TcpStream, early: Vec<u8>, received: Arc<Received>) ->
 
 /// Opens a WebSocket; returns it with what came behind the answer.
 pub(crate) async fn open(address: SocketAddr, target: &str) -> Result<(TcpStream, Vec<u8>)> {
-    let mut socket = TcpStream::connect(address).await?;
+    let mut socket = connect(address).await?;
+    let early = upgrade(&mut socket, address, target).await?;
+    Ok((socket, early))
+}
+
+/// The same, with its bytes in this.
+async fn open_through(
+    transport: &Transport,
+    address: SocketAddr,
+    target: &str,
+) -> Result<(Stream<TcpStream>, Vec<u8>)> {
+    let socket = connect(address).await?;
+    let mut stream = transport.open(socket, &address.to_string()).await?;
+    let early = upgrade(&mut stream, address, target).await?;
+    Ok((stream, early))
+}
+
+async fn connect(address: SocketAddr) -> Result<TcpStream> {
+    let socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
+    Ok(socket)
+}
+
+/// Returns what came behind the answer.
+async fn upgrade<S>(socket: &mut S, address: SocketAddr, target: &str) -> Result<Vec<u8>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let request = format!(
         "GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -150,7 +191,7 @@ pub(crate) async fn open(address: SocketAddr, target: &str) -> Result<(TcpStream
     if !answer.starts_with(b"HTTP/1.1 101") {
         bail!("refused: {}", String::from_utf8_lossy(&answer));
     }
-    Ok((socket, answer.split_off(end)))
+    Ok(answer.split_off(end))
 }
 
 /// A text as a client sends it.
