@@ -37,12 +37,12 @@ pub(crate) enum Library {
     Browser,
 }
 
-/// A running client with any number of connections at a time. It is killed when this is dropped.
+/// A running client with any number of connections at a time. Dropped before its [`end`](Self::end) it is killed.
 pub(crate) struct Driver {
+    child: Child,
     mouth: Mouth,
     ears: Ears,
     next_number: AtomicUsize,
-    _child: Child,
     _listening: JoinSet<()>,
 }
 
@@ -85,12 +85,30 @@ impl Driver {
 
     fn new(mouth: Mouth, ears: Ears, child: Child, listening: JoinSet<()>) -> Self {
         Self {
+            child,
             mouth,
             ears,
             next_number: AtomicUsize::new(1),
-            _child: child,
             _listening: listening,
         }
+    }
+
+    /// Has it end by itself, so that it leaves nothing behind.
+    pub(crate) async fn end(mut self) {
+        // The page's listener and its profile stay until the browser has gone.
+        let _page = match self.mouth {
+            Mouth::Lines(stdin) => {
+                drop(stdin);
+                None
+            }
+            Mouth::Page(page) => {
+                terminate(&self.child);
+                Some(page)
+            }
+        };
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let status = status.expect("it ends when it is told to").unwrap();
+        assert!(status.success(), "{status}");
     }
 
     /// The origin of the page that connects; other clients name none.
@@ -182,6 +200,13 @@ fn spawn(mut command: impl std::borrow::BorrowMut<Command>) -> Child {
         .unwrap_or_else(|error| panic!("could not start {}: {error}; {INSTALL}", program.display()))
 }
 
+fn terminate(child: &Child) {
+    let pid = child.id().expect("nobody has waited for it");
+    // SAFETY: kill touches no memory of this process, and the child, not waited for yet, still has its id.
+    let told = unsafe { libc::kill(pid as libc::pid_t, libc::SIGTERM) };
+    assert_eq!(told, 0, "{}", std::io::Error::last_os_error());
+}
+
 fn node(script: &str) -> Command {
     let mut command = Command::new("node");
     let modules = installed("package.json").join("node_modules");
@@ -214,6 +239,8 @@ fn chromium(page: &Page) -> Command {
         .args(["--disable-component-update", "--disable-dev-shm-usage"])
         .arg(format!("--user-data-dir={}", page.profile().display()))
         .arg(page.origin())
+        // It has more to leave lying than its profile.
+        .env("TMPDIR", page.profile())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     command

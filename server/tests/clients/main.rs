@@ -26,6 +26,7 @@ async fn converse(library: Library) {
         conversations::stop(talk).await;
     };
     tokio::join!(converse_with(Compressed::No), converse_with(Compressed::Yes));
+    driver.end().await;
 }
 
 #[tokio::test]
@@ -53,5 +54,6 @@ async fn python_clients_that_read_late() {
     for library in [Library::Aiohttp, Library::Websockets] {
         let driver = Driver::start(library).await;
         conversations::late_reader(&Talk::start(&driver, Compressed::No)).await;
+        driver.end().await;
     }
 }
