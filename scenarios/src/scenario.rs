@@ -523,6 +523,19 @@ pub struct ClosedMatcher {
     pub clean: Option<bool>,
     /// The clause `clean` is judged under, where it is not the step's: `clean: {$value: true, $clause: …}`.
     pub clean_clause: Option<Spanned<ClauseId>>,
+    /// What may not have come before.
+    pub before: Before,
+}
+
+/// What may not have come before the end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Before {
+    /// Anything may: messages are judged by themselves.
+    #[default]
+    Anything,
+    /// Nothing of what the dialect sends a newcomer: `before: greeting`. So a refusal is told from the later end of a
+    /// connection that was let in.
+    Greeting,
 }
 
 /// The code of a close frame.

@@ -513,6 +513,8 @@ fn closed_key(key: &str) -> Value {
         "clean" => json!({ "description": "Close frames crossed, then the server ended TCP without reset.",
             "anyOf": [{ "type": "boolean" }, { "type": "object", "additionalProperties": false,
                 "properties": { "$value": { "type": "boolean" }, "$clause": reference("clause") } }] }),
+        "before" => json!({ "enum": ["greeting"],
+            "description": "Nothing of what the dialect sends a newcomer came before: it was never let in." }),
         other => companion(other),
     }
 }

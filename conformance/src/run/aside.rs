@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use touchstone_protocol::Dialect;
-use touchstone_scenarios::habits::{Habits, Stranger};
+use touchstone_scenarios::habits::{Greeting, Habits, Stranger};
 use touchstone_scenarios::scenario::{Action, Awaited, MatcherKind, MessageMatcher, Scenario, Scope, Step};
 
 use super::trial::Trial;
@@ -50,6 +50,19 @@ impl Trial<'_> {
             return false;
         };
         self.is_by_the_way(habits, &value) || self.is_strangers(habits, record, index, &value)
+    }
+
+    /// The type of the first message on the connection that belongs to its dialect's greeting, if one came.
+    pub(super) fn greeting_heard(&self, index: usize) -> Option<String> {
+        let actor = &self.actors[index];
+        let greeting = &self.habits(actor.dialect)?.greeting;
+        let record = actor.log.record();
+        record.received.iter().find_map(|message| {
+            let value = json(message)?;
+            let kind = value.get("type")?.as_str()?;
+            let is_greeting = |own: &Greeting| kind_of(&own.message) == Some(kind);
+            greeting.iter().any(is_greeting).then(|| kind.to_owned())
+        })
     }
 
     /// A scenario for several dialects knows neither their greetings nor what they tell of who comes and goes.

@@ -1,13 +1,15 @@
 //! Steps about the end of a connection, and about pongs.
 
 use tokio::time::Instant;
-use touchstone_scenarios::scenario::{ActorName, Client, ClosedMatcher, Payload, Step};
+use touchstone_scenarios::scenario::{ActorName, Before, Client, ClosedMatcher, Payload, Step};
 
 use super::expectations::{Frame, Taken, missed, timed_out};
 use super::trial::{Flow, Halt, Trial};
 use crate::client::close_message;
 use crate::frames::opcode;
-use crate::matching::{Comparison, compare_closed, describe_close, payload_bytes, shortened, waits_for_tcp};
+use crate::matching::{
+    Comparison, Mismatch, compare_closed, describe_close, payload_bytes, shortened, waits_for_tcp,
+};
 use crate::tap::{Direction, Record};
 use crate::verdict::Check;
 
@@ -49,6 +51,17 @@ impl Trial<'_> {
         self.actors[index].end_expected = true;
         self.mark(taken.at);
         self.report_early(step, name, taken.at, frame)?;
+        if let (Before::Greeting, Some(heard)) = (matcher.before, self.greeting_heard(index)) {
+            let let_in = Mismatch {
+                pointer: String::new(),
+                expected: "the close before any greeting".to_owned(),
+                actual: format!("`{heard}` first"),
+                span: matcher.span,
+                clause: None,
+                check: Check::Close,
+            };
+            self.report(step, Some(name), let_in, None)?;
+        }
         if taken.found.mismatches.is_empty() {
             self.capture(taken.found.captures);
             return Ok(());

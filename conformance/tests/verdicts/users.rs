@@ -85,6 +85,33 @@ async fn a_greeting_is_awaited_field_by_field() {
 }
 
 #[tokio::test]
+async fn a_refusal_is_told_from_the_end_of_one_who_was_let_in() {
+    let refused = |closed: &str| {
+        format!(
+            "title: it is refused\nrule: direct/1b\nactors:\n  ann: {{token: expired}}\nignore: [{{type: connection_established}}]\n\
+             steps:\n  - connect: ann\n  - ann.closed: {closed}\n"
+        )
+    };
+    let (strict, loose) = (refused("{code: 4002, before: greeting}"), refused("{code: 4002}"));
+    check(&[
+        ("right", Wrong::Nothing, &strict, "passed"),
+        (
+            "greeted first",
+            Wrong::GreetsFirst,
+            &strict,
+            "failed close direct/1b",
+        ),
+        (
+            "greeted first, and nobody asks",
+            Wrong::GreetsFirst,
+            &loose,
+            "passed",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
 async fn each_token_is_what_it_is_called() {
     let shown = |token: &str, code: u16| {
         format!(

@@ -26,6 +26,8 @@ pub(crate) enum Wrong {
     Name,
     /// It lets everybody in, whatever he shows.
     LetsIn,
+    /// It greets everybody, and only then refuses whom it has to.
+    GreetsFirst,
     /// It tells a newcomer of a stranger who is there, and of one who leaves.
     Strangers,
     /// It tells everybody of himself again after what he says.
@@ -175,6 +177,11 @@ async fn speak(mut socket: WebSocketStream<TcpStream>, token: Option<String>, wr
                 code: CloseCode::from(code),
                 reason: "no".into(),
             };
+            if wrong == Wrong::GreetsFirst {
+                let greeting = json!({"type": "connection_established", "data": {"userId": "0"}});
+                // A client that has gone needs no greeting.
+                let _gone = socket.send(Message::text(greeting.to_string())).await;
+            }
             // A client that has gone needs no refusal.
             let _gone = socket.close(Some(frame)).await;
             while let Some(Ok(_)) = socket.next().await {}

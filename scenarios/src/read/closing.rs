@@ -4,7 +4,9 @@ use crate::diag::Diag;
 use crate::read::outcome::Modifiers;
 use crate::read::step::Parts;
 use crate::read::{Fields, Read, Reader, Use, keys};
-use crate::scenario::{Action, ActorName, ClosedMatcher, CodeMatcher, JsonType, MatcherKind, Template};
+use crate::scenario::{
+    Action, ActorName, Before, ClosedMatcher, CodeMatcher, JsonType, MatcherKind, Template,
+};
 use crate::source::Span;
 use crate::yaml::{Kind, Node};
 
@@ -68,6 +70,7 @@ impl Reader<'_> {
                 reason: None,
                 clean: None,
                 clean_clause: None,
+                before: Before::Anything,
             }),
         }
     }
@@ -98,6 +101,22 @@ impl Reader<'_> {
                 (Some(self.boolean(value)?), clause)
             }
         };
+        let before = match fields.take("before") {
+            None => Before::Anything,
+            Some((key, node)) => {
+                let before = self.word(node, &[("greeting", Before::Greeting)])?;
+                if self.greets_nobody() {
+                    return Err(self
+                        .at(
+                            "nothing-to-await",
+                            key.span,
+                            "the dialect greets nobody: every end comes before that",
+                        )
+                        .help("take `before` out"));
+                }
+                before
+            }
+        };
         fields.finish(self)?;
         Ok(ClosedMatcher {
             span,
@@ -106,6 +125,7 @@ impl Reader<'_> {
             reason,
             clean,
             clean_clause,
+            before,
         })
     }
 

@@ -205,10 +205,18 @@ pub(crate) const OPCODES: &[&str] = &["text", "binary", "cont", "close", "ping",
 /// How a length is written.
 pub(crate) const LENGTH_FORMS: &[&str] = &["minimal", "16", "64"];
 /// An end.
-pub(crate) const CLOSED: &[&str] = &["code", "reason", "clean", "clause", "within", "alternatives"];
+pub(crate) const CLOSED: &[&str] = &[
+    "code",
+    "reason",
+    "clean",
+    "before",
+    "clause",
+    "within",
+    "alternatives",
+];
 /// An alternative.
 pub(crate) const ALTERNATIVE: &[&str] = &[
-    "message", "messages", "closed", "refused", "nothing", "code", "reason", "clean", "why",
+    "message", "messages", "closed", "refused", "nothing", "code", "reason", "clean", "before", "why",
 ];
 /// A message made by the back door.
 pub(crate) const INJECT: &[&str] = &["to", "type", "data", "scheduled_at"];
