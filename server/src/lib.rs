@@ -11,6 +11,7 @@ mod auth;
 mod backing;
 mod budget;
 mod clock;
+mod cluster;
 mod config;
 mod connection;
 mod cors;

@@ -133,6 +133,23 @@ impl Server {
     /// # Errors
     /// If a setting cannot work or an address cannot be had. To be called inside a tokio runtime.
     pub fn bind(config: Config) -> Result<Self, StartError> {
+        Self::bind_with(config, Shared::new)
+    }
+
+    /// The same for one more node in this process: what one of them stores and tells, the other has and hears.
+    ///
+    /// # Errors
+    /// As those of [`bind`](Self::bind).
+    pub fn bind_beside(&self, config: Config) -> Result<Self, StartError> {
+        Self::bind_with(config, |config, random| {
+            Shared::beside(&self.shared, config, random)
+        })
+    }
+
+    fn bind_with(
+        config: Config,
+        shared: impl FnOnce(Config, fastrand::Rng) -> Result<Shared, StartError>,
+    ) -> Result<Self, StartError> {
         check(&config)?;
         memory::keep_nothing_large();
         let bind = |address: SocketAddr| {
@@ -146,7 +163,7 @@ impl Server {
             .map(bind)
             .collect::<Result<Vec<_>, _>>()?;
         let admin_listener = config.admin_listen.map(bind).transpose()?;
-        let shared = Arc::new(Shared::new(config, fastrand::Rng::new())?);
+        let shared = Arc::new(shared(config, fastrand::Rng::new())?);
         Ok(Self {
             listeners,
             admin_listener,

@@ -8,9 +8,7 @@ use tokio_util::task::TaskTracker;
 use touchstone_protocol as protocol;
 use touchstone_protocol::Dialect;
 use touchstone_protocol::close::CloseCode;
-use touchstone_storage::{
-    BusError, EmbeddedSessions, Inbox, LocalBus, LocalPresence, Sqlite, SqliteSessions,
-};
+use touchstone_storage::{BusError, Inbox, LocalBus, LocalPresence, Sqlite};
 use touchstone_wire as wire;
 
 use crate::admission::Admission;
@@ -18,7 +16,8 @@ use crate::auth::{Passwords, Tokens, TrustedKeys};
 use crate::backing::{Backing, Embedded};
 use crate::budget::Budget;
 use crate::clock::Clock;
-use crate::config::{BusChoice, Config, DialectAuth, Rate, StoreChoice};
+use crate::cluster::Cluster;
+use crate::config::{Config, DialectAuth, Rate};
 use crate::connection::{Close, Deflation, Numbers, OwnAnswers, QueueLimits, Terms};
 use crate::dialects::direct::{self, Direct};
 use crate::dialects::echo::{Echo, Kept, Sessions};
@@ -85,7 +84,7 @@ pub(crate) struct Shared {
     pub(crate) feed: Arc<Route<FeedServer>>,
     pub(crate) direct: Arc<Route<DirectServer>>,
     pub(crate) raw_echo: Option<Arc<Route<RawEcho>>>,
-    bus: LocalBus,
+    cluster: Cluster,
     canaries: Canaries,
     /// What the bus brings, until [`Upkeep`](crate::upkeep::Upkeep) takes it.
     inboxes: Mutex<Inboxes>,
@@ -105,8 +104,7 @@ pub(crate) struct Inboxes {
 /// What is put into every dialect.
 struct Parts {
     store: Arc<Watched<Sqlite>>,
-    bus: LocalBus,
-    presence: LocalPresence,
+    cluster: Cluster,
     trusted: Arc<TrustedKeys>,
     passwords: Passwords,
     clock: Clock,
@@ -123,8 +121,8 @@ impl Parts {
         let (relays, inboxes) = Relays::new();
         let backing = Backing {
             store: Arc::clone(&self.store),
-            bus: self.bus.clone(),
-            presence: self.presence.clone(),
+            bus: self.cluster.bus.clone(),
+            presence: self.cluster.presence.clone(),
             relays,
             tokens: Tokens::new(&config.auth, auth, Arc::clone(&self.trusted)),
             passwords: self.passwords.clone(),
@@ -174,32 +172,38 @@ impl Parts {
 }
 
 impl Shared {
-    /// Everything at its beginning.
+    /// Everything at its beginning, of a node that is alone.
     ///
     /// # Errors
     /// The store cannot be opened, or a file with keys or a certificate not be used.
-    pub(crate) fn new(config: Config, mut random: fastrand::Rng) -> Result<Self, StartError> {
+    pub(crate) fn new(config: Config, random: fastrand::Rng) -> Result<Self, StartError> {
+        let cluster = Cluster::open(&config)?;
+        Self::node_of(cluster, config, random)
+    }
+
+    /// The same of one more node.
+    ///
+    /// # Errors
+    /// A file with keys or a certificate cannot be used.
+    pub(crate) fn beside(other: &Self, config: Config, random: fastrand::Rng) -> Result<Self, StartError> {
+        Self::node_of(other.cluster.clone(), config, random)
+    }
+
+    fn node_of(cluster: Cluster, config: Config, mut random: fastrand::Rng) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
         let faults = Arc::new(Faults::default());
         let stopping = Arc::new(Stopping::new(
             config.deadlines.retry_after_seconds.clone(),
             random.usize(..=usize::from(u8::MAX)),
         ));
-        let store = match &config.store {
-            StoreChoice::Memory => Sqlite::in_memory()?,
-            StoreChoice::Path(path) => Sqlite::open(path)?,
-        };
         let parts = Parts {
             store: Arc::new(Watched::new(
-                store,
+                cluster.store.clone(),
                 Arc::clone(&faults),
                 Arc::clone(&metrics),
                 config.deadlines.store,
             )),
-            bus: match config.bus {
-                BusChoice::Local => LocalBus::default(),
-            },
-            presence: LocalPresence::default(),
+            cluster: cluster.clone(),
             trusted: Arc::new(TrustedKeys::read(&config.auth)?),
             passwords: Passwords::new(),
             clock: Clock::start(),
@@ -235,7 +239,7 @@ impl Shared {
             feed: feed(&config, &parts, &mut random, &mut inboxes.feed),
             direct: direct(&config, &parts, &mut random, &mut inboxes),
             raw_echo: raw_echo(&config, &parts),
-            bus: parts.bus.clone(),
+            cluster,
             canaries: Canaries::new(random.u64(..)),
             inboxes: Mutex::new(inboxes),
             config,
@@ -272,7 +276,7 @@ impl Shared {
     /// From now on one can find out what the relays have handed on.
     pub(crate) async fn watch_relays(&self) -> Result<(), BusError> {
         for (_, relays) in self.relays() {
-            relays.tune_marks(&self.bus).await?;
+            relays.tune_marks(&self.cluster.bus).await?;
         }
         Ok(())
     }
@@ -280,7 +284,7 @@ impl Shared {
     /// Returns once everything that was published before has been handed on, by every relay.
     pub(crate) async fn all_handed_on(&self) -> Result<(), BusError> {
         for (_, relays) in self.relays() {
-            relays.all_handed_on(&self.bus).await?;
+            relays.all_handed_on(&self.cluster.bus).await?;
         }
         Ok(())
     }
@@ -301,7 +305,7 @@ impl Shared {
     pub(crate) async fn look(&self) -> Result<(), NotReady> {
         let now = self.echo.dialect.clock.now();
         self.canaries
-            .look(&self.store, &self.relays(), &self.bus, now)
+            .look(&self.store, &self.relays(), &self.cluster.bus, now)
             .await
     }
 
@@ -358,12 +362,9 @@ fn echo(
     random: &mut fastrand::Rng,
     inboxes: &mut Vec<Inbox>,
 ) -> Arc<Route<EchoServer>> {
-    let (ttl, limits) = (config.echo.session_ttl, config.echo.embedded);
-    let store = match &config.store {
-        StoreChoice::Memory => Kept::InMemory(EmbeddedSessions::new(ttl, limits)),
-        StoreChoice::Path(_) => Kept::OnDisk(SqliteSessions::new(Sqlite::clone(&parts.store), ttl, limits)),
-    };
-    let store = Faulty::new(store, Arc::clone(&parts.faults));
+    let sessions = parts.cluster.sessions.clone();
+    let store = Faulty::new(sessions, Arc::clone(&parts.faults));
+    let ttl = config.echo.session_ttl;
     let deadline = config.echo.store_deadline;
     let (relays, heard) = Relays::new();
     *inboxes = heard;
@@ -380,7 +381,7 @@ fn echo(
     Arc::new(Route {
         dialect: Arc::new(Echo {
             sessions: Arc::new(Sessions::new(store, deadline, ttl, Arc::clone(&parts.metrics))),
-            bus: parts.bus.clone(),
+            bus: parts.cluster.bus.clone(),
             relays,
             hub: Arc::clone(&hub),
             clock: parts.clock,

@@ -41,12 +41,22 @@ pub(crate) fn config() -> Config {
     }
 }
 
+pub(crate) fn start(config: Config) -> Running {
+    run(Server::bind(config).unwrap())
+}
+
+/// Two nodes that share store, bus and presence.
+pub(crate) fn start_two(config: &Config) -> [Running; 2] {
+    let server = Server::bind(config.clone()).unwrap();
+    let other = server.bind_beside(config.clone()).unwrap();
+    [server, other].map(run)
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the test owns the task and joins it in `stop`"
 )]
-pub(crate) fn start(config: Config) -> Running {
-    let server = Server::bind(config).unwrap();
+fn run(server: Server) -> Running {
     let reload = server.reload();
     let (address, admin_address) = (server.addresses()[0], server.admin_address());
     // Of an address that stands for all of them, this machine reaches one.

@@ -6,11 +6,11 @@ use touchstone_storage::{
     EmbeddedSessions, Entry, Session, SessionStore, Settlement, SqliteSessions, StoreError, Timestamp,
 };
 
-/// Sessions of the embedded store.
-#[derive(Debug)]
+/// Sessions of the embedded store. Clones are the same sessions.
+#[derive(Debug, Clone)]
 pub(crate) enum Kept {
     /// `embedded:`
-    InMemory(EmbeddedSessions),
+    InMemory(Arc<EmbeddedSessions>),
     /// `embedded:PATH`
     OnDisk(SqliteSessions),
 }

@@ -1,0 +1,47 @@
+//! What the nodes of one cluster have in common: where state lives, and how they hear of each other.
+
+use std::sync::Arc;
+
+use touchstone_storage::{EmbeddedSessions, LocalBus, LocalPresence, OpenError, Sqlite, SqliteSessions};
+
+use crate::config::{BusChoice, Config, StoreChoice};
+use crate::dialects::echo::Kept;
+
+/// Store, bus and presence. Clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Cluster {
+    pub(crate) store: Sqlite,
+    pub(crate) sessions: Kept,
+    pub(crate) bus: LocalBus,
+    pub(crate) presence: LocalPresence,
+}
+
+impl Cluster {
+    /// A cluster without nodes, as its first one is configured.
+    ///
+    /// # Errors
+    /// The store cannot be opened.
+    pub(crate) fn open(config: &Config) -> Result<Self, OpenError> {
+        let (ttl, limits) = (config.echo.session_ttl, config.echo.embedded);
+        let (store, sessions) = match &config.store {
+            StoreChoice::Memory => {
+                let sessions = EmbeddedSessions::new(ttl, limits);
+                (Sqlite::in_memory()?, Kept::InMemory(Arc::new(sessions)))
+            }
+            StoreChoice::Path(path) => {
+                let store = Sqlite::open(path)?;
+                let sessions = SqliteSessions::new(store.clone(), ttl, limits);
+                (store, Kept::OnDisk(sessions))
+            }
+        };
+        let bus = match config.bus {
+            BusChoice::Local => LocalBus::default(),
+        };
+        Ok(Self {
+            store,
+            sessions,
+            bus,
+            presence: LocalPresence::default(),
+        })
+    }
+}
