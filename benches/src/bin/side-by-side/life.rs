@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use touchstone_protocol::Dialect;
 
 use crate::crowd::Crowd;
@@ -10,6 +10,9 @@ use crate::idle::targets;
 use crate::process::Server;
 use crate::table::{self, Rounds};
 use crate::{Args, accounting};
+
+/// Crowds that come one after the other: what each leaves behind must not add up.
+const CROWDS: usize = 3;
 
 /// Sessions that are there before the crowd comes.
 const WARM_UP: usize = 100;
@@ -32,8 +35,8 @@ pub(crate) async fn measure(args: &Args) -> Result<()> {
         starts.0.push(server.started_in.as_secs_f64() * 1e3);
     }
     table::row(&["start to ready, all dialects", &starts.shown()]);
-    for dialect in [Dialect::Echo, Dialect::Direct] {
-        let (stopped, told) = stop(args, dialect).await?;
+    for dialect in Dialect::ALL {
+        let (stopped, told) = stop(args, *dialect).await?;
         let what = format!("{} sessions of `{dialect}`: {told} were told 1001", args.sessions);
         table::row(&[what, format!("{:.0}", stopped.as_secs_f64() * 1e3)]);
     }
@@ -43,9 +46,9 @@ pub(crate) async fn measure(args: &Args) -> Result<()> {
         &[
             "dialect",
             "warm, MiB",
-            "with the crowd",
-            "10 s after it has gone",
-            "left of what it added",
+            "with the first crowd",
+            "10 s after each has gone",
+            "left of what the first added",
         ],
     );
     for dialect in Dialect::ALL {
@@ -88,22 +91,35 @@ async fn leave_behind(args: &Args, dialect: Dialect) -> Result<()> {
     drop(few);
     settle(&server, AFTERWARDS).await?;
     let warm = server.anonymous_bytes()?;
-    let mut crowd = Crowd::default();
-    crowd.connect(server.address, targets).await?;
-    crowd.quiet().await;
-    let crowded = server.anonymous_bytes()?;
-    drop(crowd);
-    tokio::time::sleep(AFTERWARDS).await;
-    let afterwards = server.anonymous_bytes()?;
-    ensure!(crowded > warm, "a crowd costs memory");
-    let left = (afterwards as f64 - warm as f64) / (crowded - warm) as f64;
+    let mut added = None;
+    let mut afterwards = Vec::new();
+    for _ in 0..CROWDS {
+        let mut crowd = Crowd::default();
+        crowd.connect(server.address, targets.clone()).await?;
+        crowd.quiet().await;
+        let crowded = server.anonymous_bytes()?;
+        ensure!(crowded > warm, "a crowd costs memory");
+        added.get_or_insert(crowded - warm);
+        drop(crowd);
+        tokio::time::sleep(AFTERWARDS).await;
+        afterwards.push(server.anonymous_bytes()?);
+    }
+    let added = added.context("there was a crowd")?;
     let mebibytes = |bytes: u64| format!("{:.1}", bytes as f64 / f64::from(1 << 20));
+    let left = |bytes: u64| format!("{:.0} %", (bytes as f64 - warm as f64) / added as f64 * 100.0);
+    let each = |shown: &dyn Fn(u64) -> String| {
+        afterwards
+            .iter()
+            .map(|bytes| shown(*bytes))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     table::row(&[
         dialect.name().to_owned(),
         mebibytes(warm),
-        mebibytes(crowded),
-        mebibytes(afterwards),
-        format!("{:.0} %", left * 100.0),
+        mebibytes(warm + added),
+        each(&mebibytes),
+        each(&left),
     ]);
     Ok(())
 }
