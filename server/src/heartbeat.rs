@@ -15,6 +15,10 @@ use crate::wheel::{Stretch, Wheel};
 /// So many are served before others get the thread.
 const CROWD_AT_ONCE: usize = 256;
 
+/// With so many turns ahead, those of connections that have gone are looked for: an interval may be an hour, in which
+/// many come and go.
+const SEARCHED_AT_MIN: usize = 1_024;
+
 /// Whether a dialect's heartbeats are answered.
 #[derive(Debug, Clone)]
 pub(crate) enum Answers {
@@ -55,7 +59,16 @@ pub(crate) struct Heartbeats {
     hub: Arc<Hub>,
     interval: Duration,
     answers: Answers,
-    wheel: Mutex<Wheel<Due>>,
+    turns: Mutex<Turns>,
+}
+
+/// Whose turn is when.
+#[derive(Debug)]
+struct Turns {
+    wheel: Wheel<Due>,
+    /// From so many on, the turns of connections that have gone are looked for: twice what was left the last time, so
+    /// that each turn is looked at about once.
+    searched_at: usize,
 }
 
 impl Heartbeats {
@@ -65,14 +78,22 @@ impl Heartbeats {
             hub,
             interval,
             answers,
-            wheel: Mutex::new(Wheel::new(interval, random, Instant::now())),
+            turns: Mutex::new(Turns {
+                wheel: Wheel::new(interval, random, Instant::now()),
+                searched_at: SEARCHED_AT_MIN,
+            }),
         }
     }
 
     /// From now on the connection gets heartbeats, the first after one interval.
     pub(crate) fn join(&self, connection: Whereabouts) {
-        // One that is gone by then is found out when its turn comes.
-        self.wheel().schedule(Instant::now(), (connection, Turn::Beat));
+        // One that is gone by then is found out when its turn comes, or when there may be many like it.
+        let mut turns = self.turns();
+        turns.wheel.schedule(Instant::now(), (connection, Turn::Beat));
+        if turns.wheel.len() > turns.searched_at {
+            turns.wheel.retain(|(connection, _)| self.hub.at(*connection).is_some());
+            turns.searched_at = SEARCHED_AT_MIN.max(2 * turns.wheel.len());
+        }
     }
 
     /// Sends `beat()` to whoever is due, until `stop`. `sent` is told how many took it.
@@ -82,7 +103,7 @@ impl Heartbeats {
             .await
             .is_some()
         {
-            let due = self.wheel().take_due(Instant::now());
+            let due = self.turns().wheel.take_due(Instant::now());
             if due.is_empty() {
                 continue;
             }
@@ -130,7 +151,7 @@ impl Heartbeats {
                 }
             }
         }
-        let mut wheel = self.wheel();
+        let wheel = &mut self.turns().wheel;
         for (after, stretch, due) in next {
             wheel.schedule_after(now, after, stretch, due);
         }
@@ -141,13 +162,13 @@ impl Heartbeats {
     /// task for him; answers are awaited by the task itself.
     fn next_turn(&self) -> Instant {
         let latest = Instant::now() + self.interval;
-        self.wheel().first_due().map_or(latest, |due| due.min(latest))
+        self.turns().wheel.first_due().map_or(latest, |due| due.min(latest))
     }
 
-    fn wheel(&self) -> MutexGuard<'_, Wheel<Due>> {
-        self.wheel
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.turns
             .lock()
-            .expect("the wheel's lock is never poisoned: no code panics while holding it")
+            .expect("its lock is never poisoned: no code panics while holding it")
     }
 }
 

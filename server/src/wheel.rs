@@ -29,6 +29,7 @@ pub(crate) struct Wheel<T> {
     started: Instant,
     random: fastrand::Rng,
     due: BTreeMap<u64, Vec<T>>,
+    scheduled: usize,
 }
 
 impl<T> Wheel<T> {
@@ -41,7 +42,23 @@ impl<T> Wheel<T> {
             started: now,
             random,
             due: BTreeMap::new(),
+            scheduled: 0,
         }
+    }
+
+    /// How many items wait for their time.
+    pub(crate) fn len(&self) -> usize {
+        self.scheduled
+    }
+
+    /// Forgets the items that are not to be kept, and gives their memory back.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
+        self.due.retain(|_, items| {
+            items.retain(&mut keep);
+            items.shrink_to_fit();
+            !items.is_empty()
+        });
+        self.scheduled = self.due.values().map(Vec::len).sum();
     }
 
     /// Puts `item` where it is due next: never before one interval, and soon after.
@@ -59,6 +76,7 @@ impl<T> Wheel<T> {
             .as_nanos()
             .div_ceil(self.tick.as_nanos());
         self.due.entry(tick as u64).or_default().push(item);
+        self.scheduled += 1;
     }
 
     /// When somebody is due next.
@@ -71,10 +89,12 @@ impl<T> Wheel<T> {
     pub(crate) fn take_due(&mut self, now: Instant) -> Vec<T> {
         let tick = (now - self.started).as_nanos() / self.tick.as_nanos();
         let later = self.due.split_off(&(tick as u64 + 1));
-        std::mem::replace(&mut self.due, later)
+        let due: Vec<T> = std::mem::replace(&mut self.due, later)
             .into_values()
             .flatten()
-            .collect()
+            .collect();
+        self.scheduled -= due.len();
+        due
     }
 }
 
@@ -114,6 +134,19 @@ mod tests {
             let apart = *last.iter().max().expect("200") - *last.iter().min().expect("200");
             assert!(apart > interval / 20, "a crowd drifts apart, here by {apart:?}");
         }
+    }
+
+    #[test]
+    fn who_is_not_kept_is_never_due() {
+        let start = Instant::now();
+        let mut wheel = Wheel::new(Duration::from_secs(1), fastrand::Rng::with_seed(7), start);
+        (0..100).for_each(|item| wheel.schedule(start, item));
+        wheel.retain(|item| item % 10 == 0);
+        assert_eq!(wheel.len(), 10);
+        let mut due = wheel.take_due(start + Duration::from_secs(2));
+        due.sort_unstable();
+        assert_eq!(due, [0, 10, 20, 30, 40, 50, 60, 70, 80, 90]);
+        assert_eq!(wheel.len(), 0);
     }
 
     #[test]
