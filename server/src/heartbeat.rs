@@ -91,9 +91,20 @@ impl Heartbeats {
         let mut turns = self.turns();
         turns.wheel.schedule(Instant::now(), (connection, Turn::Beat));
         if turns.wheel.len() > turns.searched_at {
-            turns.wheel.retain(|(connection, _)| self.hub.at(*connection).is_some());
-            turns.searched_at = SEARCHED_AT_MIN.max(2 * turns.wheel.len());
+            self.forget_gone_of(&mut turns);
         }
+    }
+
+    /// Forgets the turns of connections that have gone.
+    pub(crate) fn forget_gone(&self) {
+        self.forget_gone_of(&mut self.turns());
+    }
+
+    fn forget_gone_of(&self, turns: &mut Turns) {
+        turns
+            .wheel
+            .retain(|(connection, _)| self.hub.at(*connection).is_some());
+        turns.searched_at = SEARCHED_AT_MIN.max(2 * turns.wheel.len());
     }
 
     /// Sends `beat()` to whoever is due, until `stop`. `sent` is told how many took it.
@@ -162,7 +173,10 @@ impl Heartbeats {
     /// task for him; answers are awaited by the task itself.
     fn next_turn(&self) -> Instant {
         let latest = Instant::now() + self.interval;
-        self.turns().wheel.first_due().map_or(latest, |due| due.min(latest))
+        self.turns()
+            .wheel
+            .first_due()
+            .map_or(latest, |due| due.min(latest))
     }
 
     fn turns(&self) -> MutexGuard<'_, Turns> {

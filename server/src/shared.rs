@@ -321,6 +321,18 @@ impl Shared {
         dialects.iter().map(|metrics| metrics.closed.get()).sum()
     }
 
+    /// Forgets what is still planned for connections that have gone.
+    pub(crate) fn forget_gone(&self) {
+        let heartbeats = [
+            &self.echo.heartbeats,
+            &self.feed.heartbeats,
+            &self.direct.heartbeats,
+        ];
+        for heartbeats in heartbeats.into_iter().flatten() {
+            heartbeats.forget_gone();
+        }
+    }
+
     /// Sets the gauges of what is only known when one looks.
     pub(crate) fn measure(&self) {
         let dialects = [

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -37,6 +38,16 @@ const IDLE_ROUNDS: u8 = 20;
 pub(crate) struct Upkeep {
     relay: Crew,
     others: Crew,
+}
+
+/// Has the threads of the runtime tidy up what they keep at hand. More tasks than threads: each of them keeps its thread
+/// busy long enough for another thread to wake up and take the next.
+async fn tidy_threads() {
+    let threads = tokio::runtime::Handle::current().metrics().num_workers();
+    let tidying: JoinSet<()> = (0..4 * threads)
+        .map(|_| async { memory::tidy_thread() })
+        .collect();
+    tidying.join_all().await;
 }
 
 /// Tasks that end together.
@@ -234,6 +245,8 @@ impl Upkeep {
                 }
                 if rounds_left > 0 {
                     rounds_left -= 1;
+                    shared.forget_gone();
+                    tidy_threads().await;
                     // It cannot fail, and nobody would be helped by knowing.
                     let _ = tokio::task::spawn_blocking(memory::give_back).await;
                 }

@@ -73,7 +73,13 @@ impl Tellings {
     }
 
     fn told(&self, connection: ConnectionId) {
-        let waiting = self.waiting().remove(&connection);
+        let mut everybody = self.waiting();
+        let waiting = everybody.remove(&connection);
+        // A crowd that has gone gives its memory back.
+        if everybody.capacity() > 4 * everybody.len().max(16) {
+            everybody.shrink_to_fit();
+        }
+        drop(everybody);
         if let Some(told) = waiting {
             // An error means that he no longer waits.
             let _ = told.send(());
