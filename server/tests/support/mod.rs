@@ -208,6 +208,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 }
 
+/// What a peer heard who read too slowly while so many broadcasts left: whole frames, not all of them, and that he was too
+/// slow (common/7a).
+pub(crate) fn check_cut_off(heard: &[raw::Frame], broadcasts: u64) {
+    let (last, before) = heard.split_last().expect("a close frame at least");
+    assert_eq!(
+        (last.opcode, &last.payload[..]),
+        (8, b"\x03\xf0slow consumer".as_slice())
+    );
+    assert!(before.len() < broadcasts as usize, "what was queued is discarded");
+    assert!(
+        before.iter().all(|frame| frame.payload.ends_with(b"}")),
+        "frames that left are whole"
+    );
+}
+
 /// Waits for something that must happen.
 pub(crate) async fn within<T>(event: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, event)

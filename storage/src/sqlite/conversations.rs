@@ -3,7 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Sqlite;
-use super::events::{self, bounds};
+use super::events;
+use super::trimming::Surplus;
 use crate::accounts::CreateError;
 use crate::conversations::{Conversation, ConversationMessage, Conversations};
 use crate::events::NewEvent;
@@ -146,32 +147,15 @@ impl Conversations for Sqlite {
         keep: Keep,
         limit: usize,
     ) -> Result<usize, StoreError> {
-        let (since, count_max) = bounds(keep);
-        let realm = realm.to_owned();
-        // Searched by a reader, so that nobody who writes waits for it.
-        let gone: Vec<u64> = self
-            .read(move |connection| {
-                connection
-                    .prepare_cached(
-                        "SELECT number FROM (
-                             SELECT number, created_millis,
-                                    row_number() OVER (PARTITION BY conversation ORDER BY number DESC) AS place
-                             FROM conversation_messages WHERE realm = ?1
-                         ) WHERE created_millis < ?2 OR place > ?3 LIMIT ?4",
-                    )?
-                    .query_map(params![realm, since, count_max, limit], |row| row.get(0))?
-                    .collect()
-            })
-            .await?;
-        let count = gone.len();
-        self.write(move |connection| {
-            let mut delete =
-                connection.prepare_cached("DELETE FROM conversation_messages WHERE number = ?1")?;
-            gone.iter()
-                .try_for_each(|number| delete.execute([number]).map(|_| ()))
-        })
-        .await?;
-        Ok(count)
+        const MESSAGES: Surplus = Surplus {
+            find: "SELECT number FROM (
+                       SELECT number, created_millis,
+                              row_number() OVER (PARTITION BY conversation ORDER BY number DESC) AS place
+                       FROM conversation_messages WHERE realm = ?1
+                   ) WHERE created_millis < ?2 OR place > ?3 LIMIT ?4",
+            remove: "DELETE FROM conversation_messages WHERE number = ?1",
+        };
+        self.trim(MESSAGES, realm, keep, limit).await
     }
 }
 

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::Sqlite;
+use super::trimming::Surplus;
 use crate::events::{Arrived, Event, EventState, Events, NewEvent};
 use crate::keep::Keep;
 use crate::session::{StoreError, Timestamp};
@@ -124,41 +125,16 @@ impl Events for Sqlite {
     }
 
     async fn trim_events(&self, realm: &str, keep: Keep, limit: usize) -> Result<usize, StoreError> {
-        let (since, count_max) = bounds(keep);
-        let realm_searched = realm.to_owned();
-        // Searched by a reader, so that nobody who writes waits for it.
-        let gone: Vec<u64> = self
-            .read(move |connection| {
-                connection
-                    .prepare_cached(
-                        "SELECT number FROM (
-                             SELECT number, scheduled_millis,
-                                    row_number() OVER (PARTITION BY user ORDER BY number DESC) AS place
-                             FROM events WHERE realm = ?1 AND sent_millis IS NOT NULL
-                         ) WHERE scheduled_millis < ?2 OR place > ?3 LIMIT ?4",
-                    )?
-                    .query_map(params![realm_searched, since, count_max, limit], |row| row.get(0))?
-                    .collect()
-            })
-            .await?;
-        let count = gone.len();
-        self.write(move |connection| {
-            let mut delete = connection.prepare_cached("DELETE FROM events WHERE number = ?1")?;
-            gone.iter()
-                .try_for_each(|number| delete.execute([number]).map(|_| ()))
-        })
-        .await?;
-        Ok(count)
+        const SENT: Surplus = Surplus {
+            find: "SELECT number FROM (
+                       SELECT number, scheduled_millis,
+                              row_number() OVER (PARTITION BY user ORDER BY number DESC) AS place
+                       FROM events WHERE realm = ?1 AND sent_millis IS NOT NULL
+                   ) WHERE scheduled_millis < ?2 OR place > ?3 LIMIT ?4",
+            remove: "DELETE FROM events WHERE number = ?1",
+        };
+        self.trim(SENT, realm, keep, limit).await
     }
-}
-
-/// The bounds of what is kept as SQLite takes them: milliseconds of the epoch, and a number.
-pub(super) fn bounds(keep: Keep) -> (Option<u64>, Option<u64>) {
-    let largest = |number: u64| number.min(i64::MAX as u64);
-    (
-        keep.since.map(Timestamp::millis).map(largest),
-        keep.count_max.map(largest),
-    )
 }
 
 /// Inserts events and returns their numbers. To be called inside a write.

@@ -18,6 +18,7 @@ mod reading;
 mod resources;
 mod revocations;
 mod sessions;
+mod trimming;
 mod writing;
 
 use std::fs::File;

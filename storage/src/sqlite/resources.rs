@@ -142,7 +142,7 @@ impl Resources for Sqlite {
                     )?
                     .execute(params![shelf.name, shelf.inside, since.millis(), limit])?;
             }
-            if let Some(count_max) = keep.count_max {
+            if let Some(count_max) = keep.count_max.map(|count| count.min(i64::MAX as u64)) {
                 // From the newest that does not stay on, all that are older.
                 removed += connection
                     .prepare_cached(
