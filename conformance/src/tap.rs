@@ -21,6 +21,9 @@ use crate::inflate::Agreement;
 /// Bytes kept of one connection, both directions together. A scenario that moves more than this is a load test.
 pub const LOG_BYTES_MAX: usize = 64 << 20;
 
+/// The type of an alert, and the version that every record of TLS names.
+const TLS_ALERT: [u8; 2] = [0x15, 0x03];
+
 /// Which way something went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Direction {
@@ -147,6 +150,15 @@ impl Record {
     pub fn server_ended_at(&self) -> Option<Instant> {
         let close = self.server_close().map(|(_, at)| at);
         close.or_else(|| self.server_end.as_ref().map(|(_, at)| *at))
+    }
+
+    /// Whether what came first is an alert of TLS (RFC 8446 5.1): the server does not understand us, nor we it.
+    #[must_use]
+    pub fn speaks_tls(&self) -> bool {
+        let mut chunks = self.chunks.iter();
+        chunks
+            .find(|chunk| chunk.direction == Direction::Down)
+            .is_some_and(|chunk| chunk.bytes.starts_with(&TLS_ALERT))
     }
 
     /// Whether the handshake was answered by 101.

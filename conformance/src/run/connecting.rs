@@ -123,6 +123,11 @@ impl Trial<'_> {
     ) -> Flow {
         let (status, actual) = {
             let record = log.record();
+            if record.speaks_tls() {
+                return Err(Halt::CouldNotRun(
+                    "the server answers in TLS: write wss:// for ws://".to_owned(),
+                ));
+            }
             match &record.response {
                 Some(response) if response.status != 101 => (response.status, describe_response(response)),
                 Some(_) | None => (0, error.to_string()),

@@ -93,6 +93,14 @@ impl Front {
         }
     }
 
+    /// As if it spoke no TLS.
+    async fn judge_plain(&self, yaml: &str) -> CaseResult {
+        let url = format!("ws://127.0.0.1:{}", self.port);
+        let target = Target::from_url(&url, &[Dialect::Echo]).unwrap();
+        let mut run = run_target(target, &[scenario("echo/x", yaml)], options()).await;
+        run.cases.remove(0)
+    }
+
     async fn judge(&self, yaml: &str) -> CaseResult {
         let authority = Trust::Authorities(self.folder.path().join("ca.pem"));
         let url = format!("wss://127.0.0.1:{}", self.port);
@@ -189,6 +197,14 @@ async fn a_server_that_ends_tcp_without_a_goodbye_has_not_closed_cleanly() {
         let case = front.judge(CLOSED).await;
         assert_eq!(summary(&case), expected, "{:#?}", case.findings);
     }
+}
+
+#[tokio::test]
+async fn a_server_that_answers_in_tls_is_told_from_one_that_is_wrong() {
+    let front = Front::start(Crook::Honest, Manners::Polite).await;
+    let case = front.judge_plain(CLOSED).await;
+    let reason = "the server answers in TLS: write wss:// for ws://";
+    assert_eq!(case.reason.as_deref(), Some(reason), "{case:#?}");
 }
 
 #[tokio::test]

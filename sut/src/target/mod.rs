@@ -180,10 +180,18 @@ impl Target {
         }
     }
 
-    /// The same, with its bytes in this.
+    /// The same, with its bytes in this. Of a certificate that is made up, reports know by the name.
     #[must_use]
     pub fn within(self, security: Security) -> Self {
-        Self { security, ..self }
+        let name = match security {
+            Security::Plain | Security::Tls(_) => self.name,
+            Security::MadeUp => format!("{} (TLS)", self.name),
+        };
+        Self {
+            name,
+            security,
+            ..self
+        }
     }
 
     /// How the server is set: `echo.heartbeat.interval`.

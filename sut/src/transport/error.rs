@@ -119,6 +119,12 @@ impl TlsError {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 "is not valid yet: compare the clocks".to_owned()
             }
+            // Of these, the one that is met is "a CA used as end entity": what `openssl req -x509` makes.
+            CertificateError::Other(error) => {
+                format!(
+                    "is not one of a server ({error}): if it is its own authority, name it with tls.ca or --ca"
+                )
+            }
             other => format!("cannot be used ({other}): replace it"),
         };
         Self::Certificate { host, why }

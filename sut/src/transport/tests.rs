@@ -159,6 +159,11 @@ async fn a_refusal_says_what_to_change() {
             "chat.test refuses TLS with us: it does not speak http/1.1 there (ALPN)",
         ),
         (
+            refusal(&trusting(&authority), "chat.test", &server_that_shows(&own, &[])).await,
+            "the certificate of chat.test is not one of a server (CaUsedAsEndEntity): if it is its own authority, name it with \
+             tls.ca or --ca, or check nothing (tls.insecure or --insecure)",
+        ),
+        (
             refusal(&trusting(&authority), "chat..test:1", &server).await,
             "`chat..test` is no name that a certificate can have",
         ),
