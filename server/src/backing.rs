@@ -1,13 +1,15 @@
 //! What a dialect with users stands on: store, bus, presence, and what else all of them share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use touchstone_storage::{LocalBus, LocalPresence, Sqlite};
+use touchstone_storage::{Bus, LocalBus, LocalPresence, Sqlite};
 
 use crate::auth::{Passwords, Tokens};
 use crate::clock::Clock;
 use crate::config::PresenceConfig;
 use crate::faults::Faults;
+use crate::lingering::Stranded;
 use crate::metrics::Metrics;
 use crate::relay::Relays;
 use crate::stop::Stopping;
@@ -32,6 +34,21 @@ pub(crate) struct Backing<S, B, P> {
     pub(crate) told_bytes_max: usize,
     /// Whether this node stops.
     pub(crate) stopping: Arc<Stopping>,
+}
+
+/// A bus that takes nothing for so long is away.
+const PUBLISH_DEADLINE: Duration = Duration::from_secs(5);
+
+impl<S, B: Bus, P> Backing<S, B, P> {
+    /// Tells the other nodes, under `topic`, of a connection that ends with its node.
+    pub(crate) async fn leave_behind(&self, topic: &str, stranded: &Stranded) {
+        let published = self.bus.publish(topic, stranded.to_payload());
+        match tokio::time::timeout(PUBLISH_DEADLINE, published).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "other nodes are not told who is left behind"),
+            Err(_) => tracing::warn!("other nodes are not told in time who is left behind"),
+        }
+    }
 }
 
 /// The backing of this build: what is chosen here is chosen for every dialect.

@@ -25,6 +25,7 @@ mod heartbeat;
 mod http;
 mod hub;
 mod identity;
+mod lingering;
 mod listen;
 mod memory;
 mod metrics;

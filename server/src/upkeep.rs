@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use touchstone_storage::Inbox;
 
 use crate::dialects::DialectServer;
+use crate::lingering::{self, Lingers};
 use crate::memory;
 use crate::relay::{self, Hears, Relays};
 use crate::retention::{self, Retains};
@@ -120,6 +121,9 @@ impl Upkeep {
                 .others
                 .spawn(|stop| async move { direct.work(work, stop).await });
         }
+        upkeep.linger(&shared.rooms.dialect);
+        upkeep.linger(&shared.feed.dialect);
+        upkeep.linger(&shared.direct.dialect);
         upkeep.send_events(shared);
         upkeep.retain(shared, &shared.rooms.dialect);
         upkeep.retain(shared, &shared.outbox.dialect);
@@ -151,6 +155,12 @@ impl Upkeep {
             self.others
                 .spawn(|stop| async move { rooms.run(errand, stop).await });
         }
+    }
+
+    /// Counts out who does not come back from a node that has stopped.
+    fn linger<D: Lingers>(&self, dialect: &Arc<D>) {
+        let dialect = Arc::clone(dialect);
+        self.others.spawn(|stop| lingering::run(dialect, stop));
     }
 
     /// Sends a route's heartbeats.

@@ -14,6 +14,19 @@ fn with_secret() -> Config {
     config
 }
 
+/// Whoever does not come back in this time after his node has stopped is gone.
+fn gone_after(time: Duration) -> Config {
+    let mut config = with_secret();
+    config.presence.gone_after_stop = time;
+    config
+}
+
+/// In which whoever is to come back does.
+const LONG: Duration = Duration::from_secs(3_600);
+
+/// In which nobody does.
+const SHORT: Duration = Duration::from_millis(1);
+
 /// A user with his token.
 struct User {
     id: Value,
@@ -112,6 +125,33 @@ mod direct {
             ["user_offline", "online_users"]
         );
         assert_eq!(gone[1]["data"]["totalOnline"], 1);
+    }
+
+    #[tokio::test]
+    async fn who_is_not_back_after_his_node_stopped_is_gone_and_who_is_has_never_been_away() {
+        for (time, comes_back) in [(LONG, true), (SHORT, false)] {
+            let [here, there] = start_two(&gone_after(time));
+            let [ann, bob] = make_users(&here, "direct", ["ann", "bob"]).await;
+            let mut of_ann = connect(&there, &ann).await;
+            let mut of_bob = connect(&here, &bob).await;
+            assert_eq!(kind(&hear(&mut of_ann).await), "user_online");
+            here.tell_to_stop();
+            assert_eq!(u16::from(of_bob.closed().await.code), 1001);
+            here.stop().await;
+            if comes_back {
+                let mut of_bob = connect(&there, &bob).await;
+                chat(&mut of_bob, &ann, "back").await;
+                assert_eq!(kind(&hear(&mut of_ann).await), "new_message");
+            } else {
+                let gone = hear_until(&mut of_ann, "online_users").await;
+                assert_eq!(
+                    gone.iter().map(kind).collect::<Vec<_>>(),
+                    ["user_offline", "online_users"]
+                );
+                assert_eq!(gone[0]["data"], json!({"userId": bob.id, "username": "bob"}));
+                assert_eq!(gone[1]["data"]["totalOnline"], 1);
+            }
+        }
     }
 
     #[tokio::test]
@@ -229,8 +269,8 @@ mod rooms {
     use super::*;
 
     /// Two nodes and a channel of the tenant `acme`, with its members.
-    async fn acme<const N: usize>(names: [&str; N]) -> ([Running; 2], String, [User; N]) {
-        let nodes = start_two(&with_secret());
+    async fn acme<const N: usize>(config: &Config, names: [&str; N]) -> ([Running; 2], String, [User; N]) {
+        let nodes = start_two(config);
         let tenant = json!({"name": "Acme", "schema_name": "acme"});
         made(
             &nodes[0],
@@ -268,7 +308,7 @@ mod rooms {
 
     #[tokio::test]
     async fn what_is_said_on_one_node_is_told_on_all_once() {
-        let (nodes, channel, [ann, bob]) = acme(["ann", "bob"]).await;
+        let (nodes, channel, [ann, bob]) = acme(&with_secret(), ["ann", "bob"]).await;
         let [here, there] = &nodes;
         let (mut of_ann, _) = enter(here, &channel, &ann).await;
         let (mut of_bob, _) = enter(there, &channel, &bob).await;
@@ -299,7 +339,7 @@ mod rooms {
 
     #[tokio::test]
     async fn a_member_is_there_while_he_is_on_any_node() {
-        let (nodes, channel, [ann, bob]) = acme(["ann", "bob"]).await;
+        let (nodes, channel, [ann, bob]) = acme(&with_secret(), ["ann", "bob"]).await;
         let [here, there] = &nodes;
         let (mut of_ann, _) = enter(here, &channel, &ann).await;
         let (first, _) = enter(here, &channel, &bob).await;
@@ -323,6 +363,38 @@ mod rooms {
         assert_eq!(gone[1]["is_online"], false);
         let (_, info) = enter(there, &channel, &ann).await;
         assert!(!is_online(&info, &bob));
+    }
+
+    #[tokio::test]
+    async fn who_is_not_back_after_his_node_stopped_is_gone_and_who_is_has_never_been_away() {
+        for (time, comes_back) in [(LONG, true), (SHORT, false)] {
+            let (nodes, channel, [ann, bob]) = acme(&gone_after(time), ["ann", "bob"]).await;
+            let [here, there] = nodes;
+            let (mut of_ann, _) = enter(&there, &channel, &ann).await;
+            let (mut of_bob, _) = enter(&here, &channel, &bob).await;
+            hear_until(&mut of_ann, "presence").await;
+            here.tell_to_stop();
+            assert_eq!(u16::from(of_bob.closed().await.code), 1001);
+            here.stop().await;
+            if comes_back {
+                let (other, info) = enter(&there, &channel, &ann).await;
+                assert!(is_online(&info, &bob));
+                drop(other);
+                let (mut of_bob, _) = enter(&there, &channel, &bob).await;
+                of_bob.say(r#"{"type":"chat.message","content":"back"}"#).await;
+                assert_eq!(kind(&hear(&mut of_ann).await), "chat.message");
+            } else {
+                let gone = hear_until(&mut of_ann, "presence").await;
+                assert_eq!(
+                    gone.iter().map(kind).collect::<Vec<_>>(),
+                    ["user.leave", "presence"]
+                );
+                assert_eq!((&gone[0]["user_id"], &gone[1]["user_id"]), (&bob.id, &bob.id));
+                assert_eq!(gone[1]["is_online"], false);
+                let (_, info) = enter(&there, &channel, &ann).await;
+                assert!(!is_online(&info, &bob));
+            }
+        }
     }
 }
 
@@ -350,6 +422,29 @@ mod feed {
             notify(node, to, number).await;
             for client in &mut clients {
                 assert_eq!(hear(client).await["data"]["number"], number);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_not_back_after_his_node_stopped_is_gone_and_who_is_has_never_been_away() {
+        for (time, comes_back) in [(LONG, true), (SHORT, false)] {
+            let [here, there] = start_two(&gone_after(time));
+            let [ann, bob] = make_users(&here, "feed", ["ann", "bob"]).await;
+            let mut of_ann = connect(&there, &ann).await;
+            let mut of_bob = connect(&here, &bob).await;
+            assert_eq!(kind(&hear(&mut of_ann).await), "USER_PRESENCE_CONNECTED");
+            here.tell_to_stop();
+            assert_eq!(u16::from(of_bob.closed().await.code), 1001);
+            here.stop().await;
+            if comes_back {
+                let _of_bob = connect(&there, &bob).await;
+                notify(&there, json!(ann.id), 1).await;
+                assert_eq!(hear(&mut of_ann).await["data"]["number"], 1);
+            } else {
+                let gone = hear(&mut of_ann).await;
+                assert_eq!(kind(&gone), "USER_PRESENCE_DISCONNECTED");
+                assert_eq!(gone["data"]["user_id"], bob.id);
             }
         }
     }

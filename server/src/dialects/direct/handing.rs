@@ -8,7 +8,7 @@ use touchstone_storage::{Accounts, Bus, Dialogues, Payload, Presence};
 
 use super::member::{About, Item, Member};
 use super::parcel::{Parcel, SentMessage};
-use super::{Direct, TOPIC_OF_USER};
+use super::{Direct, TOPIC_OF_USER, TOPIC_STOPPED};
 use crate::connection::Close;
 use crate::relay::Hears;
 
@@ -23,6 +23,10 @@ impl<S: Accounts + Dialogues, B: Bus, P: Presence> Hears for Direct<S, B, P> {
                 .count();
             let (now, later) = rest.split_at(together);
             rest = later;
+            if *first.topic == *TOPIC_STOPPED {
+                now.iter().for_each(|payload| self.lingering.hear(&payload.bytes));
+                continue;
+            }
             let parcels = now.iter().filter_map(|payload| Parcel::decode(&payload.bytes));
             match first.topic.strip_prefix(TOPIC_OF_USER) {
                 Some(user) => self.hand_over(user, parcels),

@@ -9,6 +9,7 @@ use touchstone_protocol::direct::messages::ListedUser;
 use touchstone_storage::Account;
 
 use super::parcel::{SentMessage, Whereabouts};
+use super::telling::Mover;
 use crate::connection::{Mailbox, Sent};
 
 /// What is kept for a newcomer who has not been greeted yet. His greeting takes milliseconds; whatever comes beyond this
@@ -60,6 +61,15 @@ impl Member {
             username: account.username.as_str().into(),
             mailbox,
             held: Mutex::new(Some(Vec::new())),
+        }
+    }
+
+    /// Him, as one who comes or goes.
+    pub(super) fn mover(&self) -> Mover<'_> {
+        Mover {
+            user: self.user,
+            username: &self.username,
+            connection: self.mailbox.id(),
         }
     }
 

@@ -26,7 +26,8 @@ use touchstone_protocol::direct::{self, HexId};
 use touchstone_protocol::timestamp::Rfc3339;
 use touchstone_protocol::{Dialect, routes};
 use touchstone_storage::{
-    Account, Accounts, Bus, BusError, Change as PresenceChange, Dialogues, Keep, Presence, StoreError,
+    Account, Accounts, Bus, BusError, Change as PresenceChange, ConnectionId, Dialogues, Keep, Presence,
+    StoreError,
 };
 use touchstone_wire as wire;
 
@@ -37,13 +38,14 @@ use crate::connection::{Close, Mailbox, OpenRequest};
 use crate::crowd::Crowd;
 use crate::dialects::{DialectServer, Heard};
 use crate::groups::{Groups, Membership};
+use crate::lingering::{Lingering, Lingers, Stranded};
 use crate::query::Query;
 use crate::retention::Retains;
 use ids::Ids;
 use member::Member;
 use parcel::{Change, Parcel, Whereabouts};
 use receipts::Receipts;
-use telling::Tellings;
+use telling::{Mover, Tellings};
 
 /// Where its users and their dialogues are kept.
 const REALM: &str = "direct";
@@ -53,6 +55,9 @@ const PLACE: &str = "direct";
 
 /// What everybody hears, on every node.
 const TOPIC_EVERYBODY: &str = "direct:all";
+
+/// Whom a node leaves behind that stops.
+const TOPIC_STOPPED: &str = "direct:stopped";
 
 /// Before the id of a user, what his connections hear.
 const TOPIC_OF_USER: &str = "direct:user:";
@@ -71,6 +76,7 @@ pub(crate) struct Direct<S, B, P> {
     receipts: Receipts,
     tellings: Tellings,
     crowd: Crowd,
+    lingering: Lingering,
 }
 
 /// What waits for [`Direct::work`].
@@ -112,6 +118,7 @@ impl<S: Accounts + Dialogues, B: Bus, P: Presence> Direct<S, B, P> {
         let (receipts, receipts_noted) = Receipts::new();
         let (tellings, changes) = Tellings::new();
         let direct = Self {
+            lingering: Lingering::new(backing.presence_terms.gone_after_stop),
             crowd: Crowd::new(backing.presence_terms.clone(), Arc::clone(&backing.stopping)),
             backing,
             config,
@@ -129,7 +136,10 @@ impl<S: Accounts + Dialogues, B: Bus, P: Presence> Direct<S, B, P> {
 
     /// From now on what is for everybody is heard on this node.
     pub(crate) async fn listen(&self) -> Result<(), BusError> {
-        self.backing.relays.tune(&self.backing.bus, TOPIC_EVERYBODY).await
+        for topic in [TOPIC_EVERYBODY, TOPIC_STOPPED] {
+            self.backing.relays.tune(&self.backing.bus, topic).await?;
+        }
+        Ok(())
     }
 
     /// Does what connections leave to be done, until `stop`.
@@ -226,7 +236,7 @@ impl<S: Accounts + Dialogues, B: Bus, P: Presence> Direct<S, B, P> {
         let note = |messages| self.note_receipts(messages);
         member.greet(&greeting.freeze(), online.ids(), note);
         match change {
-            PresenceChange::Member => self.announce(member, Whereabouts::Online).await,
+            PresenceChange::Member => self.announce(member.mover(), Whereabouts::Online).await,
             // He was here before, on another connection (direct/7d).
             PresenceChange::ConnectionOnly => {}
         }
@@ -235,16 +245,26 @@ impl<S: Accounts + Dialogues, B: Bus, P: Presence> Direct<S, B, P> {
 
     /// Takes back what [`arrive`](Self::arrive) did. Returns whether he has no other connection.
     async fn leave(&self, session: Session) -> Departure {
+        let member = self.fall_deaf(session).await;
+        self.depart(member.user, member.mailbox.id()).await
+    }
+
+    /// Nothing more is told to a connection.
+    async fn fall_deaf(&self, session: Session) -> Arc<Member> {
         let Session {
             member, membership, ..
         } = session;
         drop(membership);
         let backing = &self.backing;
         backing.relays.untune(&backing.bus, &topic_of(member.user)).await;
-        let id = member.mailbox.id();
-        let change = backing.presence.depart(PLACE, member.user.as_str(), id).await;
-        match change {
-            Ok(PresenceChange::Member) => Departure::Gone(member),
+        member
+    }
+
+    /// Counts a connection out.
+    async fn depart(&self, user: HexId, connection: ConnectionId) -> Departure {
+        let backing = &self.backing;
+        match backing.presence.depart(PLACE, user.as_str(), connection).await {
+            Ok(PresenceChange::Member) => Departure::Gone,
             Ok(PresenceChange::ConnectionOnly) => Departure::StillHere,
             Err(error) => {
                 backing.metrics.errors.inc();
@@ -253,13 +273,51 @@ impl<S: Accounts + Dialogues, B: Bus, P: Presence> Direct<S, B, P> {
             }
         }
     }
+
+    async fn note_last_seen(&self, user: HexId) {
+        let store = &self.backing.store;
+        let now = self.backing.clock.now();
+        if let Err(error) = store.call(store.note_last_seen(REALM, user.as_str(), now)).await {
+            tracing::debug!(%error, "when somebody was last seen is not noted");
+        }
+    }
+}
+
+impl<S: Accounts + Dialogues, B: Bus, P: Presence> Lingers for Direct<S, B, P> {
+    fn lingering(&self) -> &Lingering {
+        &self.lingering
+    }
+
+    async fn count_out(&self, stranded: Stranded) {
+        let Some(user) = HexId::parse(&stranded.user) else {
+            return;
+        };
+        let connection = ConnectionId(stranded.connection);
+        let Departure::Gone = self.depart(user, connection).await else {
+            return;
+        };
+        let store = &self.backing.store;
+        match store.call(store.account(REALM, user.as_str())).await {
+            Ok(Some(account)) => {
+                let mover = Mover {
+                    user,
+                    username: &account.username,
+                    connection,
+                };
+                self.announce(mover, Whereabouts::Offline).await;
+            }
+            // Deleted meanwhile: nobody knows him any more.
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "nobody is told that somebody is gone"),
+        }
+    }
 }
 
 /// What became of somebody who left.
 #[derive(Debug)]
 enum Departure {
     /// He has no connection any more.
-    Gone(Arc<Member>),
+    Gone,
     /// He has another one.
     StillHere,
 }
@@ -330,20 +388,25 @@ impl<S: Accounts + Dialogues, B: Bus, P: Presence> DialectServer for Direct<S, B
 
     async fn closed(&self, session: Session) {
         let ending = session.ending;
-        let Departure::Gone(member) = self.leave(session).await else {
-            return;
-        };
-        let store = &self.backing.store;
-        let now = self.backing.clock.now();
-        let noted = store
-            .call(store.note_last_seen(REALM, member.user.as_str(), now))
-            .await;
-        if let Err(error) = noted {
-            tracing::debug!(%error, "when somebody was last seen is not noted");
-        }
+        let member = self.fall_deaf(session).await;
         match ending {
-            Ending::Leave => self.announce(&member, Whereabouts::Offline).await,
-            Ending::Stop => {}
+            Ending::Leave => {
+                let departure = self.depart(member.user, member.mailbox.id());
+                if let Departure::Gone = departure.await {
+                    self.note_last_seen(member.user).await;
+                    self.announce(member.mover(), Whereabouts::Offline).await;
+                }
+            }
+            Ending::Stop => {
+                self.note_last_seen(member.user).await;
+                let stranded = Stranded {
+                    place: String::new(),
+                    user: member.user.to_string(),
+                    connection: member.mailbox.id().0,
+                    millis: self.backing.clock.now().millis(),
+                };
+                self.backing.leave_behind(TOPIC_STOPPED, &stranded).await;
+            }
         }
     }
 }

@@ -93,6 +93,14 @@ impl Tellings {
     }
 }
 
+/// Somebody who comes or goes with his connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mover<'a> {
+    pub(super) user: HexId,
+    pub(super) username: &'a str,
+    pub(super) connection: ConnectionId,
+}
+
 /// Who is online, the latest first, as far as a list shows it.
 #[derive(Debug)]
 pub(super) struct Online {
@@ -184,8 +192,8 @@ impl<S: Accounts + Dialogues, B: Bus, P: Presence> Direct<S, B, P> {
 
     /// Tells everybody else that a user came or went with his connection. Returns when the connections of this node have
     /// been told, or that has taken too long.
-    pub(super) async fn announce(&self, member: &Member, whereabouts: Whereabouts) {
-        let (user_id, username) = (member.user, &*member.username);
+    pub(super) async fn announce(&self, mover: Mover<'_>, whereabouts: Whereabouts) {
+        let (user_id, username) = (mover.user, mover.username);
         let told = match whereabouts {
             Whereabouts::Online => Down::UserOnline { user_id, username },
             Whereabouts::Offline => Down::UserOffline { user_id, username },
@@ -199,7 +207,7 @@ impl<S: Accounts + Dialogues, B: Bus, P: Presence> Direct<S, B, P> {
         let change = Change {
             user: user_id,
             whereabouts,
-            connection: member.mailbox.id(),
+            connection: mover.connection,
             others: others.try_into().unwrap_or(u32::MAX),
             frame: wire::server_text(&told.to_json()),
         };
@@ -209,7 +217,7 @@ impl<S: Accounts + Dialogues, B: Bus, P: Presence> Direct<S, B, P> {
             // Late, or not at all: he has waited long enough.
             let _ = tokio::time::timeout(TELLING_PATIENCE, waiting).await;
         }
-        self.tellings.told(member.mailbox.id());
+        self.tellings.told(mover.connection);
     }
 
     /// Tells the connections of this node of changes, until `stop`.

@@ -28,6 +28,7 @@ use crate::connection::{Close, Mailbox, OpenRequest};
 use crate::crowd::Crowd;
 use crate::dialects::{DialectServer, Heard};
 use crate::groups::{Groups, Membership};
+use crate::lingering::{Lingering, Lingers, Stranded};
 use crate::query::Query;
 use crate::retention::Retains;
 use crate::turns::Turns;
@@ -47,6 +48,7 @@ pub(crate) struct Feed<S, B, P> {
     /// The connections of this node, by user. Both groups of the document: `user_{id}` is one of these, `broadcast` all.
     users: Arc<Groups<Mailbox>>,
     crowd: Crowd,
+    lingering: Lingering,
     /// This node among all there ever were.
     node: Uuid,
     /// About a user: his coming and going. About a resource: its changes.
@@ -75,11 +77,13 @@ enum Ending {
 impl<S: Accounts, B: Bus, P: Presence> Feed<S, B, P> {
     pub(crate) fn new(backing: Backing<S, B, P>, config: FeedConfig) -> Self {
         let crowd = Crowd::new(backing.presence_terms.clone(), Arc::clone(&backing.stopping));
+        let lingering = Lingering::new(backing.presence_terms.gone_after_stop);
         Self {
             backing,
             config,
             users: Groups::new(),
             crowd,
+            lingering,
             node: Uuid::new_v4(),
             turns: Turns::new(),
         }
@@ -87,7 +91,11 @@ impl<S: Accounts, B: Bus, P: Presence> Feed<S, B, P> {
 
     /// From now on what everybody is told is heard.
     pub(crate) async fn listen(&self) -> Result<(), BusError> {
-        for topic in [telling::TOPIC_ALL, telling::TOPIC_PRESENCE] {
+        for topic in [
+            telling::TOPIC_ALL,
+            telling::TOPIC_PRESENCE,
+            telling::TOPIC_STOPPED,
+        ] {
             self.backing.relays.tune(&self.backing.bus, topic).await?;
         }
         Ok(())
@@ -105,25 +113,77 @@ impl<S: Accounts, B: Bus, P: Presence> Feed<S, B, P> {
         let _turn = self.turns.take(user).await;
         let arrival = self.backing.presence.arrive(PLACE, user, session.connection);
         match arrival.await.map_err(|_| server_error())? {
-            Change::Member => self.tell_presence(session, messages::Presence::Connected).await,
+            Change::Member => {
+                self.tell_presence(session.mover(), messages::Presence::Connected)
+                    .await;
+            }
             Change::ConnectionOnly => {}
         }
         Ok(())
     }
 
     /// Counts a connection out and tells the others if it was its user's last.
-    async fn depart(&self, session: &Session) {
-        let user = session.place.group();
-        let _turn = self.turns.take(user).await;
-        let departure = self.backing.presence.depart(PLACE, user, session.connection);
-        match (departure.await, session.ending) {
-            (Ok(Change::Member), Ending::Leave) => {
-                self.tell_presence(session, messages::Presence::Disconnected)
-                    .await;
+    async fn depart(&self, mover: Mover<'_>, connection: ConnectionId) {
+        let _turn = self.turns.take(mover.key).await;
+        match self.backing.presence.depart(PLACE, mover.key, connection).await {
+            Ok(Change::Member) => {
+                self.tell_presence(mover, messages::Presence::Disconnected).await;
             }
-            (Ok(Change::Member), Ending::Stop) | (Ok(Change::ConnectionOnly), _) => {}
-            (Err(error), _) => tracing::warn!(%error, "a departure was not counted"),
+            Ok(Change::ConnectionOnly) => {}
+            Err(error) => tracing::warn!(%error, "a departure was not counted"),
         }
+    }
+
+    /// Leaves a connection counted in, for other nodes to count out.
+    async fn leave_behind(&self, session: &Session) {
+        let stranded = Stranded {
+            place: String::new(),
+            user: session.place.group().to_string(),
+            connection: session.connection.0,
+            millis: self.backing.clock.now().millis(),
+        };
+        self.backing.leave_behind(telling::TOPIC_STOPPED, &stranded).await;
+    }
+}
+
+/// Somebody who comes or goes.
+#[derive(Debug, Clone, Copy)]
+struct Mover<'a> {
+    id: i64,
+    /// The id as text.
+    key: &'a str,
+    name: &'a str,
+}
+
+impl Session {
+    fn mover(&self) -> Mover<'_> {
+        Mover {
+            id: self.user,
+            key: self.place.group(),
+            name: &self.name,
+        }
+    }
+}
+
+impl<S: Accounts, B: Bus, P: Presence> Lingers for Feed<S, B, P> {
+    fn lingering(&self) -> &Lingering {
+        &self.lingering
+    }
+
+    async fn count_out(&self, stranded: Stranded) {
+        let (key, store) = (&*stranded.user, &self.backing.store);
+        let account = match store.call(store.account(REALM, key)).await {
+            Ok(account) => account,
+            Err(error) => {
+                tracing::warn!(%error, "somebody who may be gone is still counted in");
+                return;
+            }
+        };
+        // Nobody is told of one who was deleted meanwhile, but he is counted out.
+        let name = account.map(|account| account.username).unwrap_or_default();
+        let Ok(id) = key.parse() else { return };
+        let mover = Mover { id, key, name: &name };
+        self.depart(mover, ConnectionId(stranded.connection)).await;
     }
 }
 
@@ -198,7 +258,10 @@ impl<S: Accounts, B: Bus, P: Presence> DialectServer for Feed<S, B, P> {
     }
 
     async fn closed(&self, session: Session) {
-        self.depart(&session).await;
+        match session.ending {
+            Ending::Leave => self.depart(session.mover(), session.connection).await,
+            Ending::Stop => self.leave_behind(&session).await,
+        }
         let topic = telling::topic_of(session.place.group());
         self.backing.relays.untune(&self.backing.bus, &topic).await;
     }

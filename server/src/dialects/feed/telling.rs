@@ -12,7 +12,7 @@ use touchstone_storage::{Accounts, Bus, BusError, Payload, Presence};
 use touchstone_wire as wire;
 use uuid::Uuid;
 
-use super::{Feed, Session};
+use super::{Feed, Mover};
 use crate::connection::{Close, Mailbox};
 use crate::crowd::{Batch, Telling};
 use crate::groups::Moment;
@@ -23,6 +23,9 @@ pub(super) const TOPIC_ALL: &str = "feed:all";
 
 /// Who comes and goes: see [`PresenceNote`].
 pub(super) const TOPIC_PRESENCE: &str = "feed:presence";
+
+/// Whom a node leaves behind that stops.
+pub(super) const TOPIC_STOPPED: &str = "feed:stopped";
 
 /// What is for one user, whose id stands behind it. The first byte says what it is.
 const TOPIC_USER: &str = "feed:user:";
@@ -85,17 +88,17 @@ impl<S: Accounts, B: Bus, P: Presence> Feed<S, B, P> {
     }
 
     /// Tells everybody else that a user came or went.
-    pub(super) async fn tell_presence(&self, session: &Session, presence: PresenceTold) {
+    pub(super) async fn tell_presence(&self, mover: Mover<'_>, presence: PresenceTold) {
         let message = Down::Presence {
             presence,
-            user_id: session.user,
-            name: &session.name,
+            user_id: mover.id,
+            name: mover.name,
         };
         let json = message.to_json();
         let note = PresenceNote {
             node: self.node,
             moment: self.users.now(),
-            user: session.place.group(),
+            user: mover.key,
             json: json.as_bytes(),
         };
         let bus = &self.backing.bus;
@@ -212,6 +215,7 @@ impl<S: Accounts, B: Bus, P: Presence> Hears for Feed<S, B, P> {
                         None => tracing::warn!("{MISUNDERSTOOD}"),
                     }
                 }
+                (TOPIC_STOPPED, _) => self.lingering.hear(&payload.bytes),
                 (_, Some(user)) => {
                     self.write_to_everybody(&mut joined).await;
                     match payload.bytes.split_first() {

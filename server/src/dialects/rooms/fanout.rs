@@ -54,6 +54,10 @@ where
                 self.obey(payloads.iter().filter_map(|payload| Order::read(payload)));
                 continue;
             }
+            if **topic == *place::STOPPED {
+                payloads.iter().for_each(|payload| self.lingering.hear(payload));
+                continue;
+            }
             let members = self.groups.members(topic);
             if members.is_empty() {
                 continue;

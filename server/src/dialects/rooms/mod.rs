@@ -35,10 +35,11 @@ use crate::connection::{Close, Mailbox, OpenRequest};
 use crate::crowd::Crowd;
 use crate::dialects::{DialectServer, Heard};
 use crate::groups::{Groups, Membership};
+use crate::lingering::Lingering;
 use crate::query::Query;
 use crate::retention::Retains;
 use admission::{Caller, NotAdmitted, TokenKind};
-use comings::Passage;
+use comings::{Mover, Passage};
 use desk::{Asker, Deed, Desks, NotSaid, Queue, Typing};
 use member::{Member, User};
 use place::REALM;
@@ -66,6 +67,7 @@ pub(crate) struct Rooms<S, B, P> {
     groups: Arc<Groups<Arc<Member>>>,
     typists: Typists,
     crowd: Crowd,
+    lingering: Lingering,
 }
 
 /// Something that goes on beside the connections.
@@ -98,6 +100,7 @@ enum Ending {
 impl<S, B, P> Rooms<S, B, P> {
     pub(crate) fn new(backing: Backing<S, B, P>, config: RoomsConfig) -> Self {
         Self {
+            lingering: Lingering::new(backing.presence_terms.gone_after_stop),
             crowd: Crowd::new(backing.presence_terms.clone(), Arc::clone(&backing.stopping)),
             typists: Typists::new(config.typing_ttl, Instant::now()),
             desks: Desks::new(),
@@ -147,7 +150,10 @@ impl<S, B, P> Rooms<S, B, P> {
 impl<S, B: Bus, P> Rooms<S, B, P> {
     /// From now on orders of other nodes are heard.
     pub(crate) async fn listen(&self) -> Result<(), BusError> {
-        self.backing.relays.tune(&self.backing.bus, REALM).await
+        for topic in [REALM, place::STOPPED] {
+            self.backing.relays.tune(&self.backing.bus, topic).await?;
+        }
+        Ok(())
     }
 
     /// Takes a connection out of its group: nothing more is told to it.
@@ -208,9 +214,9 @@ where
                 mailbox.json(told);
             });
         });
-        if self.arrive(member, caller.last_seen).await.is_err() {
+        if self.arrive(&Mover::of(member), caller.last_seen).await.is_err() {
             // As far as it was counted in.
-            self.depart(member).await;
+            self.depart(&Mover::of(member)).await;
             return Err(server_error());
         }
         Ok(())
@@ -330,8 +336,8 @@ where
         member.fall_silent().await;
         self.leave(membership).await;
         match ending {
-            Ending::Alone => self.depart(&member).await,
-            Ending::WithServer => self.vanish(&member).await,
+            Ending::Alone => self.depart(&Mover::of(&member)).await,
+            Ending::WithServer => self.leave_behind(&member).await,
         }
     }
 }

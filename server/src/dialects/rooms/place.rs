@@ -5,6 +5,9 @@ use std::sync::Arc;
 /// Where tenants are kept; also the topic of what is not about one channel.
 pub(super) const REALM: &str = "rooms";
 
+/// The topic of whom a node leaves behind that stops. No channel's: its schema name would be none.
+pub(super) const STOPPED: &str = "rooms/stopped";
+
 /// Characters of the longest schema name.
 const SCHEMA_NAME_CHARS_MAX: usize = 63;
 
@@ -32,12 +35,15 @@ pub(super) fn topic(realm: &str, channel: &str) -> Arc<str> {
 
 /// The realm and the channel that a topic is made of.
 pub(super) fn parts(topic: &str) -> (&str, &str) {
-    let schema_name = &topic[REALM.len() + 1..];
-    let end = schema_name
-        .find(':')
-        .expect("a topic has a colon behind its realm, and a realm has one");
-    let realm = REALM.len() + 1 + end;
-    (&topic[..realm], &topic[realm + 1..])
+    let realm = realm_of(topic).expect("a topic has a realm, and a colon behind it");
+    (realm, &topic[realm.len() + 1..])
+}
+
+/// The realm of a channel's topic; `None` if it is nobody's topic.
+pub(super) fn realm_of(topic: &str) -> Option<&str> {
+    let schema_name = topic.strip_prefix(REALM)?.strip_prefix(':')?;
+    let end = schema_name.find(':')?;
+    Some(&topic[..REALM.len() + 1 + end])
 }
 
 /// The desk of a user's comings and goings in his tenant.
@@ -60,6 +66,9 @@ mod tests {
         for channel in ["c", "a:b", ":", ""] {
             let realm = realm("acme");
             assert_eq!(parts(&topic(&realm, channel)), ("rooms:acme", channel));
+        }
+        for odd in ["", "rooms", "rooms:acme", "feed:acme:c"] {
+            assert_eq!(realm_of(odd), None, "{odd}");
         }
     }
 }
