@@ -29,6 +29,7 @@ mod lingering;
 mod listen;
 mod memory;
 mod metrics;
+mod parts;
 mod query;
 mod rate;
 mod readiness;

@@ -12,10 +12,11 @@ use touchstone_storage::Inbox;
 use crate::dialects::DialectServer;
 use crate::lingering::{self, Lingers};
 use crate::memory;
+use crate::parts::RoomsServer;
 use crate::relay::{self, Hears, Relays};
 use crate::retention::{self, Retains};
 use crate::route::Route;
-use crate::shared::{RoomsServer, Shared};
+use crate::shared::Shared;
 
 /// Sweeps of the embedded store in the life of a session.
 const SWEEPS_PER_TTL: u32 = 10;
