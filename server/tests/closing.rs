@@ -13,6 +13,9 @@ use touchstone_server::{Config, Limits};
 /// How long the server waits for the answer to its close frame.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// And how long a peer must be silent to have answered by something that cannot be told from other bytes.
+const QUIET: Duration = Duration::from_millis(200);
+
 const TICK: Duration = Duration::from_millis(1);
 
 /// Stops the clock of a test that began with `start_paused`, which otherwise leaps ahead as soon as nothing is to be done.
@@ -137,4 +140,41 @@ async fn where_no_answer_can_come_none_is_waited_for() {
         leaving.has_ended().await,
         "who has ended his side says nothing more"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_a_message_that_is_refused_the_answer_is_what_comes_before_a_silence() {
+    let _clock = StoppedClock::new();
+    let server = start(config());
+    // Four times as much as there may be; the client goes on sending for a while before it sees that it is in vain.
+    let too_big = frame(2, &[0; 256 << 10]);
+    let (some, more) = too_big.split_at(1_000);
+    let mut client = echo_is_closed(&server, "/ws/chat/", some, 1009).await;
+    for piece in more.chunks(100_000) {
+        tokio::time::advance(QUIET - TICK).await;
+        settled(&server).await;
+        assert!(!client.has_ended().await, "it was not silent for long enough");
+        client.send(piece).await;
+        settled(&server).await;
+    }
+    client.send(&close(1009)).await;
+    settled(&server).await;
+    tokio::time::advance(QUIET + TICK).await;
+    settled(&server).await;
+    assert!(client.has_ended().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_never_falls_silent_is_not_waited_for_any_longer() {
+    let _clock = StoppedClock::new();
+    let server = start(config());
+    let mut babbler = echo_is_closed(&server, "/ws/chat/", &frame(2, &[0; 70_000])[..1_000], 1009).await;
+    let mut rounds = 0;
+    while !babbler.has_ended().await {
+        tokio::time::advance(QUIET / 2).await;
+        babbler.send(b"babble").await;
+        settled(&server).await;
+        rounds += 1;
+    }
+    assert_eq!(QUIET / 2 * rounds, PATIENCE);
 }

@@ -2,11 +2,11 @@
 //! reset, on our side first.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use touchstone_wire as wire;
 
 use super::buffers::ReadBuffer;
@@ -23,26 +23,40 @@ const DISCARDED_BYTES_MAX: usize = 32 << 20;
 /// by default.
 const ANSWER_SHARE: u32 = 5;
 
+/// Where the answer cannot be told from other bytes, a peer that says nothing for this share of the close deadline has given
+/// it: 200 ms by default.
+const QUIET_SHARE: u32 = 25;
+
 /// A peer that says nothing for this long has nothing under way that could make the end of TCP a reset. Many a client
 /// keeps its socket until somebody collects the garbage.
 const SILENCE: Duration = Duration::from_secs(1);
 
+/// How the peer's close frame is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It is seen when it comes. Where the receiver has ended, by one that has come or by a violation, none is waited for.
+    Seen,
+    /// A message was refused on its header, so where the next frame begins is not known. Everything else about the peer is
+    /// in order, and it will answer.
+    Unseen,
+}
+
 /// Sees the connection off: writes what is queued, waits for the peer's close frame, ends our side of TCP, and reads until
-/// the peer ends its own or falls silent. A close frame is not waited for where `receiver` has ended, by one that has come
-/// or by a violation, behind which there are no frames. All of it within the close deadline: a peer that does not take our
-/// close frame by then is just dropped (common/2c).
-pub(super) async fn finish(connection: &Connection, receiver: &mut wire::Receiver) {
+/// the peer ends its own or falls silent. All of it within the close deadline: a peer that does not take our close frame by
+/// then is just dropped (common/2c).
+pub(super) async fn finish(connection: &Connection, receiver: &mut wire::Receiver, answer: Answer) {
     let mut writing = Writing::Flushing;
     let mut reading = Reading::Discarding {
         left: DISCARDED_BYTES_MAX,
     };
-    let answer_patience = connection.terms.close_deadline / ANSWER_SHARE;
+    let close_deadline = connection.terms.close_deadline;
+    let mut answered_by = Instant::now();
     let mut heard_last = Instant::now();
-    let mut timer = pin!(tokio::time::sleep(answer_patience));
+    let mut timer = pin!(tokio::time::sleep(close_deadline));
     let farewell = poll_fn(|cx| {
         if writing == Writing::Flushing && connection.poll_flush(cx).is_ready() {
             heard_last = Instant::now();
-            timer.as_mut().reset(heard_last + answer_patience);
+            answered_by = heard_last + close_deadline / ANSWER_SHARE;
             writing = Writing::Flushed;
         }
         if connection.phase() == Phase::Broken {
@@ -55,27 +69,37 @@ pub(super) async fn finish(connection: &Connection, receiver: &mut wire::Receive
                 Poll::Pending => break,
             };
             heard_last = Instant::now();
-            if writing == Writing::Ended {
-                timer.as_mut().reset(heard_last + SILENCE);
-            }
         }
         if writing == Writing::Flushed {
-            if reading != Reading::Ended && !receiver.has_ended() {
-                ready!(timer.as_mut().poll(cx));
+            let given_up_at = match answer {
+                Answer::Seen if receiver.has_ended() => None,
+                Answer::Seen => Some(answered_by),
+                Answer::Unseen => Some(answered_by.min(heard_last + close_deadline / QUIET_SHARE)),
+            };
+            if let (Some(instant), Reading::Discarding { .. }) = (given_up_at, reading) {
+                ready!(poll_until(timer.as_mut(), instant, cx));
             }
             ready!(connection.transport.poll_end_writing(cx));
-            // Who was silent while we waited does not keep us waiting once more.
-            timer.as_mut().reset(heard_last + SILENCE);
             writing = Writing::Ended;
         }
         match (writing, reading) {
             (Writing::Flushing | Writing::Flushed, _) => Poll::Pending,
             (Writing::Ended, Reading::Ended) => Poll::Ready(()),
-            (Writing::Ended, Reading::Discarding { .. }) => timer.as_mut().poll(cx),
+            // Who was silent while we waited does not keep us waiting once more.
+            (Writing::Ended, Reading::Discarding { .. }) => {
+                poll_until(timer.as_mut(), heard_last + SILENCE, cx)
+            }
         }
     });
     // Late or done, the socket is dropped now.
-    let _ = tokio::time::timeout(connection.terms.close_deadline, farewell).await;
+    let _ = tokio::time::timeout(close_deadline, farewell).await;
+}
+
+fn poll_until(mut timer: Pin<&mut Sleep>, instant: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    if timer.deadline() != instant {
+        timer.as_mut().reset(instant);
+    }
+    timer.poll(cx)
 }
 
 /// What the peer says once we have nothing more to say to it: only whether it is a close frame counts, which

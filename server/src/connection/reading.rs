@@ -15,7 +15,8 @@ use touchstone_protocol::close::{CloseCode, REASON_RATE_LIMIT};
 use touchstone_wire as wire;
 
 use super::buffers::ReadBuffer;
-use super::{Arrival, Close, Connection, Expected, Handshake, Mailbox, OwnAnswers, Phase, Terms, closing};
+use super::closing::{self, Answer};
+use super::{Arrival, Close, Connection, Expected, Handshake, Mailbox, OwnAnswers, Phase, Terms};
 use crate::admission::Admitted;
 use crate::dialects::{DialectServer, Heard};
 use crate::hub::Seat;
@@ -30,6 +31,8 @@ enum End {
     PeerClosed(Option<u16>),
     /// The peer ended TCP, or it broke.
     PeerGone,
+    /// The peer broke the protocol.
+    Violated(wire::Violation),
     /// The server ends it.
     Close(Close),
     /// A close frame is on its way already.
@@ -143,7 +146,7 @@ async fn begin<D: DialectServer>(
             drop(hearing);
             mailbox.0.close(wire::server_close(code.0, &reason));
             closing::disregard(&mut receiver, &mut leftover);
-            closing::finish(&mailbox.0, &mut receiver).await;
+            closing::finish(&mailbox.0, &mut receiver, Answer::Seen).await;
             drop(admitted);
         }
     }
@@ -257,9 +260,7 @@ impl<D: DialectServer> Conversation<D> {
             ..
         } = self;
         loop {
-            let step = receiver.next(&mut input[*dealt_with..]).map_err(|violation| {
-                End::Close(Close::new(CloseCode(violation.close_code()), violation.reason()))
-            })?;
+            let step = receiver.next(&mut input[*dealt_with..]).map_err(End::Violated)?;
             *dealt_with += step.consumed;
             let heard = match step.event {
                 None => return Ok(()),
@@ -329,15 +330,27 @@ impl<D: DialectServer> Conversation<D> {
         // A panic here has been counted and logged, and the connection ends anyway.
         let _ = isolated(connection, route.dialect.closed(session)).await;
         drop(hearing);
+        let answer = match end {
+            End::Violated(wire::Violation::TooBig | wire::Violation::BinaryRefused) => Answer::Unseen,
+            End::Violated(_)
+            | End::PeerClosed(_)
+            | End::PeerGone
+            | End::Close(_)
+            | End::ClosingAlready
+            | End::SeenOff(_) => Answer::Seen,
+        };
         match end {
             End::PeerClosed(Some(code)) => connection.close(wire::server_close(code, "")),
             End::PeerClosed(None) => connection.close(wire::server_close_empty()),
+            End::Violated(violation) => {
+                connection.close(wire::server_close(violation.close_code(), violation.reason()));
+            }
             End::Close(Close { code, reason }) => connection.close(wire::server_close(code.0, &reason)),
             End::SeenOff(parting) => connection.end(&parting.close()),
             End::PeerGone | End::ClosingAlready => {}
         }
         connection.uncork();
-        closing::finish(connection, &mut receiver).await;
+        closing::finish(connection, &mut receiver, answer).await;
         drop(admitted);
     }
 }

@@ -140,29 +140,42 @@ impl Raw {
             .await
             .expect("TCP ends without a reset");
         self.writing = None;
-        let mut frames = Vec::new();
-        let mut rest = &bytes[..];
-        while let [first, second, behind @ ..] = rest {
-            let (length, behind) = match second {
-                126 => (
-                    usize::from(u16::from_be_bytes([behind[0], behind[1]])),
-                    &behind[2..],
-                ),
-                127 => (
-                    u64::from_be_bytes(behind[..8].try_into().unwrap()) as usize,
-                    &behind[8..],
-                ),
-                short => (usize::from(*short), behind),
-            };
-            frames.push(Frame {
-                opcode: first & 0x0F,
-                payload: behind[..length].to_vec(),
-            });
-            rest = &behind[length..];
-        }
-        assert!(rest.is_empty(), "the last frame is whole");
-        frames
+        frames_in(&bytes)
     }
+
+    /// The same, however TCP ends.
+    pub(crate) async fn until_cut(&mut self) -> Vec<Frame> {
+        let mut bytes = Vec::new();
+        // An error is one way to end; what came before it has been read.
+        let _ = within(self.reading.read_to_end(&mut bytes)).await;
+        self.writing = None;
+        frames_in(&bytes)
+    }
+}
+
+fn frames_in(bytes: &[u8]) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    let mut rest = bytes;
+    while let [first, second, behind @ ..] = rest {
+        let (length, behind) = match second {
+            126 => (
+                usize::from(u16::from_be_bytes([behind[0], behind[1]])),
+                &behind[2..],
+            ),
+            127 => (
+                u64::from_be_bytes(behind[..8].try_into().unwrap()) as usize,
+                &behind[8..],
+            ),
+            short => (usize::from(*short), behind),
+        };
+        frames.push(Frame {
+            opcode: first & 0x0F,
+            payload: behind[..length].to_vec(),
+        });
+        rest = &behind[length..];
+    }
+    assert!(rest.is_empty(), "the last frame is whole");
+    frames
 }
 
 async fn upgrade(address: SocketAddr, path: &str, headers: &str) -> (TcpStream, String) {
@@ -175,7 +188,10 @@ async fn upgrade(address: SocketAddr, path: &str, headers: &str) -> (TcpStream, 
 pub(crate) async fn narrow(address: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES).unwrap();
-    within(socket.connect(address)).await.unwrap()
+    let stream = within(socket.connect(address)).await.unwrap();
+    // What is sent is there at once, whether or not what was sent before has been acknowledged.
+    stream.set_nodelay(true).unwrap();
+    stream
 }
 
 /// Asks for an upgrade; returns the head of the answer.
