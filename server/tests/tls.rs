@@ -2,127 +2,28 @@
 
 mod support;
 
-use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
-use rustls::pki_types::{CertificateDer, ServerName};
+use rcgen::KeyPair;
+use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, HandshakeKind, RootCertStore};
-use support::raw::{Raw, frame, narrow};
-use support::{Client, KEY, Running, check_cut_off, config, start, within};
+use support::house::{House, shake_hands};
+use support::raw::{Raw, frame};
+use support::{Running, check_cut_off, config, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use touchstone_server::{Config, Limits, TlsFiles};
+use touchstone_server::{Config, Limits};
 
-/// An authority, and the files of a server.
-struct House {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    folder: tempfile::TempDir,
-}
-
-impl House {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let house = Self {
-            issuer,
-            folder: tempfile::tempdir().unwrap(),
-        };
-        house.issue();
-        house
-    }
-
-    /// Writes a new certificate and its key; returns the certificate.
-    fn issue(&self) -> CertificateDer<'static> {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        self.write("chain.pem", &certificate.pem());
-        self.write("key.pem", &key.serialize_pem());
-        certificate.der().clone()
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.folder.path().join(name), text).unwrap();
-    }
-
-    fn files(&self) -> TlsFiles {
-        let path = |name: &str| Path::join(self.folder.path(), name);
-        TlsFiles {
-            certificate: path("chain.pem"),
-            key: path("key.pem"),
-        }
-    }
-
-    fn start(&self, config: Config) -> Running {
-        start(Config {
-            tls: Some(self.files()),
-            ..config
-        })
-    }
-
-    /// A client that believes this authority, and offers these protocols.
-    fn client(&self, protocols: &[&[u8]]) -> ClientConfig {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.issuer.der().clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut client = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        client.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        client
-    }
-
-    async fn tls(&self, address: SocketAddr) -> Box<TlsStream<TcpStream>> {
-        shake_hands(self.client(&[]), narrow(address).await)
-            .await
-            .unwrap()
-    }
-
-    async fn connect(&self, server: &Running, path: &str) -> Client<Box<TlsStream<TcpStream>>> {
-        let stream = self.tls(server.address).await;
-        let url = format!("wss://localhost{path}");
-        let (stream, _) = within(Box::pin(tokio_tungstenite::client_async(url, stream)))
-            .await
-            .unwrap();
-        Client(stream)
-    }
-
-    async fn request(&self, address: SocketAddr, head: &str, body: &str) -> String {
-        let mut stream = self.tls(address).await;
-        let length = body.len();
-        let request = format!(
-            "{head} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer {KEY}\r\nContent-Length: {length}\r\n\r\n{body}"
-        );
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        // An end of TCP that TLS has not announced would be an error.
-        within(stream.read_to_string(&mut answer)).await.unwrap();
-        answer
-    }
-
-    async fn slow_consumers(&self, server: &Running) -> u64 {
-        let metrics = self.request(server.address, "GET /metrics", "").await;
-        let line = metrics
-            .lines()
-            .find_map(|line| line.strip_prefix(r#"touchstone_slow_consumers_total{dialect="echo"} "#));
-        line.expect("the metric is there").parse().unwrap()
-    }
-}
-
-async fn shake_hands(client: ClientConfig, tcp: TcpStream) -> std::io::Result<Box<TlsStream<TcpStream>>> {
-    let name = ServerName::try_from("localhost").unwrap();
-    let shaking = TlsConnector::from(Arc::new(client)).connect(name, tcp);
-    within(Box::pin(shaking)).await.map(Box::new)
+async fn slow_consumers(house: &House, server: &Running) -> u64 {
+    let metrics = house.request(server.address, "GET /metrics", "").await;
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix(r#"touchstone_slow_consumers_total{dialect="echo"} "#));
+    line.expect("the metric is there").parse().unwrap()
 }
 
 fn certificate_of(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
@@ -206,7 +107,7 @@ async fn a_slow_reader_is_cut_while_others_go_on() {
     let mut quick = house.connect(&server, "/ws/chat/").await;
     let broadcast = format!(r#"{{"message":"{}"}}"#, "x".repeat(60_000));
     let mut count = 0;
-    while house.slow_consumers(&server).await == 0 {
+    while slow_consumers(&house, &server).await == 0 {
         let answer = house
             .request(server.address, "POST /chat/api/broadcast/", &broadcast)
             .await;

@@ -3,7 +3,6 @@
 
 use serde_json::{Value, json};
 
-use crate::support::raw::Raw;
 use crate::support::within;
 use crate::talk::{ANY, Peer, Talk, User};
 
@@ -174,10 +173,10 @@ pub(crate) async fn outbox(talk: &Talk<'_>) {
     ann.hears(json!({"type": "pending_check_complete", "data": {"count": 0}}))
         .await;
 
-    let logout = talk
-        .server
-        .request_with_key("POST /outbox/api/auth/logout", "", &ann_account.token);
-    assert!(logout.await.starts_with("HTTP/1.1 204"));
+    let (status, _) = talk
+        .ask("POST /outbox/api/auth/logout", "", &ann_account.token)
+        .await;
+    assert_eq!(status, 204);
     ann.sees_close(1000, "logged out").await;
     let refused = talk.open("refused", &path(&ann_account.token)).await;
     refused.sees_close(4002, "invalid token").await;
@@ -334,10 +333,10 @@ async fn chat([ann, bob]: [&mut Peer<'_>; 2], [ann_id, bob_id]: [&Value; 2]) {
 
 /// Somebody comes who answers no ping, and is gone after a while. He came last: the others have been asked as often.
 async fn outlive_who_answers_no_ping(talk: &Talk<'_>, mute: &User, path: &str, others: [&mut Peer<'_>; 2]) {
-    let mut deaf = Raw::connect(talk.server.address, path).await;
+    let mut deaf = talk.raw(path).await;
     let _held_open = deaf.keep_open();
     let presence = |kind: &str| json!({"type": kind, "data": {"userId": mute.id, "username": "mute"}});
-    let frames = deaf.until_end().await;
+    let frames = deaf.until_cut().await;
     assert!(
         frames.iter().all(|frame| frame.opcode != 8),
         "it is terminated (direct/11c)"

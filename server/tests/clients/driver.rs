@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::page::Page;
+use crate::support::house::House;
 
 /// A browser takes seconds to start on a busy machine, and everything else less.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -53,11 +54,12 @@ enum Mouth {
 }
 
 impl Driver {
-    pub(crate) async fn start(library: Library) -> Self {
+    /// A client that believes the house's certificates.
+    pub(crate) async fn start(library: Library, house: &House) -> Self {
         match library {
-            Library::Ws => Self::with_lines(node("with_ws.cjs")),
-            Library::Websockets => Self::with_lines(python("with_websockets.py")),
-            Library::Aiohttp => Self::with_lines(python("with_aiohttp.py")),
+            Library::Ws => Self::with_lines(node("with_ws.cjs", house)),
+            Library::Websockets => Self::with_lines(python("with_websockets.py", house)),
+            Library::Aiohttp => Self::with_lines(python("with_aiohttp.py", house)),
             Library::Browser => {
                 let ears = Ears::default();
                 let page = Page::serve(ears.clone()).await;
@@ -207,18 +209,20 @@ fn terminate(child: &Child) {
     assert_eq!(told, 0, "{}", std::io::Error::last_os_error());
 }
 
-fn node(script: &str) -> Command {
+fn node(script: &str, house: &House) -> Command {
     let mut command = Command::new("node");
     let modules = installed("package.json").join("node_modules");
     command.env("NODE_PATH", modules).arg(source(script));
+    command.env("NODE_EXTRA_CA_CERTS", house.authority());
     command
 }
 
-fn python(script: &str) -> Command {
+fn python(script: &str, house: &House) -> Command {
     let mut command = Command::new("python3");
     let packages = installed("requirements.txt").join("python");
     // No bytecode beside the sources.
     command.arg("-B").env("PYTHONPATH", packages).arg(source(script));
+    command.env("SSL_CERT_FILE", house.authority());
     command
 }
 
@@ -237,6 +241,8 @@ fn chromium(page: &Page) -> Command {
             "--disable-background-networking",
         ])
         .args(["--disable-component-update", "--disable-dev-shm-usage"])
+        // It has no list of authorities that could be added to from here.
+        .arg("--ignore-certificate-errors")
         .arg(format!("--user-data-dir={}", page.profile().display()))
         .arg(page.origin())
         // It has more to leave lying than its profile.

@@ -9,23 +9,29 @@ mod support;
 mod talk;
 
 use driver::{Driver, Library};
-use talk::{Compressed, Talk};
+use support::house::House;
+use talk::{Talk, Way};
 
-/// All conversations at the same time, with a server that compresses and with one that doesn't.
+/// All conversations at the same time, with a server for each way.
 async fn converse(library: Library) {
-    let driver = Driver::start(library).await;
-    let converse_with = async |compressed| {
-        let talk = Talk::start(&driver, compressed);
+    let house = House::new();
+    let driver = Driver::start(library, &house).await;
+    let converse_by = async |way| {
+        let talk = Talk::start(&driver, &house, way);
         tokio::join!(
-            conversations::echo(&talk),
-            conversations::rooms(&talk),
-            conversations::outbox(&talk),
-            conversations::feed(&talk),
-            conversations::direct(&talk),
+            Box::pin(conversations::echo(&talk)),
+            Box::pin(conversations::rooms(&talk)),
+            Box::pin(conversations::outbox(&talk)),
+            Box::pin(conversations::feed(&talk)),
+            Box::pin(conversations::direct(&talk)),
         );
-        conversations::stop(talk).await;
+        Box::pin(conversations::stop(talk)).await;
     };
-    tokio::join!(converse_with(Compressed::No), converse_with(Compressed::Yes));
+    tokio::join!(
+        converse_by(Way::Plain),
+        converse_by(Way::Compressed),
+        converse_by(Way::Tls)
+    );
     driver.end().await;
 }
 
@@ -52,8 +58,11 @@ async fn the_websocket_of_a_browser() {
 #[tokio::test]
 async fn python_clients_that_read_late() {
     for library in [Library::Aiohttp, Library::Websockets] {
-        let driver = Driver::start(library).await;
-        conversations::late_reader(&Talk::start(&driver, Compressed::No)).await;
+        let house = House::new();
+        let driver = Driver::start(library, &house).await;
+        for way in [Way::Plain, Way::Tls] {
+            conversations::late_reader(&Talk::start(&driver, &house, way)).await;
+        }
         driver.end().await;
     }
 }

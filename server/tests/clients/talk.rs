@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use touchstone_server::{Compression, Config, Secret};
 
 use crate::driver::{Driver, Line};
-use crate::support::{self, KEY, Running};
+use crate::support::house::House;
+use crate::support::raw::Raw;
+use crate::support::{self, KEY, Running, status_and_json};
 
 /// Short, so that heartbeats come while the test waits for them.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -19,11 +21,14 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(60);
 /// Stands in an expectation for whatever string or number is there: an id, or a time.
 pub(crate) const ANY: &str = "*";
 
-/// Whether the server agrees to permessage-deflate. All of these clients offer it.
+/// How the bytes travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Compressed {
-    Yes,
-    No,
+pub(crate) enum Way {
+    Plain,
+    /// By permessage-deflate, which all of these clients offer.
+    Compressed,
+    /// Encrypted by the client's own TLS.
+    Tls,
 }
 
 /// A user with the token by which he connects.
@@ -36,23 +41,22 @@ pub(crate) struct User {
 pub(crate) struct Talk<'a> {
     pub(crate) server: Running,
     driver: &'a Driver,
-    compressed: Compressed,
+    house: &'a House,
+    way: Way,
 }
 
 impl<'a> Talk<'a> {
     /// Starts the server.
-    pub(crate) fn start(driver: &'a Driver, compressed: Compressed) -> Self {
+    pub(crate) fn start(driver: &'a Driver, house: &'a House, way: Way) -> Self {
         let mut config = Config {
             origins: Some(Vec::from_iter(driver.origin())),
-            compression: match compressed {
-                // With everything a client may agree to, down to the shortest message.
-                Compressed::Yes => Some(Compression {
-                    context_takeover: true,
-                    message_bytes_min: 0,
-                    ..Compression::default()
-                }),
-                Compressed::No => None,
-            },
+            // With everything a client may agree to, down to the shortest message.
+            compression: (way == Way::Compressed).then(|| Compression {
+                context_takeover: true,
+                message_bytes_min: 0,
+                ..Compression::default()
+            }),
+            tls: (way == Way::Tls).then(|| house.files()),
             ..support::config()
         };
         config.auth.secret = Some(Secret::new("a secret of some length"));
@@ -66,14 +70,34 @@ impl<'a> Talk<'a> {
         Self {
             server: support::start(config),
             driver,
-            compressed,
+            house,
+            way,
+        }
+    }
+
+    /// The status of the answer to a request, and its body as JSON.
+    pub(crate) async fn ask(&self, head: &str, body: &str, key: &str) -> (u16, Value) {
+        let address = self.server.address;
+        let answer = match self.way {
+            Way::Plain | Way::Compressed => self.server.request_with_key(head, body, key).await,
+            Way::Tls => self.house.request_with_key(address, head, body, key).await,
+        };
+        status_and_json(&answer)
+    }
+
+    /// Somebody who does nothing that he is not made to.
+    pub(crate) async fn raw(&self, path: &str) -> Raw {
+        let address = self.server.address;
+        match self.way {
+            Way::Plain | Way::Compressed => Raw::connect(address, path).await,
+            Way::Tls => Raw::over(self.house.tls(address).await, path).await,
         }
     }
 
     /// What the admin API answers to this; `what` names the list of it that is returned.
     pub(crate) async fn make(&self, what: &str, body: Value) -> Vec<Value> {
         let path = format!("POST /admin/{what}");
-        let (status, mut made) = self.server.ask(&path, &body.to_string(), KEY).await;
+        let (status, mut made) = self.ask(&path, &body.to_string(), KEY).await;
         assert_eq!(status, 201, "{made}");
         serde_json::from_value(made[what].take()).unwrap()
     }
@@ -103,7 +127,7 @@ impl<'a> Talk<'a> {
         } else {
             body.to_string()
         };
-        let (status, answer) = self.server.ask(head, &body, KEY).await;
+        let (status, answer) = self.ask(head, &body, KEY).await;
         assert_eq!(status, 200, "{head}: {answer}");
         answer
     }
@@ -117,14 +141,18 @@ impl<'a> Talk<'a> {
 
     /// Opens a connection of a client that does not listen before it is told to. Not every client can be like that.
     pub(crate) async fn open_unheard(&self, what: &str, path: &str) -> Peer<'_> {
-        let url = format!("ws://{}{path}", self.server.address);
+        let scheme = match self.way {
+            Way::Plain | Way::Compressed => "ws",
+            Way::Tls => "wss",
+        };
+        let url = format!("{scheme}://{}{path}", self.server.address);
         let mut peer = Peer(self.driver.open(what, &url).await);
         let seen = peer.0.saw().await;
         assert_eq!(seen["saw"], "opened", "{what}: {seen}");
         let extensions = seen["extensions"].as_str().unwrap();
-        match self.compressed {
-            Compressed::Yes => assert!(extensions.starts_with("permessage-deflate"), "{extensions}"),
-            Compressed::No => assert_eq!(extensions, ""),
+        match self.way {
+            Way::Compressed => assert!(extensions.starts_with("permessage-deflate"), "{extensions}"),
+            Way::Plain | Way::Tls => assert_eq!(extensions, ""),
         }
         peer
     }

@@ -1,6 +1,7 @@
 //! A server on a free port, and clients of it.
 #![allow(dead_code, reason = "each test file uses its share")]
 
+pub(crate) mod house;
 pub(crate) mod raw;
 
 use std::net::SocketAddr;
@@ -116,14 +117,7 @@ impl Running {
 
     /// The status of the answer to a request, and its body as JSON; null where there is none.
     pub(crate) async fn ask(&self, head: &str, body: &str, key: &str) -> (u16, serde_json::Value) {
-        let answer = self.request_with_key(head, body, key).await;
-        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-        let (_, body) = answer
-            .split_once("\r\n\r\n")
-            .expect("a head ends in a blank line");
-        let json = if body.is_empty() { "null" } else { body };
-        let json = serde_json::from_str(json).unwrap_or_else(|_| panic!("JSON, not {answer}"));
-        (status.unwrap_or_else(|| panic!("a status, not {answer}")), json)
+        status_and_json(&self.request_with_key(head, body, key).await)
     }
 
     /// Asks for an upgrade, and returns the head of the answer and what came with it, up to the first pause.
@@ -159,6 +153,17 @@ impl Running {
             .parse()
             .unwrap()
     }
+}
+
+/// The status of an answer, and its body as JSON; null where there is none.
+pub(crate) fn status_and_json(answer: &str) -> (u16, serde_json::Value) {
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let (_, body) = answer
+        .split_once("\r\n\r\n")
+        .expect("a head ends in a blank line");
+    let json = if body.is_empty() { "null" } else { body };
+    let json = serde_json::from_str(json).unwrap_or_else(|_| panic!("JSON, not {answer}"));
+    (status.unwrap_or_else(|| panic!("a status, not {answer}")), json)
 }
 
 /// A well-behaved client.
