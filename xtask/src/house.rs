@@ -23,8 +23,8 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
 /// Crates that must not switch the dialects' message types on.
 const WITHOUT_MESSAGES: &[&str] = &["scenarios", "sut", "conformance"];
 
-/// What only nodes do for each other (common/6d), and no bus here joins several.
-const BETWEEN_NODES: &[&str] = &["gone_after_stop", "gone_after_death"];
+/// What nodes do for each other when one of them dies (common/6d): here all of them are in one process, and die together.
+const BETWEEN_NODES: &[&str] = &["gone_after_death"];
 
 /// Reads every manifest and refuses an arrow that the house does not have.
 pub(crate) fn check_directions() -> Result<()> {
