@@ -190,6 +190,31 @@ async fn what_is_being_stored_for_a_room_is_told_to_it_before_anybody_is_sent_aw
 }
 
 #[tokio::test]
+async fn what_is_being_stored_for_a_room_is_told_to_its_author_before_a_drain_closes_him() {
+    while_it_runs(async |server| {
+        let mut ann = server.connect(server.targets(Dialect::Rooms)[0]).await;
+        hear_kind(&mut ann, "messages.history").await;
+        let faults = &server.shared.faults;
+        faults.break_store(StoreFault::Slow, Duration::from_secs(3_600));
+        say(&mut ann, r#"{"type":"chat.message","content":"in hand"}"#).await;
+        while server.shared.rooms.terms.metrics.received.get() == 0 {
+            tokio::task::yield_now().await;
+        }
+        drain::begin(&server.shared, Scope::Everything, Duration::ZERO);
+        others_turn().await;
+        faults.break_store(StoreFault::Slow, Duration::ZERO);
+        let told = hear_kind(&mut ann, "chat.message").await;
+        assert_eq!(told["message"]["content"], "in hand");
+        let Some(Ok(Message::Close(Some(close)))) = ann.next().await else {
+            panic!("a close frame comes next")
+        };
+        assert_eq!(u16::from(close.code), 1012);
+        server.stop.cancel();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_being_stored_for_direct_is_confirmed_and_delivered_before_anybody_is_sent_away() {
     while_it_runs(async |server| {
         let targets = server.targets(Dialect::Direct);
