@@ -203,8 +203,8 @@ impl Shared {
             .await
     }
 
-    /// How many connections have ended so far.
-    pub(crate) fn connections_gone(&self) -> u64 {
+    /// How often connections have come or gone so far.
+    pub(crate) fn comings_and_goings(&self) -> u64 {
         let dialects = [
             &self.echo.terms.metrics,
             &self.rooms.terms.metrics,
@@ -212,7 +212,10 @@ impl Shared {
             &self.feed.terms.metrics,
             &self.direct.terms.metrics,
         ];
-        dialects.iter().map(|metrics| metrics.closed.get()).sum()
+        dialects
+            .iter()
+            .map(|metrics| metrics.opened.get() + metrics.closed.get())
+            .sum()
     }
 
     /// Forgets what is still planned for connections that have gone.

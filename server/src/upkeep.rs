@@ -42,16 +42,6 @@ pub(crate) struct Upkeep {
     others: Crew,
 }
 
-/// Has the threads of the runtime tidy up what they keep at hand. More tasks than threads: each of them keeps its thread
-/// busy long enough for another thread to wake up and take the next.
-async fn tidy_threads() {
-    let threads = tokio::runtime::Handle::current().metrics().num_workers();
-    let tidying: JoinSet<()> = (0..4 * threads)
-        .map(|_| async { memory::tidy_thread() })
-        .collect();
-    tidying.join_all().await;
-}
-
 /// Tasks that end together.
 #[derive(Default)]
 struct Crew {
@@ -237,8 +227,8 @@ impl Upkeep {
         });
     }
 
-    /// Gives memory back after connections have gone: also what they hold until their TCP has ended, and their dialect has
-    /// written its last.
+    /// Gives memory back after connections have come, whose greetings took some, and after they have gone: also what they
+    /// hold until their TCP has ended, and their dialect has written its last.
     fn give_memory_back(&self, shared: &Arc<Shared>) {
         let shared = Arc::clone(shared);
         let rounds = shared.config.deadlines.close.as_secs() + GIVE_BACK_ROUNDS;
@@ -249,9 +239,9 @@ impl Upkeep {
                 .await
                 .is_some()
             {
-                let gone = shared.connections_gone();
-                if gone != noticed {
-                    noticed = gone;
+                let moves = shared.comings_and_goings();
+                if moves != noticed {
+                    noticed = moves;
                     rounds_left = rounds;
                 }
                 if rounds_left > 0 {
@@ -303,4 +293,14 @@ impl Upkeep {
             tracing::warn!("the grace period is over before the upkeep has ended");
         }
     }
+}
+
+/// Has the threads of the runtime tidy up what they keep at hand. More tasks than threads: each of them keeps its thread
+/// busy long enough for another thread to wake up and take the next.
+async fn tidy_threads() {
+    let threads = tokio::runtime::Handle::current().metrics().num_workers();
+    let tidying: JoinSet<()> = (0..4 * threads)
+        .map(|_| async { memory::tidy_thread() })
+        .collect();
+    tidying.join_all().await;
 }
