@@ -1,4 +1,4 @@
-//! Requests to the dialects' endpoints, once begun, are done to their end, also when whoever asked has hung up: what is
+//! Requests to the dialects' endpoints, and those by which an administrator tells users something, once begun, are done to their end, also when whoever asked has hung up: what is
 //! stored is told, and nothing is left half done.
 
 use std::pin::{Pin, pin};

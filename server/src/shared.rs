@@ -35,7 +35,7 @@ pub(crate) struct Shared {
     pub(crate) faults: Arc<Faults>,
     pub(crate) stopping: Arc<Stopping>,
     pub(crate) admission: Admission,
-    /// Owns the answers of the dialects' endpoints.
+    /// Owns the answers of the dialects' endpoints, and of those of the admin API of which users are told.
     pub(crate) answers: TaskTracker,
     /// Owns the tasks of all WebSocket connections.
     pub(crate) conversations: TaskTracker,

@@ -29,6 +29,7 @@ pub(crate) use administered::{
 pub use trial::TrialUser;
 pub(crate) use trial::make_users as make_trial_users;
 
+use crate::answers;
 use crate::auth;
 use crate::config::Secret;
 use crate::shared::Shared;
@@ -149,6 +150,22 @@ impl Endpoint {
         }
     }
 
+    /// Whether those who are connected are told of what it does. Begun, that is done to its end.
+    fn is_told(self) -> bool {
+        match self {
+            Self::Publish | Self::User | Self::Sweep => true,
+            Self::Tenants
+            | Self::Users
+            | Self::Channels
+            | Self::Disconnect
+            | Self::Connections
+            | Self::Events
+            | Self::Drain
+            | Self::Faults
+            | Self::Description => false,
+        }
+    }
+
     fn exists(self, shared: &Shared) -> bool {
         self != Self::Faults || shared.config.allow_faults
     }
@@ -160,7 +177,13 @@ pub(crate) fn routes(shared: &Arc<Shared>, key: Secret) -> Router {
         .into_iter()
         .filter(|endpoint| endpoint.exists(shared));
     let router = endpoints.fold(Router::new(), |router, endpoint| {
-        router.route(endpoint.path(), endpoint.handler())
+        let to_the_end = middleware::from_fn_with_state(shared.answers.clone(), answers::to_the_end);
+        let handler = if endpoint.is_told() {
+            endpoint.handler().layer(to_the_end)
+        } else {
+            endpoint.handler()
+        };
+        router.route(endpoint.path(), handler)
     });
     protect(router.with_state(Arc::clone(shared)), Some(key))
 }

@@ -17,6 +17,8 @@ use std::time::Duration;
 /// Nothing on this machine takes longer, unless it never comes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+const ADMIN_KEY: &str = "the admin's key";
+
 /// So many times everything else on this thread gets its turn.
 const TURNS: usize = 200;
 
@@ -38,6 +40,7 @@ async fn while_it_runs(act: impl AsyncFnOnce(Running)) -> Stopped {
 async fn while_it_runs_with(presence: PresenceConfig, act: impl AsyncFnOnce(Running)) -> Stopped {
     let config = Config {
         presence,
+        admin_key: Some(Secret::new(ADMIN_KEY)),
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
         auth: AuthConfig {
             secret: Some(Secret::new("a secret of some length")),
@@ -68,6 +71,18 @@ impl Running {
     async fn connect(&self, target: &str) -> Client {
         let url = format!("ws://{}{target}", self.address);
         tokio_tungstenite::connect_async(url).await.unwrap().0
+    }
+
+    /// Sends a request whose answer has yet to be read.
+    async fn begin_request(&self, head: &str, bearer: &str, body: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = format!(
+            "{head} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {bearer}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
     }
 
     /// Holds the store, has `begin` begin something that needs it, which is so once `has_begun` says so; then stops the
@@ -256,20 +271,49 @@ async fn what_is_being_stored_for_a_request_is_told_before_anybody_is_sent_away(
         let targets = server.targets(Dialect::Feed);
         let mut ann = server.connect(targets[0]).await;
         let (_, token) = targets[1].split_once('=').unwrap();
-        let mut asking = TcpStream::connect(server.address).await.unwrap();
-        let body = r#"{"title":"in hand"}"#;
-        let request = format!(
-            "POST /api/bucketpoints/ HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        let begin = async { asking.write_all(request.as_bytes()).await.unwrap() };
+        let mut asking = None;
+        let begin = async {
+            let body = r#"{"title":"in hand"}"#;
+            asking = Some(server.begin_request("POST /api/bucketpoints/", token, body).await);
+        };
         let has_begun = |shared: &Shared| !shared.answers.is_empty();
         server.stop_in_the_middle(begin, has_begun).await;
+        let mut asking = asking.expect("it was begun");
         let mut answer = String::new();
         asking.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
         assert_eq!(kinds(&until_closed(&mut ann).await), ["BUCKETPOINT_CREATED"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_being_stored_for_an_administrator_is_told_before_anybody_is_sent_away() {
+    while_it_runs(async |server| {
+        let mut ids = Vec::new();
+        let mut clients = Vec::new();
+        for target in server.targets(Dialect::Direct) {
+            let mut client = server.connect(target).await;
+            let established = hear_kind(&mut client, "connection_established").await;
+            ids.push(established["data"]["userId"].clone());
+            clients.push(client);
+        }
+        let data = serde_json::json!({"senderId": ids[0], "content": "in hand"});
+        let publication =
+            serde_json::json!({"dialect": "direct", "to": ids[1], "type": "chat_message", "data": data});
+        let mut asking = None;
+        let begin = async {
+            let body = publication.to_string();
+            asking = Some(
+                server
+                    .begin_request("POST /admin/publish", ADMIN_KEY, &body)
+                    .await,
+            );
+        };
+        let has_begun = |shared: &Shared| !shared.answers.is_empty();
+        server.stop_in_the_middle(begin, has_begun).await;
+        let heard = until_closed(&mut clients[1]).await;
+        assert_eq!(kinds(&heard).last(), Some(&"new_message"), "{heard:?}");
     })
     .await;
 }
