@@ -211,7 +211,6 @@ impl Server {
         } = self;
         let upkeep = Upkeep::start(&shared).await;
         let requests = TaskTracker::new();
-        let permits = Arc::new(Semaphore::new(shared.config.limits.http_connections));
         let terms = HttpTerms {
             header_deadline: shared.config.deadlines.handshake,
             header_bytes_max: shared.config.limits.handshake_bytes,
@@ -236,7 +235,7 @@ impl Server {
                 router: http::router(&shared, purpose, reach),
                 terms,
                 certificates: shared.certificates.clone(),
-                permits: Arc::clone(&permits),
+                permits: Arc::clone(&shared.http_permits),
                 tracker: requests.clone(),
             };
             requests.spawn(acceptor.run(stop.child_token()));

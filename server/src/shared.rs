@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use touchstone_protocol::Dialect;
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) faults: Arc<Faults>,
     pub(crate) stopping: Arc<Stopping>,
     pub(crate) admission: Admission,
+    /// One permit for each connection that speaks HTTP.
+    pub(crate) http_permits: Arc<Semaphore>,
     /// Owns the answers of the dialects' endpoints, and of those of the admin API of which users are told.
     pub(crate) answers: TaskTracker,
     /// Owns the tasks of all WebSocket connections.
@@ -117,6 +120,7 @@ impl Shared {
             faults,
             stopping,
             admission: Admission::new(&config.limits),
+            http_permits: Arc::new(Semaphore::new(config.limits.http_connections)),
             answers: TaskTracker::new(),
             conversations: TaskTracker::new(),
             hearing: TaskTracker::new(),
@@ -228,6 +232,12 @@ impl Shared {
         for heartbeats in heartbeats.into_iter().flatten() {
             heartbeats.forget_gone();
         }
+    }
+
+    /// How many connections speak HTTP just now.
+    pub(crate) fn http_connections(&self) -> usize {
+        let free = self.http_permits.available_permits();
+        self.config.limits.http_connections.saturating_sub(free)
     }
 
     /// Sets the gauges of what is only known when one looks.

@@ -33,8 +33,25 @@ const GIVE_BACK_PAUSE: Duration = Duration::from_secs(1);
 /// It is given back so often after the last of a crowd was dropped.
 const GIVE_BACK_ROUNDS: u64 = 3;
 
+/// So many fewer connections over HTTP are a crowd that has gone: a request now and then is no reason to go through all
+/// memory.
+const HTTP_CROWD: usize = 256;
+
 /// Looks for silent peers in the time in which one may be silent: so much of it is the most by which a close is late.
 const IDLE_ROUNDS: u8 = 20;
+
+/// The most there were of something since a crowd of them has gone.
+#[derive(Debug, Default)]
+struct Peak(usize);
+
+impl Peak {
+    /// Whether a crowd has gone, now that there are so many.
+    fn has_gone(&mut self, now: usize) -> bool {
+        let has_gone = self.0 >= now + HTTP_CROWD;
+        self.0 = if has_gone { now } else { self.0.max(now) };
+        has_gone
+    }
+}
 
 /// The tasks beside the connections. Owned by [`Server::run`](crate::Server::run), which ends them.
 pub(crate) struct Upkeep {
@@ -234,13 +251,15 @@ impl Upkeep {
         let rounds = shared.config.deadlines.close.as_secs() + GIVE_BACK_ROUNDS;
         self.others.spawn(|stop| async move {
             let (mut noticed, mut rounds_left) = (0, 0);
+            let mut over_http = Peak::default();
             while stop
                 .run_until_cancelled(tokio::time::sleep(GIVE_BACK_PAUSE))
                 .await
                 .is_some()
             {
                 let moves = shared.comings_and_goings();
-                if moves != noticed {
+                let crowd_has_gone = over_http.has_gone(shared.http_connections());
+                if moves != noticed || crowd_has_gone {
                     noticed = moves;
                     rounds_left = rounds;
                 }
@@ -303,4 +322,28 @@ async fn tidy_threads() {
         .map(|_| async { memory::tidy_thread() })
         .collect();
     tidying.join_all().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_has_gone_once_however_slowly() {
+        let mut peak = Peak::default();
+        for (now, expected) in [
+            (300, false),
+            (200, false),
+            (45, false),
+            (44, true),
+            (0, false),
+            (255, false),
+            (0, false),
+            (256, false),
+            (0, true),
+            (0, false),
+        ] {
+            assert_eq!(peak.has_gone(now), expected, "{now}");
+        }
+    }
 }
