@@ -1,4 +1,4 @@
-//! The client: many sockets that only read, and count what they read.
+//! The client: many sockets that read, count what they read, and answer nothing but a close frame.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -13,6 +13,9 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use touchstone_sut::transport::{Stream, Transport};
 use touchstone_wire as wire;
+
+/// What a client says to a close frame: the same without a code, masked with zeroes.
+const ANSWER: [u8; 6] = [0x88, 0x80, 0, 0, 0, 0];
 
 /// Bytes kept of what each socket read last: enough for a close frame.
 const TAIL_BYTES: usize = 128;
@@ -84,7 +87,7 @@ impl Crowd {
     /// Takes in a socket that is connected already, with what was read from it.
     pub(crate) fn add<S>(&mut self, socket: S, early: Vec<u8>)
     where
-        S: AsyncRead + Send + Unpin + 'static,
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let received = Arc::clone(&self.received);
         self.readers.spawn(read(socket, early, received));
@@ -128,7 +131,12 @@ impl Crowd {
     }
 }
 
-async fn read<S: AsyncRead + Unpin>(mut socket: S, early: Vec<u8>, received: Arc<Received>) -> Vec<u8> {
+/// Reads until the end, and answers the close frame before it, as every client does.
+async fn read<S: AsyncRead + AsyncWrite + Unpin>(
+    mut socket: S,
+    early: Vec<u8>,
+    received: Arc<Received>,
+) -> Vec<u8> {
     received.note(early.len());
     let mut tail = early;
     let mut buffer = [0; 4096];
@@ -140,8 +148,16 @@ async fn read<S: AsyncRead + Unpin>(mut socket: S, early: Vec<u8>, received: Arc
         tail.extend_from_slice(&buffer[read.saturating_sub(TAIL_BYTES)..read]);
         let over = tail.len().saturating_sub(TAIL_BYTES);
         tail.drain(..over);
+        if ends_with_close(&tail) && socket.write_all(&ANSWER).await.is_err() {
+            break;
+        }
     }
     tail
+}
+
+fn ends_with_close(tail: &[u8]) -> bool {
+    (0..tail.len())
+        .any(|at| matches!(&tail[at..], [0x88, length, body @ ..] if usize::from(*length) == body.len()))
 }
 
 /// Opens a WebSocket; returns it with what came behind the answer.
