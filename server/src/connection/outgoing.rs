@@ -20,9 +20,6 @@ const PIECES_MAX: usize = 64;
 /// Answers of one turn are held together up to this many bytes, then written.
 const CORK_BYTES_MAX: usize = 64 << 10;
 
-/// A queue that has grown beyond this gives its memory back once it is empty.
-const QUEUE_KEPT: usize = 16;
-
 /// How full a queue may get.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QueueLimits {
@@ -273,7 +270,8 @@ impl Outgoing {
             self.written -= first.len();
             self.queue.pop_front();
         }
-        if self.queue.is_empty() && self.queue.capacity() > QUEUE_KEPT {
+        if self.queue.is_empty() {
+            // What an idle session would keep for good costs more than to ask for it the next time a peer is slow.
             self.queue = VecDeque::new();
         }
     }
