@@ -138,7 +138,9 @@ impl Heartbeats {
             };
             match (turn, &self.answers) {
                 (Turn::Answer, Answers::Awaited { timeout, otherwise }) => {
-                    if alive.owes_answer() {
+                    if alive.owes_answer() && alive.is_heard() {
+                        next.push((*timeout, Stretch::No, (*connection, Turn::Answer)));
+                    } else if alive.owes_answer() {
                         otherwise.end(&alive);
                     } else {
                         // The interval counts from the heartbeat, not from its answer.

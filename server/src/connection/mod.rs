@@ -123,6 +123,8 @@ pub(crate) struct Connection {
     parting: AtomicU16,
     /// Set when it is to hear nothing more.
     rests: AtomicBool,
+    /// Set while what the peer has said is being dealt with: meanwhile nothing is read, also no answer of his.
+    is_heard: AtomicBool,
     /// Set when a heartbeat leaves that is to be answered, cleared by its answer.
     owes_answer: AtomicBool,
     /// The second of the epoch from which it is closed as expired. Set once, by the dialect.
@@ -151,6 +153,7 @@ impl Connection {
             terms,
             parting: AtomicU16::new(GO_ON),
             rests: AtomicBool::new(false),
+            is_heard: AtomicBool::new(false),
             owes_answer: AtomicBool::new(false),
             expires_second: AtomicU64::new(NEVER),
             quiet_rounds: AtomicU8::new(0),
@@ -215,9 +218,18 @@ impl Connection {
         self.owes_answer.load(Ordering::Acquire)
     }
 
+    /// Whether something that the peer has said is being dealt with. What he has sent since waits for that, and his
+    /// silence is none.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.is_heard.load(Ordering::Acquire)
+    }
+
     /// To be called again and again, in the same intervals: closes the connection if its peer has sent nothing since
     /// `rounds` calls of this.
     pub(crate) fn end_if_idle(&self, rounds: u8) {
+        if self.is_heard() {
+            return;
+        }
         if self.quiet_rounds.fetch_add(1, Ordering::Relaxed) >= rounds {
             self.end(&Close::new(CloseCode::GOING_AWAY, REASON_IDLE));
         }
@@ -406,6 +418,11 @@ impl Mailbox {
     /// Closes the connection, from wherever this is called.
     pub(crate) fn close(&self, close: &Close) {
         self.0.end(close);
+    }
+
+    /// See [`Connection::is_heard`].
+    pub(crate) fn is_heard(&self) -> bool {
+        self.0.is_heard()
     }
 
     /// The peer has answered the heartbeat under way, if there is one.

@@ -290,9 +290,11 @@ impl<D: DialectServer> Conversation<D> {
                 metrics.rate_limited.inc();
                 return Err(End::Close(Close::new(CloseCode::RATE_LIMIT, REASON_RATE_LIMIT)));
             }
+            mailbox.0.is_heard.store(true, Ordering::Release);
             let hearing = route.dialect.hear(session, heard, mailbox);
-            isolated(&mailbox.0, hearing)
-                .await
+            let heard = isolated(&mailbox.0, hearing).await;
+            mailbox.0.is_heard.store(false, Ordering::Release);
+            heard
                 .unwrap_or_else(|panic| Err(panic.into()))
                 .map_err(End::Close)?;
             metrics.hearing.note(begun.elapsed());

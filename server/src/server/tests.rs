@@ -34,12 +34,11 @@ struct Running {
 
 /// Lets `act` happen while a server runs, which it has to stop.
 async fn while_it_runs(act: impl AsyncFnOnce(Running)) -> Stopped {
-    while_it_runs_with(PresenceConfig::default(), act).await
+    while_it_runs_as(config(), act).await
 }
 
-async fn while_it_runs_with(presence: PresenceConfig, act: impl AsyncFnOnce(Running)) -> Stopped {
-    let config = Config {
-        presence,
+fn config() -> Config {
+    Config {
         admin_key: Some(Secret::new(ADMIN_KEY)),
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
         auth: AuthConfig {
@@ -47,7 +46,10 @@ async fn while_it_runs_with(presence: PresenceConfig, act: impl AsyncFnOnce(Runn
             ..AuthConfig::default()
         },
         ..Config::default()
-    };
+    }
+}
+
+async fn while_it_runs_as(config: Config, act: impl AsyncFnOnce(Running)) -> Stopped {
     let server = Server::bind(config).unwrap();
     let stop = CancellationToken::new();
     let running = Running {
@@ -132,6 +134,11 @@ async fn until_closed(client: &mut Client) -> Vec<Value> {
 
 fn kinds(heard: &[Value]) -> Vec<&str> {
     heard.iter().filter_map(|told| told["type"].as_str()).collect()
+}
+
+/// The next ping, whatever comes before it. Its answer is on its way when something is read or flushed.
+async fn hear_ping(client: &mut Client) {
+    while !matches!(client.next().await, Some(Ok(Message::Ping(_)))) {}
 }
 
 /// The next message of this type, whatever comes before it.
@@ -371,16 +378,19 @@ async fn nobody_is_told_that_a_crowd_goes(
     }
 }
 
-fn batches_at_once() -> PresenceConfig {
-    PresenceConfig {
-        batch_interval: BATCH_INTERVAL,
-        ..PresenceConfig::default()
+fn batches_at_once() -> Config {
+    Config {
+        presence: PresenceConfig {
+            batch_interval: BATCH_INTERVAL,
+            ..PresenceConfig::default()
+        },
+        ..config()
     }
 }
 
 #[tokio::test]
 async fn of_a_crowd_on_direct_nobody_is_told_that_the_others_go() {
-    while_it_runs_with(batches_at_once(), async |server| {
+    while_it_runs_as(batches_at_once(), async |server| {
         let users = make_users(&*server.shared.direct.dialect, CROWD, None).await;
         let targets: Vec<_> = users
             .iter()
@@ -393,7 +403,7 @@ async fn of_a_crowd_on_direct_nobody_is_told_that_the_others_go() {
 
 #[tokio::test]
 async fn of_a_crowd_on_feed_nobody_is_told_that_the_others_go() {
-    while_it_runs_with(batches_at_once(), async |server| {
+    while_it_runs_as(batches_at_once(), async |server| {
         let users = make_users(&*server.shared.feed.dialect, CROWD, None).await;
         let targets: Vec<_> = users
             .iter()
@@ -407,7 +417,7 @@ async fn of_a_crowd_on_feed_nobody_is_told_that_the_others_go() {
 
 #[tokio::test]
 async fn of_a_crowd_on_rooms_nobody_is_told_that_the_others_go() {
-    while_it_runs_with(batches_at_once(), async |server| {
+    while_it_runs_as(batches_at_once(), async |server| {
         let rooms = &*server.shared.rooms.dialect;
         // The tenant of the trial users.
         let tenant = "trial";
@@ -440,6 +450,42 @@ async fn who_left_before_a_stop_is_not_told_of_after_it_has_begun() {
         server.stop_in_the_middle(begin, has_begun).await;
         let heard = until_closed(&mut ann).await;
         assert!(heard.is_empty(), "{heard:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_peer_who_is_still_heard_is_not_silent() {
+    let mut config = config();
+    config.direct.heartbeat_interval = Duration::from_secs(1);
+    config.direct.heartbeat_timeout = Duration::from_secs(1);
+    while_it_runs_as(config, async |server| {
+        let targets = server.targets(Dialect::Direct);
+        let mut ann = server.connect(targets[0]).await;
+        let mut bob = server.connect(targets[1]).await;
+        let established = hear_kind(&mut bob, "connection_established").await;
+        let to = established["data"]["userId"].as_str().unwrap();
+        server
+            .shared
+            .faults
+            .break_store(StoreFault::Slow, Duration::from_secs(3_600));
+        let message =
+            format!(r#"{{"type":"chat_message","data":{{"receiverId":"{to}","content":"slowly"}}}}"#);
+        say(&mut ann, &message).await;
+        while server.shared.direct.terms.metrics.received.get() == 0 {
+            tokio::task::yield_now().await;
+        }
+        // Her answer is not read before the store is back.
+        hear_ping(&mut ann).await;
+        ann.flush().await.unwrap();
+        // With the second of these she has been looked after.
+        for _ in 0..3 {
+            hear_ping(&mut bob).await;
+        }
+        server.shared.faults.break_store(StoreFault::Slow, Duration::ZERO);
+        hear_kind(&mut ann, "message_sent").await;
+        server.stop.cancel();
+        until_closed(&mut ann).await;
     })
     .await;
 }

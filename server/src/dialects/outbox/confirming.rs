@@ -141,6 +141,9 @@ impl Confirming {
         let mut ledger = recipient.ledger();
         match ledger.pinged_at() {
             None => ledger.is_watched = false,
+            Some(_) if recipient.mailbox.is_heard() => {
+                self.look_after(self.timeout, Arc::downgrade(recipient));
+            }
             Some(pinged) if now >= pinged + self.timeout => {
                 recipient
                     .mailbox
