@@ -8,7 +8,7 @@ use touchstone_wire as wire;
 
 use super::member::Member;
 use super::parcel::{Parcel, SentMessage};
-use super::{Direct, REALM};
+use super::{Direct, PLACE, REALM};
 
 /// Whom something is from.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +22,8 @@ pub(super) struct Sender<'a> {
 pub(super) struct Stored {
     sent: SentMessage,
     created_at: Rfc3339,
+    /// Whether its receiver was connected when it was stored.
+    receiver_is_here: bool,
 }
 
 impl Stored {
@@ -68,13 +70,27 @@ impl<S: Accounts + Dialogues, B: Bus, P: Presence> Direct<S, B, P> {
             id,
             sender: from.user,
         };
-        let created_at = Rfc3339(created.millis());
-        Ok(Stored { sent, created_at })
+        // Asked before the confirmation: nothing is pushed to him who connects after it (direct/5c), and he finds the message
+        // in the history. As long as nobody knows, he may be here.
+        let receiver = [chat.receiver.as_str()];
+        let present = self.backing.presence.are_present(PLACE, &receiver).await;
+        Ok(Stored {
+            sent,
+            created_at: Rfc3339(created.millis()),
+            receiver_is_here: present.map_or(true, |present| present == [true]),
+        })
     }
 
     /// Sends a stored message on its way to its receiver (direct/4b, 5).
     pub(super) async fn dispatch(&self, from: Sender<'_>, chat: &ChatMessage<'_>, stored: Stored) {
-        let Stored { sent, created_at } = stored;
+        let Stored {
+            sent,
+            created_at,
+            receiver_is_here,
+        } = stored;
+        if !receiver_is_here {
+            return;
+        }
         let told = Down::NewMessage {
             message_id: sent.id,
             sender_id: from.user,
