@@ -12,9 +12,9 @@ pub struct RawHandshake {
     pub method: Option<Template>,
     /// Request target; the dialect's own path and query.
     pub target: Option<Template>,
-    /// Query of the target; as for [`Connection`]. Not with `target`.
+    /// Query of the target; as for [`Connection`](super::Connection). Not with `target`.
     pub query: Vec<(String, Template)>,
-    /// The query as a whole; as for [`Connection`].
+    /// The query as a whole; as for [`Connection`](super::Connection).
     pub query_whole: Option<Template>,
     /// `HTTP/1.1`.
     pub version: Option<Template>,
