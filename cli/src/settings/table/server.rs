@@ -302,7 +302,7 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(
         "presence.gone_after.death",
         Slot::Time(|s| &mut s.server.presence.gone_after_death, Least::Zero),
-        "The same after his node died (common/6d)",
+        "The same after his node died (common/6d); without effect on `local:`, whose nodes die together",
     ),
     // --- tokens
     Key::new(
