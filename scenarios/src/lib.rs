@@ -6,6 +6,7 @@ pub mod diag;
 pub mod duration;
 pub mod glob;
 pub mod habits;
+pub mod mutant;
 pub mod read;
 pub mod rules;
 pub mod scenario;
