@@ -91,10 +91,15 @@ The copy is a store itself: `serve --store embedded:backup.db` serves from it."
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  touchstone check --quick --out /tmp/report\n\n\
+#[command(
+    after_help = "Examples:\n  touchstone check --quick --out /tmp/report\n  touchstone check 'echo/*' 'rfc6455/**'\n\n\
 Leaves index.html, report.json and junit.xml. Exit code 0 only if no case failed\n\
-or could not run, and no confirmed message was lost.")]
+or could not run, and no confirmed message was lost."
+)]
 pub(crate) struct CheckArgs {
+    /// Which cases of the suite; all if left out
+    #[arg(value_name = "ID-GLOB")]
+    pub(crate) ids: Vec<String>,
     /// A tenth of the sessions, for 3 s
     #[arg(long)]
     pub(crate) quick: bool,

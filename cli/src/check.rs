@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use touchstone_conformance::Options;
 use touchstone_conformance::results::Run;
+use touchstone_conformance::select::Pattern;
 use touchstone_loadgen::{Plan, Summary, Workload};
-use touchstone_report::Document;
 use touchstone_report::cases::Suites;
+use touchstone_report::{Document, Verdict};
 use touchstone_scenarios::duration::FixedDuration;
 use touchstone_sut::{Security, Target};
 
@@ -25,10 +26,17 @@ const QUICK_SESSIONS_DIVISOR: u32 = 10;
 /// `--quick` takes this long.
 const QUICK_DURATION: Duration = Duration::from_secs(3);
 
-/// Both halves of a check. The second is missing where the first was interrupted.
+/// Both halves of a check. The second is missing where the check was interrupted before there was anything to measure.
 struct Checked {
     run: Run,
     load: Option<Summary>,
+}
+
+/// What the first half is told.
+struct Suite {
+    patterns: Vec<Pattern>,
+    seed: u64,
+    security: Security,
 }
 
 /// Runs the check and writes its report.
@@ -44,8 +52,12 @@ pub(crate) async fn run(args: CheckArgs) -> Outcome {
     let workload = workload(&args, seed)?;
     let plan = Plan::new(WORKLOAD, &workload).map_err(Failure::usage)?;
     descriptors::raise_limit();
-    let security = args.security();
-    let done = interrupt::or_interrupted(async |stop| check((seed, security), &workload, plan, stop).await);
+    let suite = Suite {
+        patterns: conform::patterns(&args.ids)?,
+        seed,
+        security: args.security(),
+    };
+    let done = interrupt::or_interrupted(async |stop| check(suite, &workload, plan, stop).await);
     let checked = done.await?;
 
     let document = checked.document();
@@ -75,7 +87,11 @@ fn workload(args: &CheckArgs, seed: u64) -> Result<Workload, Failure> {
 }
 
 async fn check(
-    (seed, security): (u64, Security),
+    Suite {
+        patterns,
+        seed,
+        security,
+    }: Suite,
     workload: &Workload,
     plan: Plan,
     stop: CancellationToken,
@@ -83,6 +99,7 @@ async fn check(
     let target = target::for_suite()?.within(security.clone());
     let sut = Arc::new(target::start(target, &stop).await?);
     let options = Options {
+        patterns,
         strictness: conform::strictness(true),
         seed,
         jobs: usize::from(JOBS),
@@ -132,7 +149,10 @@ impl Checked {
             ..document
         };
         let mut parts = vec![part("conform", self.run.document())];
-        parts.extend(self.load.as_ref().map(|load| part("load", load.document())));
+        parts.push(match &self.load {
+            Some(load) => part("load", load.document()),
+            None => Document::new("load", Verdict::Interrupted, "Interrupted before the load run."),
+        });
         Document::join("touchstone check", parts)
     }
 
@@ -161,4 +181,33 @@ fn write(out: &Path, checked: &Checked, document: &Document, took: Duration) -> 
     outputs::write(&out.join("index.html"), &outputs::html(document)?)?;
     outputs::write(&out.join("report.json"), &outputs::json(&json))?;
     outputs::write(&out.join("junit.xml"), &outputs::junit(&checked.suites())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn who_is_interrupted_before_the_load_run_gets_no_verdict_of_the_suite_alone() {
+        for verdict in [Verdict::Passed, Verdict::Failed, Verdict::Interrupted] {
+            let run = Run {
+                tool: tool(),
+                target: "built-in".to_owned(),
+                started_at: SystemTime::UNIX_EPOCH,
+                duration: Duration::ZERO,
+                seed: 7,
+                verdict,
+                coverage: touchstone_conformance::coverage::Coverage::default(),
+                cases: Vec::new(),
+            };
+            let document = Checked { run, load: None }.document();
+            assert_eq!(
+                summary::exit_code(document.verdict),
+                exit::INTERRUPTED,
+                "{verdict:?}"
+            );
+        }
+    }
 }

@@ -78,18 +78,12 @@ async fn run_suite(args: ConformRunArgs) -> Outcome {
 }
 
 fn options(args: &ConformRunArgs) -> Result<Options, Failure> {
-    let patterns = args
-        .ids
-        .iter()
-        .map(|id| id.parse::<Pattern>())
-        .collect::<Result<_, _>>()
-        .map_err(Failure::usage)?;
     let known_failing = match &args.known_failing {
         None => KnownFailing::default(),
         Some(path) => known_failing(path)?,
     };
     Ok(Options {
-        patterns,
+        patterns: patterns(&args.ids)?,
         strictness: strictness(args.strict || args.target.is_built_in()),
         known_failing,
         jobs: usize::from(args.jobs),
@@ -103,6 +97,12 @@ fn options(args: &ConformRunArgs) -> Result<Options, Failure> {
         tool: tool(),
         ..Options::default()
     })
+}
+
+/// The cases that are asked for on the command line.
+pub(crate) fn patterns(ids: &[String]) -> Result<Vec<Pattern>, Failure> {
+    let parsed = ids.iter().map(|id| id.parse::<Pattern>());
+    parsed.collect::<Result<_, _>>().map_err(Failure::usage)
 }
 
 /// How findings weigh.

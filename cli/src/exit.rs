@@ -14,7 +14,8 @@ pub(crate) const JUDGED: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 /// The target could not be reached, or a spawned one was not ready in time.
 pub(crate) const UNREACHABLE: u8 = 3;
-/// Stopped from outside.
+/// Stopped from outside. It outweighs [`JUDGED`]: whatever was found until then is in the report, and the rest was never
+/// tried.
 pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Why a command could not do its work, and with which code it ends.

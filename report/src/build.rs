@@ -30,7 +30,8 @@ impl Verdict {
         }
     }
 
-    /// The worse of two. A failure that was seen is certain, so it outweighs an interruption, which outweighs doubt.
+    /// The worse of two. An interruption outweighs all: whatever was seen until then, the rest was
+    /// never tried, and whoever interrupted knows why it ended.
     #[must_use]
     pub fn worse(self, other: Self) -> Self {
         if self.severity() >= other.severity() {
@@ -44,8 +45,8 @@ impl Verdict {
         match self {
             Self::Passed => 0,
             Self::Undecided => 1,
-            Self::Interrupted => 2,
-            Self::Failed => 3,
+            Self::Failed => 2,
+            Self::Interrupted => 3,
         }
     }
 }
@@ -498,7 +499,7 @@ mod tests {
             ([Passed, Passed], Passed),
             ([Passed, Undecided], Undecided),
             ([Interrupted, Undecided], Interrupted),
-            ([Interrupted, Failed], Failed),
+            ([Failed, Interrupted], Interrupted),
         ] {
             let parts = vec![
                 part("conform", verdicts[0], "first"),

@@ -57,6 +57,8 @@ fn a_wrong_flag_is_named_with_what_would_do() {
         (&["chek"], USAGE, &["chek", "similar subcommand", "'check'"]),
         (&["check", "--quik"], USAGE, &["--quik", "--quick"]),
         (&["check", "--sessions", "0"], USAGE, &["--sessions", "1.."]),
+        (&["check", "ecco/*"], USAGE, &["`ecco/*` names no case"]),
+        (&["check", "[a"], USAGE, &["[a"]),
         (
             &["check", "--duration", "10"],
             USAGE,

@@ -8,7 +8,9 @@ use serde_json::Value;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::reports::has_key;
-use crate::support::{ENDLESS, PROGRAM, RIGHT, Running, WRONG, eventually, folder, listening, touchstone};
+use crate::support::{
+    ENDLESS, PROGRAM, QUIET_CASE, RIGHT, Running, WRONG, eventually, folder, listening, touchstone,
+};
 
 /// What /proc says of a process: its parent and its group. None once it has ended, also if nobody has reaped it yet.
 fn looked_up(pid: u32) -> Option<(u32, u32)> {
@@ -235,7 +237,7 @@ fn an_interrupted_check_still_reports_what_it_found() {
     let folder = folder(&[]);
     let running = Running::start(touchstone(
         folder.path(),
-        &["check", "--quick", "--duration", "10m"],
+        &["check", QUIET_CASE, "--quick", "--duration", "10m"],
     ));
     eventually("the load run has begun", || {
         running.said().contains("load ").then_some(())

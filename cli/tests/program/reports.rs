@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::support::{Ended, PROGRAM, RIGHT, SKIPPED, WRONG, folder, run, touchstone};
+use crate::support::{Ended, PROGRAM, QUIET_CASE, RIGHT, SKIPPED, WRONG, folder, run, touchstone};
 
 fn run_in(files: &[(&str, &str)], args: &[&str]) -> Ended {
     run(touchstone(folder(files).path(), args))
@@ -197,7 +197,7 @@ fn a_quick_check_passes_and_leaves_its_report() {
     let folder = folder(&[]);
     let ended = run(touchstone(
         folder.path(),
-        &["check", "--quick", "--out", "out", "--seed", "7"],
+        &["check", QUIET_CASE, "--quick", "--out", "out", "--seed", "7"],
     ));
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     let read = |name: &str| std::fs::read_to_string(folder.path().join("out").join(name)).unwrap();
