@@ -22,8 +22,9 @@ pub struct Mutant {
     pub id: String,
     /// What no longer holds, in a sentence.
     pub breaks: String,
-    /// The clauses that are broken by it: a case that fails under one of them has noticed. Never empty; without a
-    /// dialect a scenario's own id may stand here.
+    /// The clauses that are broken by it: a case that fails under one of them has noticed. Without a dialect a scenario's
+    /// own id may stand here, or none at all (`clauses: any`): then it has noticed under whichever it fails. Asked by
+    /// [`Mutant::breaks_clause`].
     pub clauses: Vec<Spanned<ClauseId>>,
     /// The cases that are known to notice, by id or glob: at least one. A run of the named ones alone proves each mutant.
     pub killed_by: Vec<Spanned<Glob>>,
@@ -36,6 +37,14 @@ pub struct Mutant {
     pub source: Arc<Source>,
     /// Where it stands.
     pub span: Span,
+}
+
+impl Mutant {
+    /// Whether a case that fails under this clause has noticed.
+    #[must_use]
+    pub fn breaks_clause(&self, clause: &ClauseId) -> bool {
+        self.clauses.is_empty() || self.clauses.iter().any(|broken| broken.value == *clause)
+    }
 }
 
 /// What does it.
@@ -94,6 +103,14 @@ pub enum Trigger {
         /// Which.
         of: MessageMatcher,
     },
+    /// `up: text`, `up: binary`, `up: empty`, `up: {$regex: REGEX}`: a whole, uncompressed message of this form, JSON or
+    /// not.
+    Form {
+        /// Whose.
+        way: Way,
+        /// Of which form.
+        of: Form,
+    },
     /// `down: any`: any data frame, compressed, fragmented or neither, as a frame.
     Frame {
         /// Whose.
@@ -130,6 +147,17 @@ pub enum Trigger {
         /// Which side.
         way: Way,
     },
+}
+
+/// What a whole message is, whatever it says.
+#[derive(Debug, Clone)]
+pub enum Form {
+    /// Text that matches from start to end; `text` is any.
+    Text(regex::Regex),
+    /// Binary.
+    Binary,
+    /// Without payload, text or binary.
+    Empty,
 }
 
 /// Control frames other than close.
@@ -209,7 +237,8 @@ pub enum Deed {
     Code(Option<u16>),
     /// `reason: text`: of a close frame, its reason.
     Reason(String),
-    /// `close: 1011`: the proxy sends a close frame with this code the same way after it, and passes nothing more.
+    /// `close: 1011`: after it the proxy sends the client a close frame with this code, whichever way it went, and passes
+    /// nothing more. With `drop` beside it: in its place.
     Close(u16),
     /// `end: fin`, `end: reset`: after it TCP ends so on both sides. With `drop` beside it: in its place.
     End(TcpEnd),
@@ -257,8 +286,8 @@ pub enum TcpEnd {
     Reset,
 }
 
-/// One change of a JSON value. Places are JSON pointers; `*` as a component is every item. A place that is not there
-/// is left alone, so that one mutant fits several shapes.
+/// One change of a JSON value. Places are JSON pointers; `*` as a component is every item of an array and every field of
+/// an object. A place that is not there is left alone, so that one mutant fits several shapes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Edit {
     /// `set: {/a/b: VALUE}`: made if its parent is there.
@@ -289,7 +318,7 @@ pub enum Edit {
     First(String, usize),
     /// `twice: /items`: the first item of an array, once more.
     Twice(String),
-    /// `uppercase: /a`: of a string, with all in lower case if it has no lower case letter.
+    /// `recase: /a`: a string in upper case, or in lower case if it has no lower case letter.
     Recase(String),
 }
 
