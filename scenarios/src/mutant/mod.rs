@@ -116,6 +116,14 @@ pub enum Trigger {
         /// Whose.
         way: Way,
     },
+    /// `frame: {way: up, masked: false}`: a whole frame with such a header, of whatever kind and however wrong. One that
+    /// is mended (`frame: {mask_flipped: true}`) makes a server that tolerates what it should refuse.
+    Header {
+        /// Whose.
+        way: Way,
+        /// Which.
+        like: HeaderMatcher,
+    },
     /// `ping: down`, `pong: down`.
     Control {
         /// Whose.
@@ -158,6 +166,23 @@ pub enum Form {
     Binary,
     /// Without payload, text or binary.
     Empty,
+}
+
+/// A frame by its header; what is left out may be anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeaderMatcher {
+    /// `opcodes: [3, 4]`: one of these.
+    pub opcodes: Vec<u8>,
+    /// `masked: false`.
+    pub masked: Option<bool>,
+    /// `fin: false`.
+    pub fin: Option<bool>,
+    /// `rsv: [1, 2]`: exactly these bits, RSV1 the highest (4).
+    pub rsv: Vec<u8>,
+    /// `minimal: false`: whether the length is in its shortest form.
+    pub minimal: Option<bool>,
+    /// `bytes_min: 126`: a payload of at least so many bytes.
+    pub bytes_min: u64,
 }
 
 /// Control frames other than close.
