@@ -6,6 +6,7 @@
 //! | connections: a well-behaved client and raw actors, on a tap that keeps every byte | [`client`], [`tap`] |
 //! | what crossed the wire, read by a decoder that shares nothing with the server's | [`frames`], [`frame_checks`] |
 //! | whether it is what the scenario expects | [`matching`] |
+//! | a proxy that breaks one thing at a time, so that a suite shows that it can fail | [`crooked`] |
 //! | the steps themselves, many cases at a time | [`run`](run()) |
 //! | what follows from what was found | [`verdict`] |
 //! | plain results, and JSON, document, suites and text made of them | [`results`], [`json`], [`coverage`] |
@@ -16,6 +17,7 @@
 pub mod clauses;
 pub mod client;
 pub mod coverage;
+pub mod crooked;
 mod document;
 pub mod explain;
 pub mod frame_checks;

