@@ -13,6 +13,9 @@ use crate::tap::{Direction, OurEnd, Record, ServerEnd};
 const FIRST_LINES: usize = 40;
 const LAST_LINES: usize = 120;
 
+/// Of a secret that a request stops in, so much may be seen: all tokens begin alike.
+const SECRET_CHARS_SHOWN: usize = 4;
+
 /// What was seen, in the order of time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transcript {
@@ -67,7 +70,10 @@ impl Scribe {
             .find(|chunk| chunk.direction == Direction::Up)
         {
             let request = String::from_utf8_lossy(&first.bytes);
-            let line = request.lines().next().unwrap_or_default().to_owned();
+            let mut line = request.lines().next().unwrap_or_default().to_owned();
+            if !request.contains('\n') {
+                self.hide_beginning(&mut line);
+            }
             self.line(first.at, Some(actor), Some(Direction::Up), line);
         }
         if let (Some(response), Some(at)) = (&record.response, record.response_at) {
@@ -136,6 +142,20 @@ impl Scribe {
             direction,
             text,
         });
+    }
+
+    /// A request that stops in the middle of a secret holds the beginning of it, which is not found by the whole.
+    fn hide_beginning(&self, line: &mut String) {
+        for (secret, shown) in &self.secrets {
+            let cut = (SECRET_CHARS_SHOWN..secret.len())
+                .rev()
+                .filter_map(|end| secret.get(..end))
+                .find_map(|beginning| line.strip_suffix(beginning));
+            if let Some(before) = cut {
+                *line = format!("{before}{shown}…");
+                return;
+            }
+        }
     }
 
     /// The transcript so far.
@@ -222,6 +242,7 @@ impl Transcript {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tap::Chunk;
 
     #[test]
     fn lines_are_in_the_order_of_time_and_without_secrets() {
@@ -236,6 +257,30 @@ mod tests {
         assert_eq!(
             scribe.finish().to_text(),
             "        5.0 ms  ann   *  GET /?token=<token ann>\n       20.0 ms        *  stop TERM\n"
+        );
+    }
+
+    #[test]
+    fn of_a_secret_that_a_request_stops_in_no_more_than_its_first_letters_is_shown() {
+        let shown = |request: &str| {
+            let began = Instant::now();
+            let secrets = vec![("s3cret.of.ann".into(), "<token ann>".into())];
+            let mut scribe = Scribe::new(began, secrets);
+            let mut record = Record::default();
+            record.chunks.push(Chunk {
+                direction: Direction::Up,
+                at: began,
+                bytes: request.as_bytes().to_vec().into(),
+            });
+            scribe.connection("ann", &record, &|_| false);
+            scribe.finish().lines.remove(0).text
+        };
+        assert_eq!(shown("GET /?token=s3cret.o"), "GET /?token=<token ann>…");
+        assert_eq!(shown("GET /?token=s3cret.of.an"), "GET /?token=<token ann>…");
+        assert_eq!(shown("GET /?token=s3c"), "GET /?token=s3c");
+        assert_eq!(
+            shown("GET /?token=s3cret.of.ann HTTP/1.1\r\n"),
+            "GET /?token=<token ann> HTTP/1.1"
         );
     }
 

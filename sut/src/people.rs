@@ -16,7 +16,7 @@ use touchstone_scenarios::template::Template;
 use crate::accounts::{ChannelsBy, Signing, TokensBy, UsersBy};
 use crate::file::FileWay;
 use crate::http::CallError;
-use crate::operate::succeeded;
+use crate::operate::{succeeded, text_of};
 use crate::sut::Sut;
 use crate::tokens::{Algorithm, TokenWanted, sign};
 
@@ -177,6 +177,7 @@ impl Sut {
         if wanted.is_empty() {
             return Ok(People::default());
         }
+        let ids: Vec<_> = wanted.iter().map(|user| user.fields.get("id").cloned()).collect();
         let users = match self.target().accounts.users.get(&dialect) {
             None => return Err(ProvisionError::Missing("users".into())),
             Some(UsersBy::Admin(_)) => self.users_by_admin(dialect, wanted).await?,
@@ -199,8 +200,13 @@ impl Sut {
                 }
                 users
             }
-            Some(UsersBy::List(list)) => return self.users_of_list(dialect, list, wanted).await,
+            Some(UsersBy::List(list)) => {
+                let people = self.users_of_list(dialect, list, wanted).await?;
+                same_ids(&ids, &people.users)?;
+                return Ok(people);
+            }
         };
+        same_ids(&ids, &users)?;
         Ok(People { users, _loan: None })
     }
 
@@ -449,6 +455,20 @@ fn from_wanted(dialect: Dialect, wanted: UserWanted) -> User {
     }
 }
 
+/// Whether who was wanted with an id of the case's choosing has it: only an admin interface promises that.
+fn same_ids(wanted: &[Option<Value>], made: &[User]) -> Result<(), ProvisionError> {
+    let kept = |(wanted, made): (&Option<Value>, &User)| {
+        let id = made.fields.get("id").map(text_of).unwrap_or_default();
+        wanted
+            .as_ref()
+            .is_none_or(|wanted| text_of(wanted).eq_ignore_ascii_case(&id))
+    };
+    if wanted.iter().zip(made).all(kept) {
+        return Ok(());
+    }
+    Err(ProvisionError::Missing("users.admin".into()))
+}
+
 fn merge_user(user: &mut User, mut said: Map<String, Value>) {
     if let Some(tenant) = said.remove("tenant") {
         user.tenant = tenant;
@@ -459,4 +479,24 @@ fn merge_user(user: &mut User, mut said: Map<String, Value>) {
 fn object(key: &str, text: &str) -> Result<Map<String, Value>, CallError> {
     serde_json::from_str(text)
         .map_err(|error| CallError::Target(format!("`{key}` wrote no JSON object: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_was_wanted_with_an_id_and_has_another_is_not_who_was_wanted() {
+        let made = |id: Value| User {
+            dialect: Dialect::Direct,
+            fields: Map::from_iter([("id".to_owned(), id)]),
+            tenant: Value::Null,
+        };
+        let wanted = |id: Value| [Some(id)];
+        assert!(same_ids(&[None], &[made("7".into())]).is_ok());
+        assert!(same_ids(&wanted("AB".into()), &[made("ab".into())]).is_ok());
+        assert!(same_ids(&wanted(7.into()), &[made("7".into())]).is_ok());
+        let missing = same_ids(&wanted("7".into()), &[made("8".into())]).unwrap_err();
+        assert_eq!(missing.to_string(), "the target has no `users.admin`");
+    }
 }
