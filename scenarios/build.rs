@@ -1,4 +1,4 @@
-//! Lists the corpus, so that every file of it is compiled in: rules, scenarios and workloads.
+//! Lists the corpus, so that every file of it is compiled in: rules, scenarios, workloads and mutants.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ fn main() -> io::Result<()> {
         ("RULES", "rules"),
         ("CONFORMANCE", "conformance"),
         ("LOAD", "load"),
+        ("MUTANTS", "mutants"),
     ] {
         println!("cargo::rerun-if-changed={folder}");
         let mut files = Vec::new();

@@ -1,10 +1,11 @@
-//! What is compiled in, and what users bring along: rules, scenarios, workloads.
+//! What is compiled in, and what users bring along: rules, scenarios, workloads, mutants.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::diag::Diag;
+use crate::mutant::Mutant;
 use crate::read;
 use crate::rules::Rules;
 use crate::scenario::Scenario;
@@ -45,6 +46,60 @@ pub fn builtin_scenarios() -> Result<Vec<Scenario>, Vec<Diag>> {
     } else {
         Err(diags)
     }
+}
+
+/// Of `mutants/`: what can be broken of any protocol, and so is of no folder of the corpus.
+const GENERIC: &str = "any";
+
+/// The mutants that are compiled in, of the folders of the corpus: file by file, in the order of each.
+///
+/// # Errors
+/// What is wrong with them: nothing in a build whose tests pass.
+pub fn builtin_mutants() -> Result<Vec<Mutant>, Vec<Diag>> {
+    compiled_mutants(|folder| folder != GENERIC)
+}
+
+/// The mutants that are compiled in for scenarios of somebody's own, without a dialect.
+///
+/// # Errors
+/// What is wrong with them: nothing in a build whose tests pass.
+pub fn generic_mutants() -> Result<Vec<Mutant>, Vec<Diag>> {
+    compiled_mutants(|folder| folder == GENERIC)
+}
+
+fn compiled_mutants(chosen: impl Fn(&str) -> bool) -> Result<Vec<Mutant>, Vec<Diag>> {
+    let mut mutants = Vec::new();
+    let mut diags = Vec::new();
+    for file in MUTANTS {
+        let folder = file.0.trim_start_matches("mutants/").trim_end_matches(".yaml");
+        if !chosen(folder) {
+            continue;
+        }
+        match read::mutant::mutants(&source(file), folder, Rules::builtin()) {
+            Ok(read) => mutants.extend(read),
+            Err(wrong) => diags.extend(wrong),
+        }
+    }
+    if diags.is_empty() { Ok(mutants) } else { Err(diags) }
+}
+
+/// Reads every file of mutants below a directory, or one file. Each id begins with the file's path relative to the
+/// directory, or with its name. What can be read is returned beside what is wrong with the rest.
+#[must_use]
+pub fn load_mutants(path: &Path) -> (Vec<Mutant>, Vec<Diag>) {
+    let mut mutants = Vec::new();
+    let (files, root, mut diags) = files_of(path, "mutants");
+    for file in files {
+        let folder = id_of(&file, root, None);
+        let read = read_source(&file)
+            .map_err(|diag| vec![diag])
+            .and_then(|source| read::mutant::mutants(&source, &folder, Rules::builtin()));
+        match read {
+            Ok(read) => mutants.extend(read),
+            Err(wrong) => diags.extend(wrong),
+        }
+    }
+    (mutants, diags)
 }
 
 /// The workloads that are compiled in, by name: `scenarios/load/<name>.yaml`, unread.
@@ -106,32 +161,8 @@ pub fn read_source(path: &Path) -> Result<Arc<Source>, Diag> {
 #[must_use]
 pub fn load_dir(path: &Path) -> (Vec<Scenario>, Vec<Diag>) {
     let mut scenarios = Vec::new();
-    let mut diags = Vec::new();
-    let mut files = Vec::new();
-    let root = if path.is_dir() {
-        list(path, 0, &mut files, &mut diags);
-        files.sort();
-        path
-    } else {
-        files.push(path.to_owned());
-        path.parent().unwrap_or(Path::new(""))
-    };
+    let (files, root, mut diags) = files_of(path, "scenarios");
     let prefix = folder_of_corpus(root);
-    if files.is_empty() && diags.is_empty() {
-        let nothing = Arc::new(Source {
-            path: path.display().to_string(),
-            text: String::new(),
-        });
-        diags.push(
-            Diag::new(
-                "unreadable",
-                &nothing,
-                Span::default(),
-                "there is no scenario here",
-            )
-            .help("scenarios are files that end in `.yaml`"),
-        );
-    }
     for file in files {
         let id = id_of(&file, root, prefix.as_deref());
         let read = read_source(&file)
@@ -143,6 +174,37 @@ pub fn load_dir(path: &Path) -> (Vec<Scenario>, Vec<Diag>) {
         }
     }
     (scenarios, diags)
+}
+
+/// The `.yaml` files below a directory, or one file, and the directory that their names are relative to. That there are
+/// none is a mistake.
+fn files_of<'p>(path: &'p Path, what: &str) -> (Vec<PathBuf>, &'p Path, Vec<Diag>) {
+    let mut files = Vec::new();
+    let mut diags = Vec::new();
+    let root = if path.is_dir() {
+        list(path, 0, &mut files, &mut diags);
+        files.sort();
+        path
+    } else {
+        files.push(path.to_owned());
+        path.parent().unwrap_or(Path::new(""))
+    };
+    if files.is_empty() && diags.is_empty() {
+        let nothing = Arc::new(Source {
+            path: path.display().to_string(),
+            text: String::new(),
+        });
+        diags.push(
+            Diag::new(
+                "unreadable",
+                &nothing,
+                Span::default(),
+                format!("there are no {what} here"),
+            )
+            .help(format!("{what} are in files that end in `.yaml`")),
+        );
+    }
+    (files, root, diags)
 }
 
 /// The name of a directory that is itself a folder of the corpus, `echo` or `common`: it is part of the ids, because it
@@ -291,7 +353,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let nowhere = root.path().join("nowhere.yaml");
         for (path, says) in [
-            (root.path(), "there is no scenario here"),
+            (root.path(), "there are no scenarios here"),
             (&nowhere, "cannot read the file"),
         ] {
             let (scenarios, diags) = load_dir(path);

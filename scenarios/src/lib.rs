@@ -1,4 +1,5 @@
-//! The corpus and the crate that reads it: rules, scenarios and workloads, compiled in, and YAML with diagnostics.
+//! The corpus and the crate that reads it: rules, scenarios, workloads and mutants, compiled in, and YAML with
+//! diagnostics.
 
 pub mod cast;
 mod corpus;
@@ -15,4 +16,7 @@ pub mod source;
 pub mod template;
 pub mod yaml;
 
-pub use corpus::{builtin_scenarios, builtin_workloads, load_dir, read_source};
+pub use corpus::{
+    builtin_mutants, builtin_scenarios, builtin_workloads, generic_mutants, load_dir, load_mutants,
+    read_source,
+};

@@ -4,12 +4,15 @@
 //! A file `mutants/<folder>.yaml` holds those of one folder of scenarios. What they do is data, so that whoever writes
 //! scenarios of his own can write mutants for them too, and learn which of his scenarios can fail.
 
+mod names;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 use touchstone_protocol::Dialect;
 
+pub use self::names::check_names;
 use crate::glob::Glob;
 use crate::rules::ClauseId;
 use crate::scenario::{MessageMatcher, Payload, StatusMatcher};
@@ -57,7 +60,7 @@ pub enum Fault {
 }
 
 /// What a launcher can break.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LauncherFault {
     /// `log: token`: every token that was used is written to the log.
     LogsTokens,

@@ -269,3 +269,98 @@ pub(crate) const REQUIREMENTS: &[&str] = &[
     "events",
     "durable",
 ];
+/// A file of mutants.
+pub(crate) const MUTANTS_FILE: &[&str] = &["dialects", "mutants"];
+/// A mutant.
+pub(crate) const MUTANT: &[&str] = &[
+    "id",
+    "breaks",
+    "clauses",
+    "killed_by",
+    "dialects",
+    "on",
+    "nth",
+    "every",
+    "from",
+    "do",
+    "rules",
+    "launcher",
+];
+/// One rule of several.
+pub(crate) const MUTANT_RULE: &[&str] = &["on", "nth", "every", "from", "do"];
+/// What a launcher breaks.
+pub(crate) const LAUNCHER: &[&str] = &["log", "store", "signals", "exit", "stop"];
+/// What has to pass.
+pub(crate) const TRIGGERS: &[&str] = &[
+    "down",
+    "up",
+    "frame",
+    "ping",
+    "pong",
+    "close",
+    "request",
+    "handshake",
+    "answer",
+    "opened",
+    "ended",
+];
+/// Forms of a message that need no matcher.
+pub(crate) const FORMS: &[&str] = &["any", "text", "binary", "empty"];
+/// A close frame that passes.
+pub(crate) const CLOSE_TRIGGER: &[&str] = &["way", "codes"];
+/// A frame that passes, by its header.
+pub(crate) const HEADER_TRIGGER: &[&str] =
+    &["way", "opcodes", "masked", "fin", "rsv", "minimal", "bytes_min"];
+/// A request that passes.
+pub(crate) const REQUEST_TRIGGER: &[&str] = &["method", "path", "headers", "json"];
+/// An answer that passes.
+pub(crate) const ANSWER_TRIGGER: &[&str] = &["handshake", "method", "path", "headers", "json", "status"];
+/// What is done to it.
+pub(crate) const DEEDS: &[&str] = &[
+    "drop",
+    "times",
+    "delay",
+    "late",
+    "swap",
+    "edit",
+    "replace",
+    "leak",
+    "divert",
+    "reply",
+    "also",
+    "again",
+    "frame",
+    "code",
+    "reason",
+    "close",
+    "end",
+    "hang",
+    "respond",
+    "status",
+    "header",
+    "body",
+    "substitute",
+    "sign",
+];
+/// How JSON is changed.
+pub(crate) const EDITS: &[&str] = &[
+    "set", "remove", "rename", "retype", "copy", "add", "stale", "append", "reverse", "first", "twice",
+    "recase",
+];
+/// Those that need nothing but places.
+pub(crate) const PLACE_EDITS: &[&str] = &["remove", "retype", "stale", "reverse", "twice", "recase"];
+/// How a frame is written wrongly.
+pub(crate) const FRAME_FLAW: &[&str] = &[
+    "mask_flipped",
+    "rsv",
+    "opcode",
+    "fin",
+    "length_longest",
+    "fragment_bytes",
+    "payload_suffix",
+    "cut_to_bytes",
+];
+/// An answer in place of the server's.
+pub(crate) const RESPOND: &[&str] = &["status", "headers", "json"];
+/// A replacement in text.
+pub(crate) const SUBSTITUTE: &[&str] = &["from", "to"];

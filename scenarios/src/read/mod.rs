@@ -10,6 +10,7 @@ mod connection;
 mod fields;
 pub(crate) mod keys;
 mod matcher;
+pub(crate) mod mutant;
 mod outcome;
 mod payload;
 mod step;
