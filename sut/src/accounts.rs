@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 use touchstone_protocol::Dialect;
 use touchstone_scenarios::template::Template;
 
-use crate::file::{FileAuth, FileChannels, FileSecret, FileText, FileUsers, FileWay, PerDialect};
+use crate::file::{
+    FileAuth, FileChannels, FileSecret, FileTenants, FileText, FileUsers, FileWay, PerDialect,
+};
 use crate::target::{TargetError, texts};
 use crate::tokens::Algorithm;
 
@@ -69,9 +71,9 @@ impl std::fmt::Debug for AdminKey {
     }
 }
 
-/// How a channel comes to be, where it is not by the admin interface.
+/// How a channel or a tenant comes to be, where it is not by the admin interface.
 #[derive(Debug, Clone)]
-pub enum ChannelsBy {
+pub enum MadeBy {
     /// By a request.
     Way(FileWay),
     /// By a program.
@@ -83,7 +85,8 @@ pub enum ChannelsBy {
 pub(crate) struct Accounts {
     pub(crate) auth: BTreeMap<Dialect, TokensBy>,
     pub(crate) users: BTreeMap<Dialect, UsersBy>,
-    pub(crate) channels: BTreeMap<Dialect, ChannelsBy>,
+    pub(crate) tenants: BTreeMap<Dialect, MadeBy>,
+    pub(crate) channels: BTreeMap<Dialect, MadeBy>,
 }
 
 impl Accounts {
@@ -105,11 +108,13 @@ impl Accounts {
     pub(crate) fn read(
         auth: Option<PerDialect<FileAuth>>,
         users: Option<PerDialect<FileUsers>>,
+        tenants: Option<PerDialect<FileTenants>>,
         channels: Option<PerDialect<FileChannels>>,
     ) -> Result<Self, TargetError> {
         Ok(Self {
             auth: each(auth, tokens_by)?,
             users: each(users, users_by)?,
+            tenants: each(tenants, tenants_by)?,
             channels: each(channels, channels_by)?,
         })
     }
@@ -179,11 +184,19 @@ fn users_by(users: FileUsers) -> Result<UsersBy, TargetError> {
     }
 }
 
-fn channels_by(channels: FileChannels) -> Result<ChannelsBy, TargetError> {
-    match (channels.step, channels.command.is_empty()) {
-        (Some(way), true) => Ok(ChannelsBy::Way(way)),
-        (None, false) => Ok(ChannelsBy::Command(channels.command)),
-        _ => Err(one_of("channels", "step and command")),
+fn tenants_by(tenants: FileTenants) -> Result<MadeBy, TargetError> {
+    made_by("tenants", tenants.step, tenants.command)
+}
+
+fn channels_by(channels: FileChannels) -> Result<MadeBy, TargetError> {
+    made_by("channels", channels.step, channels.command)
+}
+
+fn made_by(key: &str, step: Option<FileWay>, command: Vec<String>) -> Result<MadeBy, TargetError> {
+    match (step, command.is_empty()) {
+        (Some(way), true) => Ok(MadeBy::Way(way)),
+        (None, false) => Ok(MadeBy::Command(command)),
+        _ => Err(one_of(key, "step and command")),
     }
 }
 

@@ -48,6 +48,8 @@ pub struct TargetFile {
     pub auth: Option<PerDialect<FileAuth>>,
     /// How users come to be, and channels unless `channels` says otherwise.
     pub users: Option<PerDialect<FileUsers>>,
+    /// How a tenant comes to be, where users do not come by `users.admin`. Left out: users bring theirs along, all the same one.
+    pub tenants: Option<PerDialect<FileTenants>>,
     /// How a channel comes to be.
     pub channels: Option<PerDialect<FileChannels>>,
     /// Per dialect, how the queued events of a user are listed.
@@ -137,6 +139,17 @@ pub struct FileUsers {
 pub struct FileAdmin {
     /// Its key.
     pub key: FileText,
+}
+
+/// How a tenant comes to be. Exactly one of the two.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileTenants {
+    /// By a request; `${tenant.name}` and `${tenant.schema_name}` in it, which the suite makes up.
+    pub step: Option<FileWay>,
+    /// By a program that writes a JSON object with the tenant's `id`.
+    #[serde(default)]
+    pub command: Vec<String>,
 }
 
 /// How a channel comes to be. Exactly one of the two.

@@ -17,7 +17,7 @@ mod target;
 mod tokens;
 pub mod transport;
 
-pub use accounts::{AdminKey, ChannelsBy, TokensBy, UsersBy};
+pub use accounts::{AdminKey, MadeBy, TokensBy, UsersBy};
 pub use log::{Log, Mark};
 pub use metrics::Metrics;
 pub use operate::Injection;

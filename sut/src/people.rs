@@ -13,7 +13,7 @@ use touchstone_scenarios::cast::Password;
 use touchstone_scenarios::rules::Rules;
 use touchstone_scenarios::template::Template;
 
-use crate::accounts::{ChannelsBy, Signing, TokensBy, UsersBy};
+use crate::accounts::{MadeBy, Signing, TokensBy, UsersBy};
 use crate::file::FileWay;
 use crate::http::CallError;
 use crate::operate::{succeeded, text_of};
@@ -135,10 +135,11 @@ impl Pool {
 }
 
 impl Sut {
-    /// Makes tenants, by one request. Each has at least `name` and `schema_name`, and an `id` afterwards.
+    /// Makes tenants, by one request where there is an admin interface. Each has at least `name` and `schema_name`, and an
+    /// `id` afterwards. A single one is null where the target says no way: its users bring it along.
     ///
     /// # Errors
-    /// The target names no way, or it failed.
+    /// Several are wanted and the target names no way, or it failed.
     pub async fn make_tenants(
         &self,
         dialect: Dialect,
@@ -151,8 +152,7 @@ impl Sut {
             self.target().accounts.users.get(&dialect),
             Some(UsersBy::Admin(_))
         ) {
-            // Elsewhere a user brings his tenant along.
-            return Ok(vec![Value::Null; wanted.len()]);
+            return self.make_tenants_one_by_one(dialect, wanted).await;
         }
         let body = json!({"dialect": dialect.name(), "tenants": wanted});
         let made = self
@@ -163,6 +163,44 @@ impl Sut {
             Value::Object(fields)
         };
         Ok(wanted.into_iter().zip(made).map(merge).collect())
+    }
+
+    async fn make_tenants_one_by_one(
+        &self,
+        dialect: Dialect,
+        wanted: Vec<Map<String, Value>>,
+    ) -> Result<Vec<Value>, ProvisionError> {
+        let Some(way) = self.target().accounts.tenants.get(&dialect) else {
+            // Users who bring theirs along have all the same one.
+            return match wanted.len() {
+                1 => Ok(vec![Value::Null]),
+                _ => Err(ProvisionError::Missing("tenants".into())),
+            };
+        };
+        let mut made = Vec::with_capacity(wanted.len());
+        for mut fields in wanted {
+            let variables = [("tenant", Value::Object(fields.clone()))];
+            fields.extend(self.make("tenants", way, dialect, &variables).await?);
+            made.push(Value::Object(fields));
+        }
+        Ok(made)
+    }
+
+    /// What is said of a channel or tenant that is made in this way.
+    async fn make(
+        &self,
+        key: &str,
+        way: &MadeBy,
+        dialect: Dialect,
+        variables: &[(&str, Value)],
+    ) -> Result<Map<String, Value>, ProvisionError> {
+        match way {
+            MadeBy::Way(way) => Ok(self.follow(key, way, dialect, variables).await?),
+            MadeBy::Command(words) => {
+                let key = format!("{key}.command");
+                Ok(object(&key, &self.command(&key, words, variables).await?)?)
+            }
+        }
     }
 
     /// Makes users, by one request where there is an admin interface.
@@ -304,15 +342,12 @@ impl Sut {
                 let mut fields = channel.fields.clone();
                 fields.insert("members".into(), ids(&channel).into());
                 let owner = channel.members.first().map(User::value).unwrap_or_default();
-                let variables = [("channel", Value::Object(fields.clone())), ("user", owner)];
-                let said = match way {
-                    ChannelsBy::Way(way) => self.follow("channels", way, dialect, &variables).await?,
-                    ChannelsBy::Command(words) => object(
-                        "channels.command",
-                        &self.command("channels.command", words, &variables).await?,
-                    )?,
-                };
-                fields.extend(said);
+                let variables = [
+                    ("channel", Value::Object(fields.clone())),
+                    ("tenant", channel.tenant.clone()),
+                    ("user", owner),
+                ];
+                fields.extend(self.make("channels", way, dialect, &variables).await?);
                 made.push(Value::Object(fields));
             }
             return Ok(made);

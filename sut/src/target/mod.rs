@@ -244,6 +244,7 @@ impl Target {
                 self.is_built_in() || self.accounts.auth.values().any(signed)
             }
             ["users"] => !self.accounts.users.is_empty(),
+            ["tenants"] => !self.accounts.tenants.is_empty() || self.has("admin"),
             ["channels"] => !self.accounts.channels.is_empty() || self.has("admin"),
             ["events", dialect] => {
                 self.has("admin")

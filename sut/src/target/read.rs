@@ -149,7 +149,7 @@ impl Target {
         for (dialect, entries) in file.headers.map(PerDialect::by_dialect).unwrap_or_default() {
             target.headers.insert(dialect, headers("headers", &entries)?);
         }
-        target.accounts = Accounts::read(file.auth, file.users, file.channels)?;
+        target.accounts = Accounts::read(file.auth, file.users, file.tenants, file.channels)?;
         for (dialect, events) in file.events {
             target.events.insert(dialect_named("events", &dialect)?, events);
         }
@@ -339,6 +339,7 @@ mod tests {
             "urls: [\"ws://127.0.0.1:1\"]\n\
              auth: {direct: {secret: {text: s, algorithm: HS384}}, feed: {command: [./token, \"${user.id}\"]}}\n\
              users: {steps: [{post: /register, json: {name: \"${user.username}\"}, take: {id: /id}}]}\n\
+             tenants: {rooms: {step: {post: /tenants, json: {name: \"${tenant.name}\"}, take: {id: /id}}}}\n\
              channels: {rooms: {step: {post: /rooms, take: {id: /id}}}}\n\
              events: {outbox: {get: \"/events/${user.id}\", items: /all, status: /state}}\n\
              headers: {direct: {X-Key: k}}\n",
@@ -357,7 +358,8 @@ mod tests {
             target.accounts.users[&Dialect::Rooms],
             UsersBy::Steps(_)
         ));
-        assert!(target.has("auth.secret") && target.has("users") && target.has("channels"));
+        assert!(target.has("auth.secret") && target.has("users"));
+        assert!(target.has("tenants") && target.has("channels"));
         assert!(target.has("events.outbox") && !target.has("admin"));
         assert_eq!(target.headers_for(Some(Dialect::Direct)).len(), 1);
         assert_eq!(target.headers_for(Some(Dialect::Feed)).len(), 0);
