@@ -6,6 +6,7 @@
 mod accounts;
 pub mod file;
 pub mod http;
+mod launcher;
 mod log;
 mod metrics;
 mod operate;

@@ -74,7 +74,8 @@ impl Log {
         let _ = written.wait_for(|count| *count > mark.0).await;
     }
 
-    fn push(&self, line: String) {
+    /// One more line.
+    pub(crate) fn push(&self, line: String) {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.kept.len() == LINES_MAX {
             lines.kept.pop_front();

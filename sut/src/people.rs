@@ -307,7 +307,7 @@ impl Sut {
             let more = format!("users.list with {} users", wanted.len());
             return Err(ProvisionError::Missing(more));
         }
-        let loan = self.pool.lend(dialect, wanted.len(), list.len()).await;
+        let loan = self.pool().lend(dialect, wanted.len(), list.len()).await;
         let lent = |(wanted, place): (UserWanted, &usize)| {
             let mut user = from_wanted(dialect, wanted);
             merge_user(&mut user, list[*place].clone());
@@ -384,6 +384,12 @@ impl Sut {
     /// # Errors
     /// The target names no way to get one like this, or it failed.
     pub async fn token(&self, user: &User, wanted: &TokenWanted) -> Result<String, ProvisionError> {
+        let token = self.new_token(user, wanted).await?;
+        self.token_given(&token);
+        Ok(token)
+    }
+
+    async fn new_token(&self, user: &User, wanted: &TokenWanted) -> Result<String, ProvisionError> {
         match (
             self.signing(user.dialect),
             self.target().accounts.auth.get(&user.dialect),

@@ -7,6 +7,9 @@ use rustls::pki_types::CertificateDer;
 use crate::process::StartError;
 use crate::transport::made_up::make_up;
 
+/// The store's file.
+const STORE: &str = "store.db";
+
 /// The folder, open to nobody else. It goes with its owner.
 #[derive(Debug)]
 pub(crate) struct Scratch {
@@ -37,9 +40,23 @@ impl Scratch {
 
     /// Has a store in it.
     pub(crate) fn with_store(mut self) -> Self {
-        let store = format!("embedded:{}", self.folder.join("store.db").display());
+        let store = format!("embedded:{}", self.folder.join(STORE).display());
         self.flags.extend(["--store".to_owned(), store]);
         self
+    }
+
+    /// Takes away what is stored. Nobody may have it open.
+    pub(crate) fn empty_store(&self) -> Result<(), StartError> {
+        let listed = std::fs::read_dir(&self.folder).map_err(|error| refused(&self.folder, &error))?;
+        for entry in listed {
+            let path = entry.map_err(|error| refused(&self.folder, &error))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            // Beside the store lies what it has not taken in yet.
+            if name.starts_with(STORE) {
+                std::fs::remove_file(&path).map_err(|error| refused(&path, &error))?;
+            }
+        }
+        Ok(())
     }
 
     /// Has a certificate in it that was made for this run; returns who vouches for it.

@@ -12,8 +12,10 @@ use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 use touchstone_protocol::Dialect;
+use touchstone_scenarios::mutant::LauncherFault;
 
 use crate::http::{CallError, HttpRequest, HttpResponse, send};
+use crate::launcher::Launcher;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::operate::succeeded;
@@ -29,24 +31,34 @@ const READY_POLL: Duration = Duration::from_millis(20);
 /// Of a random key, in the name of a folder: no two runs at a time have the same.
 const SCRATCH_ID_CHARS: usize = 16;
 
-/// A system under test that runs.
+/// A system under test that runs, as it is reached.
 ///
-/// Dropping it ends what was started; [`Sut::shut_down`] lets it stop gracefully first.
+/// Dropping the last view of it ends what was started; [`Sut::shut_down`] lets it stop gracefully first.
 #[derive(Debug)]
 pub struct Sut {
     target: Target,
     transport: Transport,
-    /// `HOST:PORT` of each node; fixed over restarts.
+    /// `HOST:PORT` of each node, where it is reached; fixed over restarts.
+    addresses: Vec<String>,
+    system: Arc<System>,
+}
+
+/// What all views of a system share.
+#[derive(Debug)]
+struct System {
+    /// What a server's own bytes travel in, and `HOST:PORT` of each of its nodes, whoever may stand in front of them.
+    transport: Transport,
     addresses: Vec<String>,
     /// Of a spawned server, while it runs. Only one step at a time starts or stops it.
     process: Mutex<Option<Process>>,
     log: Arc<Log>,
+    launcher: Launcher,
     /// What the built-in server was told; made up for this run.
     credentials: Option<Credentials>,
     /// Where a built-in server keeps its store and its certificate, for as long as we may start it again.
     scratch: Option<Scratch>,
     /// Who of a target file's list of users is with which case.
-    pub(crate) pool: Arc<Pool>,
+    pool: Arc<Pool>,
 }
 
 /// The secrets of a built-in server. They travel through its stdin and are never shown.
@@ -67,7 +79,20 @@ impl Sut {
     /// # Errors
     /// It could not be started, was not ready in time, or nothing answers where it should run.
     pub async fn start(target: Target) -> Result<Self, StartError> {
+        Self::start_by(Launcher::default(), target).await
+    }
+
+    /// The same by a launcher that is broken so: what never passes a connection goes wrong with it.
+    ///
+    /// # Errors
+    /// It could not be started, or was not ready in time.
+    pub async fn start_crookedly(target: Target, fault: LauncherFault) -> Result<Self, StartError> {
+        Self::start_by(Launcher::with(fault), target).await
+    }
+
+    async fn start_by(launcher: Launcher, target: Target) -> Result<Self, StartError> {
         let log = Arc::new(Log::default());
+        let heard = launcher.heard(&log);
         let (transport, scratch) = prepare(&target)?;
         let (addresses, process, credentials) = match &target.origin {
             Origin::Running { addresses } => {
@@ -82,7 +107,7 @@ impl Sut {
                     .iter()
                     .map(|address| address.replace("${port}", &port))
                     .collect();
-                let process = start_foreign(&target.origin, (&transport, &addresses), &log).await?;
+                let process = start_foreign(&target.origin, (&transport, &addresses), &heard).await?;
                 if let Transport::Tls(_) = &transport {
                     for address in &addresses {
                         reach(&transport, address).await?;
@@ -96,30 +121,50 @@ impl Sut {
                     admin_key: random_key()?,
                 };
                 let (process, address) =
-                    start_built_in(built_in, ("127.0.0.1:0", scratch.as_ref()), &credentials, &log).await?;
+                    start_built_in(built_in, ("127.0.0.1:0", scratch.as_ref()), &credentials, &heard).await?;
                 (vec![address], Some(process), Some(credentials))
             }
+        };
+        let system = System {
+            transport: transport.clone(),
+            addresses: addresses.clone(),
+            process: Mutex::new(process),
+            log,
+            launcher,
+            credentials,
+            scratch,
+            pool: Arc::default(),
         };
         Ok(Self {
             target,
             transport,
             addresses,
-            process: Mutex::new(process),
-            log,
-            credentials,
-            scratch,
-            pool: Arc::default(),
+            system: Arc::new(system),
         })
     }
 
+    /// The same system as somebody sees it who reaches it at these addresses, one for each node, over plain TCP: by way
+    /// of a proxy. Its process, its log, its keys and its list of users are those of the system itself.
+    #[must_use]
+    pub fn through(&self, addresses: Vec<String>) -> Self {
+        Self {
+            target: self.target.clone(),
+            transport: Transport::Plain,
+            addresses,
+            system: Arc::clone(&self.system),
+        }
+    }
+
     pub(crate) fn told_secret(&self) -> Option<&str> {
-        self.credentials
+        self.system
+            .credentials
             .as_ref()
             .map(|credentials| credentials.secret.as_str())
     }
 
     pub(crate) fn told_admin_key(&self) -> Option<&str> {
-        self.credentials
+        self.system
+            .credentials
             .as_ref()
             .map(|credentials| credentials.admin_key.as_str())
     }
@@ -145,20 +190,29 @@ impl Sut {
     /// What it writes to its outputs, over all its lives.
     #[must_use]
     pub fn log(&self) -> &Log {
-        &self.log
+        &self.system.log
+    }
+
+    /// Somebody was given this token.
+    pub(crate) fn token_given(&self, token: &str) {
+        self.system.launcher.token_given(token, &self.system.log);
+    }
+
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.system.pool
     }
 
     /// Texts that must never appear in a report.
     #[must_use]
     pub fn secrets(&self) -> Vec<&str> {
-        let told = self.credentials.iter();
+        let told = self.system.credentials.iter();
         let told = told.flat_map(|credentials| [credentials.secret.as_str(), &credentials.admin_key]);
         told.chain(self.target.accounts.secrets()).collect()
     }
 
     /// The pid of the server we started, while it runs.
     pub async fn pid(&self) -> Option<u32> {
-        self.process.lock().await.as_ref().and_then(Process::id)
+        self.system.process.lock().await.as_ref().and_then(Process::id)
     }
 
     /// Sends a request to the first node, with the target's own headers.
@@ -204,11 +258,13 @@ impl Sut {
     /// # Errors
     /// It does not run, or is not ours.
     pub async fn signal(&self, signal: Signal) -> Result<(), CallError> {
-        let process = self.process.lock().await;
+        let process = self.system.process.lock().await;
         let process = process
             .as_ref()
             .ok_or_else(|| CallError::Target("the server does not run, or is not ours".into()))?;
-        process.signal(signal);
+        if let Some(signal) = self.system.launcher.signal(signal) {
+            process.signal(signal);
+        }
         Ok(())
     }
 
@@ -217,19 +273,23 @@ impl Sut {
     /// # Errors
     /// It is not ours, or was never started.
     pub async fn wait_exit(&self, within: Duration) -> Result<Option<ExitStatus>, CallError> {
-        let mut process = self.process.lock().await;
+        let mut process = self.system.process.lock().await;
         let process = process
             .as_mut()
             .ok_or_else(|| CallError::Target("the server does not run, or is not ours".into()))?;
-        process
+        let status = process
             .wait(within)
             .await
-            .map_err(|error| CallError::Target(format!("the server cannot be waited for: {error}")))
+            .map_err(|error| CallError::Target(format!("the server cannot be waited for: {error}")))?;
+        Ok(status.map(|status| self.system.launcher.exit(status)))
     }
 
     /// Whether the server that we started runs. True for one that is not ours.
     pub async fn is_running(&self) -> bool {
-        match (self.process.lock().await.as_mut(), self.target.is_spawned()) {
+        match (
+            self.system.process.lock().await.as_mut(),
+            self.target.is_spawned(),
+        ) {
             // What the system cannot tell will show in the next step.
             (Some(process), _) => !matches!(process.ended(), Ok(Some(_))),
             (None, spawned) => !spawned,
@@ -241,39 +301,45 @@ impl Sut {
     /// # Errors
     /// It is not ours, or did not become ready.
     pub async fn restart(&self) -> Result<(), StartError> {
-        let mut process = self.process.lock().await;
+        let System {
+            transport,
+            addresses,
+            log,
+            launcher,
+            credentials,
+            scratch,
+            ..
+        } = &*self.system;
+        let mut process = self.system.process.lock().await;
         if let Some(mut old) = process.take() {
             old.signal(Signal::Kill);
             // Reaped, so that its port is free; one that cannot be waited for shows when the port is not.
             let _ = old.wait(SPAWN_DEADLINE).await;
         }
-        *process = Some(match (&self.target.origin, &self.credentials) {
+        launcher.before_restart(scratch.as_ref())?;
+        let heard = launcher.heard(log);
+        *process = Some(match (&self.target.origin, credentials) {
             (Origin::BuiltIn(built_in), Some(credentials)) => {
-                start_built_in(
-                    built_in,
-                    (&self.addresses[0], self.scratch.as_ref()),
-                    credentials,
-                    &self.log,
-                )
-                .await?
-                .0
+                let place = (addresses[0].as_str(), scratch.as_ref());
+                start_built_in(built_in, place, credentials, &heard).await?.0
             }
             (Origin::Spawned { .. }, _) => {
-                let nodes = (&self.transport, self.addresses.as_slice());
-                start_foreign(&self.target.origin, nodes, &self.log).await?
+                let nodes = (transport, addresses.as_slice());
+                start_foreign(&self.target.origin, nodes, &heard).await?
             }
             _ => return Err(StartError::Target("the server is not ours to start".into())),
         });
         Ok(())
     }
 
-    /// Lets the server that we started stop gracefully, and ends it if it does not.
+    /// Lets the server that we started stop gracefully, and ends it if it does not. Other views of it see it stop.
     pub async fn shut_down(self) {
         let (signal, deadline) = match self.target.origin {
             Origin::Spawned { stop, deadline, .. } => (stop, deadline),
             Origin::BuiltIn(_) | Origin::Running { .. } => (Signal::Term, SPAWN_DEADLINE),
         };
-        if let Some(process) = self.process.into_inner() {
+        let process = self.system.process.lock().await.take();
+        if let Some(process) = process {
             process.stop(signal, deadline).await;
         }
     }
