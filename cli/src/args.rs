@@ -22,6 +22,9 @@ pub(crate) struct Cli {
 /// Cases at once: most of a case is waiting, for a heartbeat or for a frame that must not come.
 pub(crate) const JOBS: u16 = 10;
 
+/// Cases at once while mutants are tried.
+pub(crate) const TRIALS: u16 = 32;
+
 const EXAMPLES: &str = "\
 Examples:
   is everything right here, and how fast?
@@ -250,17 +253,29 @@ In an id `*` stands for a part and `**` for any number of them.")]
     Run(ConformRunArgs),
     /// List the cases
     List(ConformListArgs),
-    /// Show a clause or a case: what it asks, why it matters, what to change
+    /// Show a clause, a case or a mutant: what it asks or breaks, why it matters, what to change
     #[command(
         after_help = "Examples:\n  touchstone conform explain echo/2a\n  touchstone conform explain 'rfc6455/5.6-utf8'"
     )]
     Explain {
-        /// A clause (`echo/2a`) or a case (`echo/2a-verbatim`)
+        /// A clause (`echo/2a`), a case (`echo/2a-verbatim`) or a mutant (`echo/answer-lost`)
         id: String,
         /// Folder with scenarios of your own
         #[arg(long, value_name = "DIR")]
         scenarios: Option<PathBuf>,
     },
+    /// Break one thing at a time between the suite and a server, and say which scenario notices: can the suite fail?
+    #[command(after_help = "Examples:
+  touchstone conform mutants
+  touchstone conform mutants 'rooms/**' --quick
+  touchstone conform mutants echo/answer-lost --named --trace
+  touchstone conform mutants --list
+  touchstone conform mutants --url ws://127.0.0.1:9000 --scenarios my-scenarios
+
+A mutant is killed when a case fails under a clause that the mutant breaks, and passes with
+nothing broken. Exit code 0 only if every mutant is killed, by all cases that its file names,
+every scenario kills one, and nothing fails with nothing broken.")]
+    Mutants(ConformMutantsArgs),
     /// Check scenario files without a server
     #[command(after_help = "Example:\n  touchstone conform validate my-scenarios")]
     Validate {
@@ -305,6 +320,48 @@ pub(crate) struct ConformRunArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) order: Option<u32>,
     /// Show the transcript of every case, not only of those that fail
+    #[arg(long)]
+    pub(crate) trace: bool,
+    /// Write a report: json, junit, tap, markdown or html; `-` is stdout. May be given several times
+    #[arg(long = "report", value_name = "FORMAT=PATH")]
+    pub(crate) reports: Vec<ConformReport>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConformMutantsArgs {
+    /// Which mutants; all of the target's dialects if left out
+    #[arg(value_name = "MUTANT-GLOB")]
+    pub(crate) ids: Vec<String>,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    /// Show the mutants, and try none
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Try each mutant only with the cases that its file names
+    #[arg(long, conflicts_with = "quick")]
+    pub(crate) named: bool,
+    /// Try each mutant only until a case notices it, and each scenario until it notices one
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Mutants of your own, a file or a folder, in place of the built-in ones
+    #[arg(long, value_name = "PATH")]
+    pub(crate) mutants: Option<PathBuf>,
+    /// Folder with scenarios of your own, in place of the built-in ones
+    #[arg(long, value_name = "DIR")]
+    pub(crate) scenarios: Option<PathBuf>,
+    /// How many times the cases are run with nothing broken; all have to be green
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) control: u32,
+    /// Cases at once, each through a proxy of its own
+    #[arg(long, value_name = "N", default_value_t = TRIALS, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) at_once: u16,
+    /// Stretch the far edge of every time window, for busy machines; the near edge never moves
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = patience)]
+    pub(crate) patience: f64,
+    /// Where everything random in the run comes from [default: drawn, and shown in the report]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Show what every failure said, with its transcript
     #[arg(long)]
     pub(crate) trace: bool,
     /// Write a report: json, junit, tap, markdown or html; `-` is stdout. May be given several times

@@ -23,7 +23,7 @@ use crate::exit::{self, Failure, Outcome};
 use crate::outputs::{self, ConformFormat, ConformReport};
 use crate::progress::Progress;
 use crate::summary::Detail;
-use crate::{interrupt, print, summary, target, tool};
+use crate::{interrupt, mutants, print, summary, target, tool};
 
 /// Events that may wait to be shown.
 const EVENTS_MAX: usize = 256;
@@ -34,11 +34,13 @@ pub(crate) async fn run(command: ConformCommand) -> Outcome {
         ConformCommand::Run(args) => run_suite(args).await,
         ConformCommand::List(args) => list_cases(&args),
         ConformCommand::Explain { id, scenarios } => {
-            let text = explain(&id, &self::scenarios(scenarios.as_deref())?, Rules::builtin())
-                .map_err(Failure::usage)?;
+            let known = self::scenarios(scenarios.as_deref())?;
+            let mutants = mutants::mutants_for(None, scenarios.as_deref(), &known)?;
+            let text = explain(&id, &known, &mutants, Rules::builtin()).map_err(Failure::usage)?;
             print::line(text.trim_end())?;
             Ok(exit::OK)
         }
+        ConformCommand::Mutants(args) => mutants::run(&args).await,
         ConformCommand::Validate { paths } => validate(&paths),
     }
 }

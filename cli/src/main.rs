@@ -9,6 +9,7 @@ mod exit;
 mod interrupt;
 mod load;
 mod log;
+mod mutants;
 mod outputs;
 mod print;
 mod progress;

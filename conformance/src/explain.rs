@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use touchstone_scenarios::mutant::Mutant;
 use touchstone_scenarios::rules::{Clause, ClauseId, Rules};
 use touchstone_scenarios::scenario::Scenario;
 use touchstone_sut::Target;
@@ -48,16 +49,26 @@ fn listed(case: &Case, rules: &Rules, target: &Target) -> Listed {
 
 /// Nothing has this id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is neither a clause nor a case; `touchstone conform list` shows both")]
+#[error(
+    "`{0}` is neither a clause nor a case nor a mutant; `touchstone conform list` and `conform mutants --list` show them"
+)]
 pub struct Unknown(pub String);
 
-/// Explains a clause (`echo/2a`), or the cases that a pattern names.
+/// Explains a clause (`echo/2a`), a mutant, or the cases that a pattern names.
 ///
 /// # Errors
 /// Nothing has this id.
-pub fn explain(id: &str, scenarios: &[Arc<Scenario>], rules: &Rules) -> Result<String, Unknown> {
+pub fn explain(
+    id: &str,
+    scenarios: &[Arc<Scenario>],
+    mutants: &[Arc<Mutant>],
+    rules: &Rules,
+) -> Result<String, Unknown> {
     if let Some(clause) = rules.clause(&ClauseId(id.to_owned())) {
         return Ok(explain_clause(clause, scenarios));
+    }
+    if let Some(mutant) = mutants.iter().find(|mutant| mutant.id == id) {
+        return Ok(explain_mutant(mutant, rules));
     }
     let pattern: Pattern = id.parse().map_err(|_| Unknown(id.to_owned()))?;
     let named: Vec<_> = scenarios
@@ -69,7 +80,7 @@ pub fn explain(id: &str, scenarios: &[Arc<Scenario>], rules: &Rules) -> Result<S
     }
     let texts = named
         .into_iter()
-        .map(|scenario| explain_scenario(scenario, rules));
+        .map(|scenario| explain_scenario(scenario, mutants, rules));
     Ok(texts.collect::<Vec<_>>().join("\n"))
 }
 
@@ -116,7 +127,45 @@ fn explain_clause(clause: &Clause, scenarios: &[Arc<Scenario>]) -> String {
     out
 }
 
-fn explain_scenario(scenario: &Scenario, rules: &Rules) -> String {
+fn explain_mutant(mutant: &Mutant, rules: &Rules) -> String {
+    let mut out = format!("{}: {}\n  {}\n", mutant.id, mutant.breaks, mutant.source.path);
+    if mutant.clauses.is_empty() {
+        out.push_str("\n  breaks whatever a scenario asks for\n");
+    }
+    for clause in &mutant.clauses {
+        match rules.clause(&clause.value) {
+            Some(clause) => out.push_str(&format!("\n  breaks {}: {}\n", clause.id, clause.sentence)),
+            None => out.push_str(&format!("\n  breaks {}\n", clause.value)),
+        }
+    }
+    out.push_str("\n  noticed by:\n");
+    for name in &mutant.killed_by {
+        out.push_str(&format!("    {}\n", name.value));
+    }
+    out.push_str(&format!(
+        "\n  try it: touchstone conform mutants {} --named --trace\n",
+        mutant.id
+    ));
+    out
+}
+
+/// The mutants whose files name a case of the scenario.
+fn noticed_by(scenario: &Scenario, mutants: &[Arc<Mutant>]) -> String {
+    let names = |mutant: &&Arc<Mutant>| {
+        let mut names = mutant.killed_by.iter();
+        names.any(|name| name.value.scenarios().matches(&scenario.id))
+    };
+    let noticed: Vec<_> = mutants.iter().filter(names).collect();
+    if noticed.is_empty() {
+        return String::new();
+    }
+    let lines = noticed
+        .iter()
+        .map(|mutant| format!("    {}  {}\n", mutant.id, mutant.breaks));
+    format!("\n  proven able to fail by:\n{}", lines.collect::<String>())
+}
+
+fn explain_scenario(scenario: &Scenario, mutants: &[Arc<Mutant>], rules: &Rules) -> String {
     let mut out = format!(
         "{}: {}\n  {}\n",
         scenario.id, scenario.title, scenario.source.path
@@ -136,6 +185,7 @@ fn explain_scenario(scenario: &Scenario, rules: &Rules) -> String {
     if scenario.alone {
         out.push_str("\n  runs by itself, because it needs the whole server\n");
     }
+    out.push_str(&noticed_by(scenario, mutants));
     out.push_str(&format!("\n{}\n", scenario.source.text.trim_end()));
     out.push_str(&format!(
         "\n  run it: touchstone conform run '{}' --trace\n",

@@ -26,6 +26,7 @@ pub mod head;
 pub mod inflate;
 pub mod json;
 pub mod matching;
+pub mod mutants;
 pub mod results;
 mod run;
 pub mod select;

@@ -50,6 +50,16 @@ impl Bench {
         }
     }
 
+    /// The same with unique ids of its own: the same case may run on both at once.
+    pub(crate) fn beside(&self, sut: Arc<Sut>, salt: impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (self.nonce, salt).hash(&mut hasher);
+        Self {
+            nonce: hasher.finish(),
+            ..self.on(sut)
+        }
+    }
+
     /// Starts a server that a case has stopped, or that has died, where it is ours to start. A failure shows in the
     /// next case, which cannot reach it.
     pub(crate) async fn revive(&self) {

@@ -64,15 +64,7 @@ impl Lane {
     async fn run_one(&self, position: usize, case: Case, server: Server) {
         // Nobody listens any more: the results are returned all the same.
         let _unheard = self.events.send(Event::CaseStarted { id: case.id.clone() }).await;
-        let (bench, own, stop) = (Arc::clone(&self.bench), case.clone(), self.stop.clone());
-        // A task of its own, so that a case that breaks breaks nothing else.
-        let mut task = JoinSet::new();
-        task.spawn(async move { run_case(&bench, &own, &stop).await });
-        let mut outcome = match task.join_next().await {
-            Some(Ok(outcome)) => outcome,
-            Some(Err(error)) => could_not_run(&self.bench, &case, format!("the case itself broke: {error}")),
-            None => could_not_run(&self.bench, &case, "the case was never begun".to_owned()),
-        };
+        let mut outcome = run_apart(&self.bench, &case, &self.stop).await;
         let options = &self.bench.options;
         if options.known_failing.lists(&case) {
             outcome.result.verdict = as_known_failing(outcome.result.verdict);
@@ -90,6 +82,18 @@ impl Lane {
         if server != Server::Shared || verdict == CaseVerdict::CouldNotRun {
             self.bench.revive().await;
         }
+    }
+}
+
+/// Runs a case in a task of its own, so that a case that breaks breaks nothing else.
+pub(crate) async fn run_apart(bench: &Arc<Bench>, case: &Case, stop: &CancellationToken) -> Outcome {
+    let (shared, own, stop) = (Arc::clone(bench), case.clone(), stop.clone());
+    let mut task = JoinSet::new();
+    task.spawn(async move { run_case(&shared, &own, &stop).await });
+    match task.join_next().await {
+        Some(Ok(outcome)) => outcome,
+        Some(Err(error)) => could_not_run(bench, case, format!("the case itself broke: {error}")),
+        None => could_not_run(bench, case, "the case was never begun".to_owned()),
     }
 }
 

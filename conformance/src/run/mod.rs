@@ -2,7 +2,7 @@
 
 mod actors;
 mod aside;
-mod bench;
+pub(crate) mod bench;
 mod case;
 mod cast;
 mod connecting;
@@ -34,6 +34,9 @@ use crate::coverage::Seen;
 use crate::results::{CaseResult, Counts, Run, Tool};
 use crate::select::{Case, KnownFailing, NamesNothing, Pattern, cases, choose};
 use crate::verdict::{CaseVerdict, Strictness};
+
+pub(crate) use case::could_not_run;
+pub(crate) use lane::run_apart;
 
 use bench::Bench;
 use case::skipped;

@@ -138,12 +138,12 @@ async fn for_junit_failed_is_a_failure_and_skipped_is_skipped() {
 #[test]
 fn explain_knows_clauses_and_cases_and_nothing_else() {
     let scenarios = [scenario("echo/x", SHOUTED)];
-    let clause = explain("echo/2a", &scenarios, Rules::builtin()).unwrap();
+    let clause = explain("echo/2a", &scenarios, &[], Rules::builtin()).unwrap();
     assert!(
         clause.starts_with("echo/2a (must, basis doc)") && clause.contains("echo/x  a text comes back"),
         "{clause}"
     );
-    let case = explain("echo/x", &scenarios, Rules::builtin()).unwrap();
+    let case = explain("echo/x", &scenarios, &[], Rules::builtin()).unwrap();
     assert!(case.contains("ann.expect") && case.contains("why:"), "{case}");
-    assert!(explain("echo/nonesuch", &scenarios, Rules::builtin()).is_err());
+    assert!(explain("echo/nonesuch", &scenarios, &[], Rules::builtin()).is_err());
 }

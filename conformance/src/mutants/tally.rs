@@ -1,0 +1,295 @@
+//! What has been seen so far, what that makes needless, and what it comes to in the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::results::{ByCatch, Control, Fate, MutantResult, NotGreen};
+use super::subject::Subject;
+use crate::results::CaseResult;
+use crate::select::Case;
+use crate::verdict::CaseVerdict;
+
+/// Why a trial is made, and with it when it is needless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The case with nothing broken, in this run, from 1.
+    Control {
+        /// Which.
+        run: u32,
+    },
+    /// To see whether the case notices, whatever the others did.
+    EachCase,
+    /// To see whether this name of the mutant's file is right.
+    Name(usize),
+    /// To see whether any case notices.
+    AnyCase,
+    /// To see whether the scenario notices anything.
+    Scenario,
+}
+
+/// One run of a case.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trial {
+    pub(crate) purpose: Purpose,
+    /// With which mutant, by position; with nothing broken if there is none.
+    pub(crate) subject: Option<usize>,
+    /// By position.
+    pub(crate) case: usize,
+}
+
+/// What is kept of a trial.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) result: CaseResult,
+    /// What the mutant breaks came by.
+    pub(crate) touched: bool,
+}
+
+/// How a case ended with a mutant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum End {
+    Noticed,
+    FailedOtherwise(Vec<String>),
+    Passed,
+    CouldNotRun,
+    NotTried,
+}
+
+/// What has been seen so far.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    control_runs: u32,
+    control: BTreeMap<usize, Vec<NotGreen>>,
+    skipped: BTreeMap<usize, String>,
+    /// By subject and case.
+    ends: BTreeMap<usize, BTreeMap<usize, End>>,
+    touched: BTreeMap<usize, usize>,
+    traces: BTreeMap<usize, Vec<String>>,
+    scenarios_that_noticed: BTreeSet<String>,
+    pub(crate) trials: usize,
+}
+
+impl Tally {
+    /// Whether nothing could be learnt from the trial any more.
+    pub(crate) fn makes_needless(&self, trial: &Trial, subjects: &[Subject], all: &[Case]) -> bool {
+        let Some(subject) = trial.subject else {
+            return false;
+        };
+        if self.has_tried(subject, trial.case) || !self.is_green(trial.case) {
+            return true;
+        }
+        match trial.purpose {
+            Purpose::Control { .. } | Purpose::EachCase => false,
+            Purpose::Name(name) => subjects[subject].names[name]
+                .cases
+                .iter()
+                .any(|case| self.noticed(subject, *case)),
+            Purpose::AnyCase => self.is_killed(subject),
+            Purpose::Scenario => self.scenarios_that_noticed.contains(&all[trial.case].scenario.id),
+        }
+    }
+
+    /// Takes in how a trial ended. True if a mutant was noticed by it for the first time.
+    pub(crate) fn add(&mut self, trial: &Trial, seen: &Seen, subjects: &[Subject], trace: bool) -> bool {
+        let result = &seen.result;
+        let Some(position) = trial.subject else {
+            self.add_control(trial, result);
+            return false;
+        };
+        if result.verdict == CaseVerdict::Skipped {
+            return false;
+        }
+        self.trials += 1;
+        let was_killed = self.is_killed(position);
+        let end = end(result, &subjects[position]);
+        if end == End::Noticed {
+            self.scenarios_that_noticed.insert(result.scenario.clone());
+        }
+        if trace && result.verdict != CaseVerdict::Passed {
+            self.traces
+                .entry(position)
+                .or_default()
+                .push(result.failure_text());
+        }
+        *self.touched.entry(position).or_default() += usize::from(seen.touched);
+        self.ends.entry(position).or_default().insert(trial.case, end);
+        !was_killed && self.is_killed(position)
+    }
+
+    fn add_control(&mut self, trial: &Trial, result: &CaseResult) {
+        self.trials += 1;
+        let Purpose::Control { run } = trial.purpose else {
+            return;
+        };
+        self.control_runs = self.control_runs.max(run);
+        let failures = self.control.entry(trial.case).or_default();
+        match result.verdict {
+            CaseVerdict::Passed => {}
+            CaseVerdict::Skipped => {
+                let why = result.reason.clone().unwrap_or_default();
+                self.skipped.insert(trial.case, why);
+            }
+            CaseVerdict::Failed
+            | CaseVerdict::NonStrict
+            | CaseVerdict::Informational
+            | CaseVerdict::KnownFailing
+            | CaseVerdict::UnexpectedlyPassed
+            | CaseVerdict::CouldNotRun => failures.push(NotGreen {
+                case: result.id.clone(),
+                run,
+                verdict: result.verdict,
+                message: result.message(),
+                text: result.failure_text(),
+            }),
+        }
+    }
+
+    /// Whether the case passed with nothing broken, each time.
+    fn is_green(&self, case: usize) -> bool {
+        self.control.get(&case).is_some_and(Vec::is_empty) && !self.skipped.contains_key(&case)
+    }
+
+    fn has_tried(&self, subject: usize, case: usize) -> bool {
+        self.ends
+            .get(&subject)
+            .is_some_and(|cases| cases.contains_key(&case))
+    }
+
+    fn noticed(&self, subject: usize, case: usize) -> bool {
+        self.ends
+            .get(&subject)
+            .is_some_and(|cases| cases.get(&case) == Some(&End::Noticed))
+    }
+
+    pub(crate) fn is_killed(&self, subject: usize) -> bool {
+        self.ends
+            .get(&subject)
+            .is_some_and(|cases| cases.values().any(|end| *end == End::Noticed))
+    }
+
+    /// How many mutants were noticed.
+    pub(crate) fn killed(&self) -> usize {
+        let subjects = self.ends.keys();
+        subjects.filter(|subject| self.is_killed(**subject)).count()
+    }
+
+    pub(crate) fn scenario_noticed(&self, scenario: &str) -> bool {
+        self.scenarios_that_noticed.contains(scenario)
+    }
+
+    /// Whether the case could be tried at all, and held: a scenario without such a case owes no kill.
+    pub(crate) fn could_notice(&self, case: usize) -> bool {
+        self.is_green(case)
+    }
+
+    pub(crate) fn control(&self) -> Control {
+        let not_green: Vec<_> = self.control.values().flatten().cloned().collect();
+        let red: BTreeSet<u32> = not_green.iter().map(|failure| failure.run).collect();
+        let red = u32::try_from(red.len()).unwrap_or(u32::MAX);
+        Control {
+            runs: self.control_runs,
+            green: self.control_runs.saturating_sub(red),
+            cases: self.control.len(),
+            skipped: self.skipped.len(),
+            not_green,
+        }
+    }
+
+    /// What became of a mutant.
+    pub(crate) fn result(&self, position: usize, subject: &Subject, all: &[Case]) -> MutantResult {
+        let none = BTreeMap::new();
+        let ends = self.ends.get(&position).unwrap_or(&none);
+        let ids_of = |wanted: &End| {
+            let chosen = ends.iter().filter(|(_, end)| *end == wanted);
+            chosen.map(|(case, _)| all[*case].id.clone()).collect::<Vec<_>>()
+        };
+        let by_catch = ends.iter().filter_map(|(case, end)| match end {
+            End::FailedOtherwise(clauses) => Some(ByCatch {
+                case: all[*case].id.clone(),
+                clauses: clauses.clone(),
+            }),
+            End::Noticed | End::Passed | End::CouldNotRun | End::NotTried => None,
+        });
+        let touched = self.touched.get(&position).copied().unwrap_or_default();
+        let clauses = subject.mutant.clauses.iter();
+        MutantResult {
+            id: subject.id.clone(),
+            dialect: subject.group.clone(),
+            breaks: subject.mutant.breaks.clone(),
+            clauses: clauses.map(|clause| clause.value.0.clone()).collect(),
+            fate: self.fate(position, subject, touched),
+            killed_by: ids_of(&End::Noticed),
+            wrong_names: self.wrong_names(position, subject),
+            by_catch: by_catch.collect(),
+            could_not_run: ids_of(&End::CouldNotRun),
+            tried: ends.len(),
+            touched,
+            traces: self.traces.get(&position).cloned().unwrap_or_default(),
+        }
+    }
+
+    fn fate(&self, position: usize, subject: &Subject, touched: usize) -> Fate {
+        if let Some(key) = subject.needs {
+            let why = format!("the target has no `{key}`; its target file can say how to reach it");
+            return Fate::NotTried(why);
+        }
+        let tried = self.ends.get(&position).is_some_and(|ends| !ends.is_empty());
+        match (tried, self.is_killed(position), touched) {
+            (true, true, _) => Fate::Killed,
+            (true, false, 0) => Fate::Untouched,
+            (true, false, _) => Fate::Survived,
+            (false, ..) => Fate::NotTried(self.why_not_tried(subject)),
+        }
+    }
+
+    fn why_not_tried(&self, subject: &Subject) -> String {
+        let cases = subject.named_first();
+        if cases.is_empty() {
+            return "no case is about what it breaks".to_owned();
+        }
+        let red = cases.iter().find_map(|case| self.control.get(case)?.first());
+        if let Some(red) = red {
+            return format!("{} fails with nothing broken", red.case);
+        }
+        let skipped = cases.iter().find_map(|case| self.skipped.get(case));
+        skipped
+            .cloned()
+            .unwrap_or_else(|| "its turn did not come".to_owned())
+    }
+
+    /// A name of which every case was tried and none noticed.
+    fn wrong_names(&self, position: usize, subject: &Subject) -> Vec<String> {
+        let wrong = subject.names.iter().filter(|name| {
+            let tried = name.cases.iter().filter(|case| self.has_tried(position, **case));
+            let could = name.cases.iter().filter(|case| self.is_green(**case));
+            let (tried, could) = (tried.count(), could.count());
+            tried > 0 && tried == could && !name.cases.iter().any(|case| self.noticed(position, *case))
+        });
+        wrong.map(|name| name.pattern.clone()).collect()
+    }
+}
+
+/// A kill counts when what failed is a clause that the mutant names.
+fn end(result: &CaseResult, subject: &Subject) -> End {
+    match result.verdict {
+        CaseVerdict::Passed => End::Passed,
+        CaseVerdict::Skipped => End::NotTried,
+        CaseVerdict::CouldNotRun => End::CouldNotRun,
+        CaseVerdict::Failed
+        | CaseVerdict::NonStrict
+        | CaseVerdict::Informational
+        | CaseVerdict::KnownFailing
+        | CaseVerdict::UnexpectedlyPassed => {
+            let mut findings = result.findings.iter();
+            if findings.any(|finding| subject.mutant.breaks_clause(&finding.clause)) {
+                return End::Noticed;
+            }
+            let mut clauses: Vec<_> = result
+                .findings
+                .iter()
+                .map(|finding| finding.clause.0.clone())
+                .collect();
+            clauses.dedup();
+            End::FailedOtherwise(clauses)
+        }
+    }
+}

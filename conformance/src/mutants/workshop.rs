@@ -1,0 +1,204 @@
+//! Where the trials are made: many at once on one server, each through a proxy of its own, so that no trial can see what
+//! is broken for another.
+//!
+//! A case that needs a server to itself gets one of a few that are kept for that, and what a launcher breaks one that
+//! is started for it alone.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use touchstone_scenarios::mutant::{Fault, LauncherFault, Mutant};
+use touchstone_sut::Sut;
+
+use super::Event;
+use super::subject::Subject;
+use super::tally::{Seen, Tally, Trial};
+use crate::crooked::Proxy;
+use crate::results::CaseResult;
+use crate::run::bench::Bench;
+use crate::run::run_apart;
+use crate::select::Case;
+use crate::verdict::CaseVerdict;
+
+/// Servers that are started for cases which need one to themselves. These cases mostly wait.
+const SERVERS_MAX: usize = 6;
+
+/// What all lanes share.
+pub(crate) struct Workshop {
+    pub(crate) bench: Bench,
+    pub(crate) cases: Vec<Case>,
+    pub(crate) subjects: Vec<Subject>,
+    pub(crate) tally: Mutex<Tally>,
+    pub(crate) at_once: usize,
+    /// Keep what every failure says.
+    pub(crate) trace: bool,
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) stop: CancellationToken,
+}
+
+/// Trials that wait for a lane.
+type Queue = Arc<Mutex<VecDeque<Trial>>>;
+
+/// On which server a lane makes its trials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// On the one that is there, beside others.
+    Shared,
+    /// On the one that is there, when no other lane is left.
+    Alone,
+    /// On one of its own.
+    Own,
+}
+
+impl Workshop {
+    /// Makes these trials, except those that others make needless meanwhile. Ends early when told to stop.
+    pub(crate) async fn make(self: &Arc<Self>, trials: Vec<Trial>) {
+        let alone = |trial: &Trial| self.cases[trial.case].scenario.alone || self.fault_of(trial).is_some();
+        let (alone, together): (VecDeque<_>, VecDeque<_>) = trials.into_iter().partition(alone);
+        let own_lanes = if self.bench.sut.target().is_spawned() {
+            SERVERS_MAX.min(alone.len())
+        } else {
+            0
+        };
+        let (alone, together) = (Queue::new(Mutex::new(alone)), Queue::new(Mutex::new(together)));
+        let mut lanes = JoinSet::new();
+        for _ in 0..self.at_once.max(1) {
+            lanes.spawn(Arc::clone(self).lane(Arc::clone(&together), Place::Shared));
+        }
+        for _ in 0..own_lanes {
+            lanes.spawn(Arc::clone(self).lane(Arc::clone(&alone), Place::Own));
+        }
+        lanes.join_all().await;
+        // What is left: there is no server that could be had alone, so the shared one is, now.
+        Arc::clone(self).lane(alone, Place::Alone).await;
+    }
+
+    async fn lane(self: Arc<Self>, queue: Queue, place: Place) {
+        let mut own = None;
+        while let Some(trial) = self.next(&queue) {
+            let seen = match (self.fault_of(&trial), place) {
+                (Some(fault), Place::Own) => self.with_launcher(&trial, fault).await,
+                (None, Place::Own) => {
+                    if own.is_none() {
+                        let started = Sut::start(self.bench.sut.target().clone()).await;
+                        own = started.ok().map(Arc::new);
+                    }
+                    let Some(server) = &own else {
+                        // It and what follows is tried on the shared server at the end.
+                        lock(&queue).push_front(trial);
+                        return;
+                    };
+                    let seen = self.on(server, &trial).await;
+                    // What a case that went wrong has left behind must not be laid to the next mutant's charge.
+                    if seen.result.verdict != CaseVerdict::Passed
+                        && let Some(left) = own.take().and_then(Arc::into_inner)
+                    {
+                        left.shut_down().await;
+                    }
+                    seen
+                }
+                // A launcher's mutant is tried where servers can be started; elsewhere its subject needs `spawn`.
+                (_, Place::Shared | Place::Alone) => self.on(&self.bench.sut, &trial).await,
+            };
+            self.record(trial, seen).await;
+        }
+        if let Some(server) = own.and_then(Arc::into_inner) {
+            server.shut_down().await;
+        }
+    }
+
+    fn next(&self, queue: &Queue) -> Option<Trial> {
+        while !self.stop.is_cancelled() {
+            let trial = lock(queue).pop_front()?;
+            if !lock(&self.tally).makes_needless(&trial, &self.subjects, &self.cases) {
+                return Some(trial);
+            }
+        }
+        None
+    }
+
+    fn mutant_of(&self, trial: &Trial) -> Option<&Arc<Mutant>> {
+        trial.subject.map(|subject| &self.subjects[subject].mutant)
+    }
+
+    fn fault_of(&self, trial: &Trial) -> Option<&LauncherFault> {
+        match &self.mutant_of(trial)?.fault {
+            Fault::Launcher(fault) => Some(fault),
+            Fault::Proxy(_) => None,
+        }
+    }
+
+    /// On a server that a crooked launcher starts for this trial.
+    async fn with_launcher(&self, trial: &Trial, fault: &LauncherFault) -> Seen {
+        match Sut::start_crookedly(self.bench.sut.target().clone(), *fault).await {
+            Err(error) => self.not_made(trial, &format!("no server could be started: {error}")),
+            Ok(server) => {
+                let server = Arc::new(server);
+                let mut seen = self.through(&server, trial, None).await;
+                seen.touched = true;
+                if let Some(server) = Arc::into_inner(server) {
+                    server.shut_down().await;
+                }
+                seen
+            }
+        }
+    }
+
+    async fn on(&self, server: &Arc<Sut>, trial: &Trial) -> Seen {
+        self.through(server, trial, self.mutant_of(trial).cloned()).await
+    }
+
+    async fn through(&self, server: &Arc<Sut>, trial: &Trial, mutant: Option<Arc<Mutant>>) -> Seen {
+        let case = &self.cases[trial.case];
+        let proxy = match Proxy::start(Arc::clone(server), mutant).await {
+            Ok(proxy) => proxy,
+            Err(error) => return self.not_made(trial, &format!("no proxy could be started: {error}")),
+        };
+        let view = Arc::new(server.through(proxy.addresses().to_vec()));
+        let salt = (trial.subject, format!("{:?}", trial.purpose));
+        let bench = Arc::new(self.bench.beside(view, salt));
+        let result = run_apart(&bench, case, &self.stop).await.result;
+        if case.scenario.alone || result.verdict == CaseVerdict::CouldNotRun {
+            bench.revive().await;
+        }
+        drop(bench);
+        let touched = proxy.touched() > 0;
+        proxy.shut_down().await;
+        Seen { result, touched }
+    }
+
+    /// A trial that this machine did not allow.
+    fn not_made(&self, trial: &Trial, why: &str) -> Seen {
+        let bench = self.bench.on(Arc::clone(&self.bench.sut));
+        let outcome = crate::run::could_not_run(&bench, &self.cases[trial.case], why.to_owned());
+        Seen {
+            result: outcome.result,
+            touched: false,
+        }
+    }
+
+    async fn record(&self, trial: Trial, seen: Seen) {
+        let killed = {
+            let mut tally = lock(&self.tally);
+            let first = tally.add(&trial, &seen, &self.subjects, self.trace);
+            first.then(|| tally.killed())
+        };
+        let CaseResult { id, verdict, .. } = seen.result;
+        let mutant = trial.subject.map(|subject| self.subjects[subject].id.clone());
+        let event = Event::Tried {
+            case: id,
+            verdict,
+            mutant,
+            killed,
+        };
+        // Nobody listens any more: the results are returned all the same.
+        let _unheard = self.events.send(event).await;
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
