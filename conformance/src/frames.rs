@@ -72,7 +72,7 @@ impl Header {
     }
 
     /// The header at the start of `bytes` with its own size, or `None` while it is incomplete.
-    fn read(bytes: &[u8]) -> Option<(Self, usize)> {
+    pub(crate) fn read(bytes: &[u8]) -> Option<(Self, usize)> {
         let [first, second, rest @ ..] = bytes else {
             return None;
         };

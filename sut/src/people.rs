@@ -18,7 +18,7 @@ use crate::file::FileWay;
 use crate::http::CallError;
 use crate::operate::{succeeded, text_of};
 use crate::sut::Sut;
-use crate::tokens::{Algorithm, TokenWanted, sign};
+use crate::tokens::{Algorithm, TokenKind, TokenWanted, claims_of, sign};
 
 /// Why somebody or something could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -447,6 +447,25 @@ impl Sut {
             claims,
             wanted,
             SystemTime::now(),
+        ))
+    }
+
+    /// A token with the claims of another one, whatever that is worth, but for these (`null` leaves one out): in force,
+    /// and signed with the target's key. `None` where that is not known.
+    #[must_use]
+    pub fn sign_again(&self, dialect: Dialect, token: &str, claims: &Map<String, Value>) -> Option<String> {
+        let signing = self.signing(dialect)?;
+        let wanted = TokenWanted {
+            kind: TokenKind::Valid,
+            claims: claims.clone(),
+        };
+        let now = SystemTime::now();
+        Some(sign(
+            &signing.secret,
+            signing.algorithm,
+            claims_of(token),
+            &wanted,
+            now,
         ))
     }
 

@@ -101,6 +101,13 @@ impl Algorithm {
     }
 }
 
+/// What a token claims, in force or not; nothing if it is none.
+pub(crate) fn claims_of(token: &str) -> Map<String, Value> {
+    let claims = token.split('.').nth(1).unwrap_or_default();
+    let json = URL_SAFE_NO_PAD.decode(claims).unwrap_or_default();
+    serde_json::from_slice(&json).unwrap_or_default()
+}
+
 /// Makes a token whose claims are `claims` with the times and the changes of `wanted`.
 #[must_use]
 pub(crate) fn sign(
@@ -198,6 +205,23 @@ mod tests {
             (other_header["alg"].as_str(), other, long.len()),
             (Some("HS512"), claims, 64)
         );
+    }
+
+    #[test]
+    fn what_a_token_claims_is_read_whatever_it_is_worth() {
+        let claims = json!({"sub": "ann"}).as_object().unwrap().clone();
+        let now = UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let token = sign(
+            "secret",
+            Algorithm::HS256,
+            claims,
+            &kind(TokenKind::Unsigned),
+            now,
+        );
+        let expected = json!({"sub": "ann", "iat": 1_000_000, "exp": 1_003_600});
+        assert_eq!(Value::Object(claims_of(&token)), expected);
+        assert_eq!(claims_of("neither.a.token"), Map::new());
+        assert_eq!(claims_of(""), Map::new());
     }
 
     #[test]

@@ -23,6 +23,7 @@ use touchstone_sut::transport::TlsError;
 pub use arrivals::Arrival;
 pub use dial::Address;
 pub use request::{RequestError, WrittenRequest, add_query, write_request};
+pub(crate) use written::in_fragments;
 pub use written::{FrameError, frame_bytes};
 
 use crate::tap::{Gate, Log, OurEnd, Record};

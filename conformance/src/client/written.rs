@@ -147,7 +147,7 @@ fn deflated(plain: &[u8]) -> Vec<u8> {
 }
 
 /// The message of a frame in fragments; the reserved bits are the first one's.
-fn in_fragments(whole: &WireFrame, bytes: usize, out: &mut Vec<u8>) {
+pub(crate) fn in_fragments(whole: &WireFrame, bytes: usize, out: &mut Vec<u8>) {
     let last = whole.payload.len().div_ceil(bytes).saturating_sub(1);
     for index in 0..=last {
         let start = index * bytes;

@@ -6,21 +6,44 @@
 //! | what | where |
 //! |---|---|
 //! | sockets: listening, reaching the server, how TCP ends | `socket` |
-//! | one connection, both ways | `relay` |
+//! | one connection: both ways, and how it ends | `relay`, `connection` |
+//! | one way: reading, what waits, writing | `lane`, `outbox` |
+//! | bytes cut into frames, requests and answers | `cut`, `http` |
+//! | which rules are about something, and what they do to it | `rules`, `deeds`, `edits`, `tokens` |
+//! | what all connections share | `crook`, `registry` |
+//!
+//! Only what a rule may be about is held until it is whole, for a quarter of a second at most and up to 256 KiB. What
+//! does not make it in time, is larger, or is compressed where a rule is about messages, passes as it came.
+//!
+//! What cannot be hidden: a server that is not there lets a client connect, and resets it at once; behind TLS an end
+//! without a goodbye looks like one with it.
 
+mod connection;
+mod crook;
+mod cut;
+mod deeds;
+mod edits;
+mod http;
+mod lane;
+mod outbox;
+mod registry;
 mod relay;
+mod rules;
 mod socket;
+mod tokens;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use touchstone_scenarios::mutant::Mutant;
+use touchstone_scenarios::mutant::{Fault, Mutant};
 use touchstone_sut::Sut;
+
+use self::crook::Crook;
+use crate::matching::payload_bytes;
 
 /// Connections at a time, over all nodes: four times what the suite opens with thirty cases at once. Who comes after
 /// that waits in the listener's backlog.
@@ -38,21 +61,16 @@ pub struct Proxy {
     stop: CancellationToken,
 }
 
-/// What all connections of a proxy share.
-#[derive(Debug)]
-struct Crook {
-    sut: Arc<Sut>,
-    touched: AtomicU64,
-}
-
 impl Proxy {
     /// Listens on 127.0.0.1 once for each node of `sut`, passes everything on to it, and breaks what `mutant` says;
     /// without one nothing. What the suite says travels as it is, whatever the server wants it to travel in.
     ///
     /// # Errors
-    /// There is no port to listen on.
+    /// There is no port to listen on, or something that the mutant says cannot be written.
     pub async fn start(sut: Arc<Sut>, mutant: Option<Arc<Mutant>>) -> io::Result<Self> {
-        drop(mutant);
+        if let Some(mutant) = &mutant {
+            try_payloads(mutant)?;
+        }
         let listeners = (0..sut.addresses().len())
             .map(|_| socket::listen())
             .collect::<io::Result<Vec<_>>>()?;
@@ -62,10 +80,7 @@ impl Proxy {
             .collect::<io::Result<_>>()?;
         let proxy = Self {
             addresses,
-            crook: Arc::new(Crook {
-                sut,
-                touched: AtomicU64::new(0),
-            }),
+            crook: Arc::new(Crook::new(sut, mutant)),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
@@ -97,13 +112,13 @@ impl Proxy {
     /// How many units the mutant was applied to: 0 means that nothing ever passed that it is about.
     #[must_use]
     pub fn touched(&self) -> u64 {
-        self.crook.touched.load(Ordering::Relaxed)
+        self.crook.touched()
     }
 
     /// The tokens that have passed, in order of their first use.
     #[must_use]
     pub fn tokens_seen(&self) -> Vec<String> {
-        Vec::new()
+        self.crook.tokens_seen()
     }
 
     /// Ends every connection, and awaits that.
@@ -117,6 +132,21 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// Whether all that a mutant says can be written.
+fn try_payloads(mutant: &Mutant) -> io::Result<()> {
+    let rules = match &mutant.fault {
+        Fault::Proxy(rules) => rules.as_slice(),
+        Fault::Launcher(_) => &[],
+    };
+    let deeds = rules.iter().flat_map(|rule| &rule.does);
+    for payload in deeds.filter_map(deeds::payload_of) {
+        payload_bytes(payload, &|_| None).map_err(|error| {
+            io::Error::new(io::ErrorKind::InvalidInput, format!("{}: {error}", mutant.id))
+        })?;
+    }
+    Ok(())
 }
 
 /// The listener of a node. Its task is the proxy's, as are those of the connections that come through it.

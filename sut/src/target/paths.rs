@@ -36,6 +36,16 @@ impl Target {
         }
     }
 
+    /// Whose WebSocket is at this path, of the dialects that the server speaks.
+    #[must_use]
+    pub fn dialect_at(&self, path: &str) -> Option<Dialect> {
+        let path_of = |target: &str| target.split('?').next().unwrap_or_default().to_owned();
+        let is_at = |dialect: &Dialect| {
+            parameters(&path_of(&self.websocket_path(*dialect)), &path_of(path)).is_some()
+        };
+        self.dialects.iter().copied().find(is_at)
+    }
+
     /// A documented HTTP path of the dialect, as it is on this server. One outside the dialect's roots stays as it is.
     #[must_use]
     pub fn http_path(&self, dialect: Dialect, documented: &str) -> String {
@@ -106,6 +116,21 @@ mod tests {
             "/v2/broadcast/"
         );
         assert_eq!(target.http_path(Dialect::Echo, "/metrics"), "/metrics");
+    }
+
+    #[test]
+    fn a_path_tells_whose_it_is() {
+        let mut target = Target::from_url("ws://127.0.0.1:1", &[Dialect::Rooms, Dialect::Direct]).unwrap();
+        for (path, dialect) in [
+            ("/ws/chat/7/?token=x", Some(Dialect::Rooms)),
+            ("/ws?token=x", Some(Dialect::Direct)),
+            ("/ws/chat/", None),
+            ("/healthz", None),
+        ] {
+            assert_eq!(target.dialect_at(path), dialect, "{path}");
+        }
+        target.mounted = Mounted::Prefixed;
+        assert_eq!(target.dialect_at("/rooms/ws/chat/7/"), Some(Dialect::Rooms));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The proxy between a client and a server that are both written by hand.
 
+mod frames;
+mod http;
 mod transparent;
 
 use std::time::Duration;
@@ -7,12 +9,32 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use touchstone_scenarios::load_mutants;
+use touchstone_scenarios::mutant::Way;
 use touchstone_sut::Target;
 
 use super::*;
 
 /// Nothing of these tests takes so long; what does not come fails instead of hanging.
 const DEADLINE: Duration = Duration::from_secs(20);
+
+/// An opening handshake as far as the proxy reads it.
+const HANDSHAKE: &[u8] = b"GET /ws HTTP/1.1\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n";
+/// Its answer.
+const UPGRADED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
+
+/// A mutant with one rule.
+fn mutant(rule: &str) -> Arc<Mutant> {
+    let head =
+        "id: tried\nbreaks: Something.\nclauses: [rfc6455/5.5.2-ping]\nkilled_by: [rfc6455/5.5.2-ping]\n";
+    let lines = format!("{head}{rule}").replace('\n', "\n    ");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rfc6455.yaml");
+    std::fs::write(&path, format!("mutants:\n  - {lines}\n")).unwrap();
+    let (mutants, diags) = load_mutants(&path);
+    assert!(diags.is_empty(), "{rule}: {:?}", diags[0].message);
+    Arc::new(mutants.into_iter().next().unwrap())
+}
 
 /// A proxy, and the server behind it.
 struct Stage {
@@ -22,14 +44,31 @@ struct Stage {
 
 impl Stage {
     async fn new(mutant: Option<Arc<Mutant>>) -> Self {
-        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("ws://{}", server.local_addr().unwrap());
-        let target = Target::from_url(&url, &[]).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        Self::before(Target::from_url(&url, &[]).unwrap(), listener, mutant).await
+    }
+
+    async fn with(rule: &str) -> Self {
+        Self::new(Some(mutant(rule))).await
+    }
+
+    async fn before(target: Target, server: TcpListener, mutant: Option<Arc<Mutant>>) -> Self {
         let sut = Sut::start(target).await.unwrap();
         // Whether anybody is there has been tried.
         drop(server.accept().await.unwrap());
         let proxy = Proxy::start(Arc::new(sut), mutant).await.unwrap();
         Self { proxy, server }
+    }
+
+    /// A client whose handshake has been answered, and what it is connected to.
+    async fn open(&self) -> (TcpStream, TcpStream) {
+        let (mut client, mut server) = self.connect().await;
+        client.write_all(HANDSHAKE).await.unwrap();
+        expect(&mut server, HANDSHAKE).await;
+        server.write_all(UPGRADED).await.unwrap();
+        expect(&mut client, UPGRADED).await;
+        (client, server)
     }
 
     /// A client, and what it is connected to.

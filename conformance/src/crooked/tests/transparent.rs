@@ -1,4 +1,4 @@
-//! Without a mutant nobody may notice that the proxy is there.
+//! Without a mutant, and where its rules are about nothing that passes, nobody may notice that the proxy is there.
 
 use super::*;
 
@@ -7,7 +7,12 @@ const QUIET: Duration = Duration::from_millis(300);
 
 #[tokio::test]
 async fn any_bytes_pass_both_ways_however_they_are_cut() {
-    let stage = Stage::new(None).await;
+    for mutant in [None, Some(mutant("on: {pong: up}\ndo: drop"))] {
+        any_bytes_pass(&Stage::new(mutant).await).await;
+    }
+}
+
+async fn any_bytes_pass(stage: &Stage) {
     let (mut client, mut server) = stage.connect().await;
     let handshake = b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n";
     let garbage: Vec<u8> = (0..=255).rev().collect();
@@ -46,7 +51,12 @@ async fn much_passes_both_ways_at_once() {
 
 #[tokio::test]
 async fn each_half_ends_by_itself() {
-    let stage = Stage::new(None).await;
+    for mutant in [None, Some(mutant("on: {pong: up}\ndo: drop"))] {
+        each_half_ends(&Stage::new(mutant).await).await;
+    }
+}
+
+async fn each_half_ends(stage: &Stage) {
     let (mut client, mut server) = stage.connect().await;
     client.write_all(b"last").await.unwrap();
     client.shutdown().await.unwrap();
