@@ -206,6 +206,8 @@ pub(crate) struct TokenMintArgs {
 pub(crate) enum SchemaOf {
     /// A scenario file of `conform`
     Scenario,
+    /// A file of mutants, for `conform mutants`
+    Mutants,
     /// The configuration file of `serve`
     Config,
 }
@@ -276,7 +278,7 @@ A mutant is killed when a case fails under a clause that the mutant breaks, and 
 nothing broken. Exit code 0 only if every mutant is killed, by all cases that its file names,
 every scenario kills one, and nothing fails with nothing broken.")]
     Mutants(ConformMutantsArgs),
-    /// Check scenario files without a server
+    /// Check files of scenarios and of mutants without a server
     #[command(after_help = "Example:\n  touchstone conform validate my-scenarios")]
     Validate {
         /// Files, or folders of them

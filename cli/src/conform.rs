@@ -15,7 +15,7 @@ use touchstone_report::{Document, Tone, markdown, tap};
 use touchstone_scenarios::glob::Glob;
 use touchstone_scenarios::rules::Rules;
 use touchstone_scenarios::scenario::Scenario;
-use touchstone_scenarios::{builtin_scenarios, load_dir};
+use touchstone_scenarios::{builtin_scenarios, load_all, load_dir};
 use touchstone_sut::Sut;
 
 use crate::args::{ConformCommand, ConformListArgs, ConformRunArgs, TargetArgs};
@@ -362,27 +362,32 @@ fn as_json_list(listed: &[Listed]) -> serde_json::Value {
 }
 
 fn validate(paths: &[PathBuf]) -> Outcome {
-    let (mut files, mut diags) = (0, Vec::new());
+    let (mut scenarios, mut mutants, mut diags) = (0, 0, Vec::new());
     for path in paths {
-        let (scenarios, wrong) = load_dir(path);
-        files += scenarios.len();
+        let (some_scenarios, some_mutants, wrong) = load_all(path);
+        scenarios += some_scenarios.len();
+        mutants += some_mutants.len();
         diags.extend(wrong);
     }
+    let right = match (scenarios, mutants) {
+        (_, 0) => format!("{scenarios} scenarios are right"),
+        (0, _) => format!("{mutants} mutants are right"),
+        _ => format!("{scenarios} scenarios and {mutants} mutants are right"),
+    };
     if !diags.is_empty() {
         let mut failure = Failure::mistakes(&diags);
         let noun = if diags.len() == 1 { "mistake" } else { "mistakes" };
-        failure.shown.push_str(&format!(
-            "\n\n{} {noun}; {files} scenarios are right",
-            diags.len()
-        ));
+        failure
+            .shown
+            .push_str(&format!("\n\n{} {noun}; {right}", diags.len()));
         return Err(failure);
     }
-    if files == 0 {
+    if scenarios + mutants == 0 {
         return Err(Failure::usage(
             "no scenario there: a scenario is a file that ends in .yaml",
         ));
     }
-    print::line(&format!("{files} scenarios are right"))?;
+    print::line(&right)?;
     Ok(exit::OK)
 }
 

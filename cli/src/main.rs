@@ -62,6 +62,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Schema { of } => {
             let schema = match of {
                 SchemaOf::Scenario => touchstone_scenarios::schema::scenario(),
+                SchemaOf::Mutants => touchstone_scenarios::schema::mutants(),
                 SchemaOf::Config => settings::schema(),
             };
             print::data(&outputs::json(&schema))?;

@@ -10,6 +10,7 @@ use crate::read;
 use crate::rules::Rules;
 use crate::scenario::Scenario;
 use crate::source::{Source, Span};
+use crate::yaml::{self, Kind};
 
 include!(concat!(env!("OUT_DIR"), "/corpus.rs"));
 
@@ -83,25 +84,6 @@ fn compiled_mutants(chosen: impl Fn(&str) -> bool) -> Result<Vec<Mutant>, Vec<Di
     if diags.is_empty() { Ok(mutants) } else { Err(diags) }
 }
 
-/// Reads every file of mutants below a directory, or one file. Each id begins with the file's path relative to the
-/// directory, or with its name. What can be read is returned beside what is wrong with the rest.
-#[must_use]
-pub fn load_mutants(path: &Path) -> (Vec<Mutant>, Vec<Diag>) {
-    let mut mutants = Vec::new();
-    let (files, root, mut diags) = files_of(path, "mutants");
-    for file in files {
-        let folder = id_of(&file, root, None);
-        let read = read_source(&file)
-            .map_err(|diag| vec![diag])
-            .and_then(|source| read::mutant::mutants(&source, &folder, Rules::builtin()));
-        match read {
-            Ok(read) => mutants.extend(read),
-            Err(wrong) => diags.extend(wrong),
-        }
-    }
-    (mutants, diags)
-}
-
 /// The workloads that are compiled in, by name: `scenarios/load/<name>.yaml`, unread.
 #[must_use]
 pub fn builtin_workloads() -> Vec<(&'static str, Arc<Source>)> {
@@ -157,30 +139,66 @@ pub fn read_source(path: &Path) -> Result<Arc<Source>, Diag> {
 }
 
 /// Reads every `.yaml` below a directory, or one file. Ids are paths relative to the directory, or the file's name.
-/// What can be read is returned beside what is wrong with the rest.
+/// What can be read is returned beside what is wrong with the rest. Mutants that lie among the scenarios are left out.
 #[must_use]
 pub fn load_dir(path: &Path) -> (Vec<Scenario>, Vec<Diag>) {
-    let mut scenarios = Vec::new();
-    let (files, root, mut diags) = files_of(path, "scenarios");
-    let prefix = folder_of_corpus(root);
-    for file in files {
-        let id = id_of(&file, root, prefix.as_deref());
-        let read = read_source(&file)
-            .map_err(|diag| vec![diag])
-            .and_then(|source| read::scenario(&source, &id, Rules::builtin()));
-        match read {
-            Ok(scenario) => scenarios.push(scenario),
-            Err(wrong) => diags.extend(wrong),
-        }
-    }
-    (scenarios, diags)
+    let read = |source: &Arc<Source>, id: &str| {
+        read::scenario(source, id, Rules::builtin()).map(|scenario| vec![scenario])
+    };
+    load(path, "scenarios", Some("mutants"), folder_of_corpus, read)
 }
 
-/// The `.yaml` files below a directory, or one file, and the directory that their names are relative to. That there are
-/// none is a mistake.
-fn files_of<'p>(path: &'p Path, what: &str) -> (Vec<PathBuf>, &'p Path, Vec<Diag>) {
-    let mut files = Vec::new();
+/// Reads every file of mutants below a directory, or one file. Each id begins with the file's path relative to the
+/// directory, or with its name. What can be read is returned beside what is wrong with the rest. Scenarios that lie
+/// among the mutants are left out.
+#[must_use]
+pub fn load_mutants(path: &Path) -> (Vec<Mutant>, Vec<Diag>) {
+    let read = |source: &Arc<Source>, folder: &str| read::mutant::mutants(source, folder, Rules::builtin());
+    load(path, "mutants", Some("steps"), |_| None, read)
+}
+
+/// Reads scenarios and mutants, each file as what it is: one with the key `mutants` holds those.
+#[must_use]
+pub fn load_all(path: &Path) -> (Vec<Scenario>, Vec<Mutant>, Vec<Diag>) {
+    enum Loaded {
+        Scenario(Box<Scenario>),
+        Mutant(Box<Mutant>),
+    }
+    let read = |source: &Arc<Source>, id: &str| {
+        if has_key(source, "mutants") {
+            let folder = id.rsplit('/').next().unwrap_or(id);
+            let mutants = read::mutant::mutants(source, folder, Rules::builtin())?;
+            return Ok(mutants
+                .into_iter()
+                .map(|mutant| Loaded::Mutant(Box::new(mutant)))
+                .collect());
+        }
+        read::scenario(source, id, Rules::builtin())
+            .map(|scenario| vec![Loaded::Scenario(Box::new(scenario))])
+    };
+    let (loaded, diags) = load(path, "scenarios", None, folder_of_corpus, read);
+    let (mut scenarios, mut mutants) = (Vec::new(), Vec::new());
+    for one in loaded {
+        match one {
+            Loaded::Scenario(scenario) => scenarios.push(*scenario),
+            Loaded::Mutant(mutant) => mutants.push(*mutant),
+        }
+    }
+    (scenarios, mutants, diags)
+}
+
+/// Reads the files of one kind; `other` is a key that only files of the other kind have. That there are none is a
+/// mistake.
+fn load<T>(
+    path: &Path,
+    what: &str,
+    other: Option<&str>,
+    prefix: impl Fn(&Path) -> Option<String>,
+    read: impl Fn(&Arc<Source>, &str) -> Result<Vec<T>, Vec<Diag>>,
+) -> (Vec<T>, Vec<Diag>) {
+    let mut loaded = Vec::new();
     let mut diags = Vec::new();
+    let mut files = Vec::new();
     let root = if path.is_dir() {
         list(path, 0, &mut files, &mut diags);
         files.sort();
@@ -189,14 +207,31 @@ fn files_of<'p>(path: &'p Path, what: &str) -> (Vec<PathBuf>, &'p Path, Vec<Diag
         files.push(path.to_owned());
         path.parent().unwrap_or(Path::new(""))
     };
-    if files.is_empty() && diags.is_empty() {
+    let prefix = prefix(root);
+    let mut found = 0;
+    for file in files {
+        let source = match read_source(&file) {
+            Ok(source) if other.is_some_and(|key| has_key(&source, key)) => continue,
+            Ok(source) => source,
+            Err(diag) => {
+                diags.push(diag);
+                continue;
+            }
+        };
+        found += 1;
+        match read(&source, &id_of(&file, root, prefix.as_deref())) {
+            Ok(read) => loaded.extend(read),
+            Err(wrong) => diags.extend(wrong),
+        }
+    }
+    if found == 0 && diags.is_empty() {
         let nothing = Arc::new(Source {
             path: path.display().to_string(),
             text: String::new(),
         });
         diags.push(
             Diag::new(
-                "unreadable",
+                "nothing-here",
                 &nothing,
                 Span::default(),
                 format!("there are no {what} here"),
@@ -204,7 +239,15 @@ fn files_of<'p>(path: &'p Path, what: &str) -> (Vec<PathBuf>, &'p Path, Vec<Diag
             .help(format!("{what} are in files that end in `.yaml`")),
         );
     }
-    (files, root, diags)
+    (loaded, diags)
+}
+
+/// Whether a file is a mapping that has this key. What is no YAML has none.
+fn has_key(source: &Arc<Source>, key: &str) -> bool {
+    yaml::parse(source).is_ok_and(|root| match root.kind {
+        Kind::Map(entries) => entries.iter().any(|(name, _)| name.value == key),
+        Kind::Null | Kind::Boolean(_) | Kind::Number(_) | Kind::String(_) | Kind::List(_) => false,
+    })
 }
 
 /// The name of a directory that is itself a folder of the corpus, `echo` or `common`: it is part of the ids, because it
@@ -346,6 +389,29 @@ mod tests {
             assert_eq!(ids(&scenarios), ["echo/2a-mine"], "{path}");
             assert_eq!(scenarios[0].scope, Scope::One(Dialect::Echo), "{path}");
         }
+    }
+
+    #[test]
+    fn scenarios_and_mutants_lie_side_by_side() {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), "words.yaml", SCENARIO);
+        let mutants =
+            "mutants: [{id: lost, breaks: b, clauses: any, killed_by: words, on: {down: any}, do: drop}]\n";
+        write(root.path(), "broken.yaml", mutants);
+        let (scenarios, diags) = load_dir(root.path());
+        assert_eq!((ids(&scenarios), diags), (vec!["words"], vec![]));
+        let (mutants, diags) = load_mutants(root.path());
+        assert_eq!(diags, []);
+        assert_eq!(mutants.len(), 1);
+        assert_eq!(mutants[0].id, "broken/lost");
+        let (scenarios, mutants, diags) = load_all(root.path());
+        assert_eq!((scenarios.len(), mutants.len(), diags), (1, 1, vec![]));
+        let (mutants, diags) = load_mutants(&root.path().join("words.yaml"));
+        assert!(mutants.is_empty());
+        assert_eq!(
+            (diags[0].code, diags[0].message.as_str()),
+            ("nothing-here", "there are no mutants here")
+        );
     }
 
     #[test]

@@ -17,6 +17,6 @@ pub mod template;
 pub mod yaml;
 
 pub use corpus::{
-    builtin_mutants, builtin_scenarios, builtin_workloads, generic_mutants, load_dir, load_mutants,
+    builtin_mutants, builtin_scenarios, builtin_workloads, generic_mutants, load_all, load_dir, load_mutants,
     read_source,
 };

@@ -1,20 +1,20 @@
-//! The scenarios of the README are scenarios.
+//! The scenarios of the README are scenarios, and its mutants are mutants.
 
+use std::fs;
 use std::sync::Arc;
 
 use touchstone_scenarios::diag::Paint;
-use touchstone_scenarios::read;
 use touchstone_scenarios::rules::Rules;
 use touchstone_scenarios::source::Source;
+use touchstone_scenarios::{load_mutants, read};
 
 #[test]
-fn every_scenario_in_the_readme_reads() {
+fn every_example_in_the_readme_reads() {
     let readme = include_str!("../README.md");
-    let blocks: Vec<&str> = readme
-        .split("```yaml\n")
-        .skip(1)
-        .filter_map(|rest| rest.split("```").next())
-        .collect();
+    let (scenarios, mutants) = readme
+        .split_once("\n## Mutants\n")
+        .expect("a section about mutants");
+    let blocks: Vec<&str> = blocks_of(scenarios);
     assert_eq!(blocks.len(), 3);
     for (block, id) in blocks
         .into_iter()
@@ -28,4 +28,17 @@ fn every_scenario_in_the_readme_reads() {
             panic!("{}", diags[0].render(Paint::Plain));
         }
     }
+    let blocks = blocks_of(mutants);
+    assert_eq!(blocks.len(), 1);
+    let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    fs::write(file.path(), blocks[0]).unwrap();
+    let (mutants, diags) = load_mutants(file.path());
+    assert_eq!((mutants.len(), diags), (2, vec![]));
+}
+
+fn blocks_of(text: &str) -> Vec<&str> {
+    text.split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect()
 }

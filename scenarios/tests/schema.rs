@@ -1,6 +1,6 @@
 //! The JSON Schema against the corpus, and the committed file against the code that makes it.
 //!
-//! After a change of the language, run with `TOUCHSTONE_WRITE_SCHEMA=1` and commit `schema/scenario.json`.
+//! After a change of the language, run with `TOUCHSTONE_WRITE_SCHEMA=1` and commit `schema/*.json`.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,8 +9,9 @@ use std::{env, fs};
 
 use regex::Regex;
 use serde_json::Value;
+use touchstone_scenarios::mutant::Mutant;
 use touchstone_scenarios::source::Source;
-use touchstone_scenarios::{builtin_scenarios, schema, yaml};
+use touchstone_scenarios::{builtin_mutants, builtin_scenarios, generic_mutants, schema, yaml};
 
 /// Why `value` does not satisfy `schema`; panics on a keyword that it does not know, so that it never passes by
 /// ignorance.
@@ -68,6 +69,9 @@ fn keyword_violation(
         "maxItems" => value
             .as_array()
             .is_none_or(|items| items.len() as u64 <= rule.as_u64().unwrap()),
+        "maxProperties" => value
+            .as_object()
+            .is_none_or(|fields| fields.len() as u64 <= rule.as_u64().unwrap()),
         "minProperties" => value
             .as_object()
             .is_none_or(|fields| fields.len() as u64 >= rule.as_u64().unwrap()),
@@ -143,38 +147,77 @@ fn is_a(value: &Value, kind: &Value) -> bool {
     }
 }
 
-fn check(path: &str, text: &str) -> Option<String> {
+fn check(schema: &Value, path: &str, text: &str) -> Option<String> {
     let source = Source {
         path: path.to_owned(),
         text: text.to_owned(),
     };
-    static SCHEMA: LazyLock<Value> = LazyLock::new(schema::scenario);
-    violation(
-        &SCHEMA,
-        &SCHEMA,
-        &yaml::parse(&Arc::new(source)).unwrap().to_json(),
-        path,
-    )
+    let value = yaml::parse(&Arc::new(source)).unwrap().to_json();
+    violation(schema, schema, &value, path)
 }
 
+static SCENARIO: LazyLock<Value> = LazyLock::new(schema::scenario);
+static MUTANTS: LazyLock<Value> = LazyLock::new(schema::mutants);
+
 #[test]
-fn the_committed_schema_is_the_one_that_the_code_makes() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/scenario.json");
-    let made = format!("{:#}\n", schema::scenario());
-    if env::var_os("TOUCHSTONE_WRITE_SCHEMA").is_some() {
-        fs::write(&path, &made).unwrap();
+fn the_committed_schemas_are_those_that_the_code_makes() {
+    for (name, schema) in [("scenario", &*SCENARIO), ("mutants", &*MUTANTS)] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("schema/{name}.json"));
+        let made = format!("{schema:#}\n");
+        if env::var_os("TOUCHSTONE_WRITE_SCHEMA").is_some() {
+            fs::write(&path, &made).unwrap();
+        }
+        let committed = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            committed == made,
+            "schema/{name}.json is stale: run with TOUCHSTONE_WRITE_SCHEMA=1"
+        );
     }
-    let committed = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        committed == made,
-        "schema/scenario.json is stale: run with TOUCHSTONE_WRITE_SCHEMA=1"
-    );
 }
 
 #[test]
 fn every_builtin_scenario_satisfies_the_schema() {
     for scenario in builtin_scenarios().unwrap() {
-        assert_eq!(check(&scenario.source.path, &scenario.source.text), None);
+        assert_eq!(
+            check(&SCENARIO, &scenario.source.path, &scenario.source.text),
+            None
+        );
+    }
+}
+
+#[test]
+fn every_builtin_mutant_satisfies_the_schema() {
+    let mut mutants = builtin_mutants().unwrap();
+    mutants.extend(generic_mutants().unwrap());
+    mutants.dedup_by(|one, other| Arc::ptr_eq(&one.source, &other.source));
+    for Mutant { source, .. } in &mutants {
+        assert_eq!(check(&MUTANTS, &source.path, &source.text), None);
+    }
+}
+
+#[test]
+fn what_the_schema_of_mutants_can_tell_is_told() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wrong-mutants");
+    for name in [
+        "bad-id",
+        "edit-without-place",
+        "form-of-a-message",
+        "missing-clauses",
+        "nothing-done",
+        "nth-of-zero",
+        "several-mistakes",
+        "two-triggers",
+        "unknown-deed",
+        "unknown-edit",
+        "unknown-key",
+        "unknown-launcher",
+        "unknown-trigger",
+    ] {
+        let text = fs::read_to_string(folder.join(format!("{name}.yaml"))).unwrap();
+        assert!(
+            check(&MUTANTS, name, &text).is_some(),
+            "{name} satisfies the schema"
+        );
     }
 }
 
@@ -203,6 +246,9 @@ fn what_the_schema_can_tell_is_told() {
         "wrong-lane",
     ] {
         let text = fs::read_to_string(folder.join(format!("{name}.yaml"))).unwrap();
-        assert!(check(name, &text).is_some(), "{name} satisfies the schema");
+        assert!(
+            check(&SCENARIO, name, &text).is_some(),
+            "{name} satisfies the schema"
+        );
     }
 }

@@ -306,6 +306,8 @@ pub(crate) const TRIGGERS: &[&str] = &[
 ];
 /// Forms of a message that need no matcher.
 pub(crate) const FORMS: &[&str] = &["any", "text", "binary", "empty"];
+/// Whose bytes.
+pub(crate) const WAYS: &[&str] = &["up", "down"];
 /// A close frame that passes.
 pub(crate) const CLOSE_TRIGGER: &[&str] = &["way", "codes"];
 /// A frame that passes, by its header.
@@ -342,6 +344,8 @@ pub(crate) const DEEDS: &[&str] = &[
     "substitute",
     "sign",
 ];
+/// Those that need nothing but their name.
+pub(crate) const FLAG_DEEDS: &[&str] = &["drop", "swap", "leak", "divert", "hang"];
 /// How JSON is changed.
 pub(crate) const EDITS: &[&str] = &[
     "set", "remove", "rename", "retype", "copy", "add", "stale", "append", "reverse", "first", "twice",

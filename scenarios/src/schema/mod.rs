@@ -1,14 +1,16 @@
-//! The JSON Schema of scenario files, for editors: completion, hover, and red underlines before anything is run.
+//! The JSON Schemas of scenario files and of files of mutants, for editors: completion, hover, and red underlines before anything is run.
 //!
 //! Made from the reader's own tables of keys, so that a key which the reader knows and the schema does not is a red
 //! test. It is wider than the reader where JSON Schema cannot say what is meant: which actors there are, which
 //! variables, which clauses.
 
 mod matching;
+mod mutants;
 mod steps;
 
 use serde_json::{Value, json};
 
+pub use self::mutants::mutants;
 use crate::read::keys;
 use crate::scenario::FRAME_TIMES_MAX;
 use matching::{closed_key, code, matcher, message, order_forms, response_key};
