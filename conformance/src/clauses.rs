@@ -123,7 +123,10 @@ fn in_matcher(matcher: &Matcher, found: &mut Vec<ClauseId>) {
         MatcherKind::Array(items) | MatcherKind::AnyOf(items) => {
             items.iter().for_each(|matcher| in_matcher(matcher, found));
         }
-        MatcherKind::Contains(inner) | MatcherKind::Optional(inner) | MatcherKind::Capture { inner, .. } => {
+        MatcherKind::Contains(inner)
+        | MatcherKind::Not(inner)
+        | MatcherKind::Optional(inner)
+        | MatcherKind::Capture { inner, .. } => {
             in_matcher(inner, found);
         }
         MatcherKind::Value(_)

@@ -1,7 +1,7 @@
 //! Programs and libraries that tests need and a fresh machine may not have.
 //!
 //! A test never skips itself: what is missing is installed where that is possible (programs on Debian or Ubuntu as root,
-//! libraries into `target/clients`), and is otherwise an error that says what to install.
+//! libraries into `target/clients` and `target/examples`), and is otherwise an error that says what to install.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -23,6 +23,7 @@ enum Program {
 }
 
 const FOREIGN_CLIENTS: &str = "foreign clients talk to the server";
+const EXAMPLES: &str = "the bugs of the example servers are hunted";
 
 const NEEDS: &[Need] = &[
     Need {
@@ -74,7 +75,7 @@ pub(crate) fn everything(missing: Missing) -> Result<()> {
         eprintln!("xtask: `{program}` is missing ({why}): installing {package}");
         install(package)?;
     }
-    for libraries in [Libraries::Npm, Libraries::Python] {
+    for libraries in libraries()? {
         libraries.see_to_it(missing)?;
     }
     Ok(())
@@ -101,44 +102,89 @@ impl Program {
     }
 }
 
-/// What the foreign clients in `server/tests/clients` are written with: a list there names versions, and a copy of the
-/// list beside what was installed is the receipt, which the tests look for.
-#[derive(Clone, Copy)]
-enum Libraries {
-    Npm,
+/// What tests that speak other languages are written with: a list names versions, and a copy of the list beside what was
+/// installed is the receipt, which the tests look for.
+struct Libraries {
+    language: Language,
+    /// What to install.
+    list: PathBuf,
+    /// Into which folder.
+    folder: PathBuf,
+    why: &'static str,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Language {
+    Node,
     Python,
 }
 
-impl Libraries {
+impl Language {
+    const ALL: [Self; 2] = [Self::Node, Self::Python];
+
     const fn list(self) -> &'static str {
         match self {
-            Self::Npm => "package.json",
+            Self::Node => "package.json",
             Self::Python => "requirements.txt",
         }
     }
+}
 
-    fn see_to_it(self, missing: Missing) -> Result<()> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .context("xtask stands in the workspace")?;
-        let list = root.join("server/tests/clients").join(self.list());
+/// Those of the foreign clients, and of every server in `examples/servers` whose bugs are hunted.
+fn libraries() -> Result<Vec<Libraries>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("xtask stands in the workspace")?;
+    let of = |home: &Path, folder: &Path, why| {
+        Language::ALL.map(|language| Libraries {
+            language,
+            list: home.join(language.list()),
+            folder: folder.to_owned(),
+            why,
+        })
+    };
+    let clients = root.join("server/tests/clients");
+    let mut all = Vec::from(of(&clients, &root.join("target/clients"), FOREIGN_CLIENTS));
+    let servers = root.join("examples/servers");
+    let entries =
+        std::fs::read_dir(&servers).with_context(|| format!("could not read {}", servers.display()))?;
+    for entry in entries {
+        let home = entry?.path();
+        if home.join("bugs.yaml").is_file() {
+            let folder = root
+                .join("target/examples")
+                .join(home.file_name().unwrap_or_default());
+            all.extend(of(&home, &folder, EXAMPLES));
+        }
+    }
+    all.retain(|libraries| libraries.list.is_file());
+    Ok(all)
+}
+
+impl Libraries {
+    fn see_to_it(&self, missing: Missing) -> Result<()> {
+        let Self {
+            language,
+            list,
+            folder,
+            why,
+        } = self;
         let wanted =
-            std::fs::read_to_string(&list).with_context(|| format!("could not read {}", list.display()))?;
-        let folder = root.join("target/clients");
-        let receipt = folder.join(self.list()).with_added_extension("installed");
+            std::fs::read_to_string(list).with_context(|| format!("could not read {}", list.display()))?;
+        let receipt = folder.join(language.list()).with_added_extension("installed");
         if std::fs::read_to_string(&receipt).is_ok_and(|installed| installed == wanted) {
             return Ok(());
         }
         if missing == Missing::Refuse {
             bail!(
-                "what {} lists is not in {} ({FOREIGN_CLIENTS}): `cargo xtask needs` installs it",
+                "what {} lists is not in {} ({why}): `cargo xtask needs` installs it",
                 list.display(),
                 folder.display()
             );
         }
         eprintln!("xtask: installing what {} lists", list.display());
-        std::fs::create_dir_all(&folder)?;
-        let mut command = self.installing(&list, &folder)?;
+        std::fs::create_dir_all(folder)?;
+        let mut command = self.installing()?;
         let status = command
             .status()
             .with_context(|| format!("could not run {command:?}"))?;
@@ -149,16 +195,17 @@ impl Libraries {
     }
 
     /// The registry is the one that this machine is set up for.
-    fn installing(self, list: &Path, folder: &Path) -> Result<Command> {
-        let mut command = match self {
-            Self::Npm => {
-                std::fs::copy(list, folder.join(self.list()))?;
+    fn installing(&self) -> Result<Command> {
+        let Self { list, folder, .. } = self;
+        let mut command = match self.language {
+            Language::Node => {
+                std::fs::copy(list, folder.join(self.language.list()))?;
                 let mut npm = Command::new("npm");
                 npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error"]);
                 npm.arg("--prefix").arg(folder);
                 npm
             }
-            Self::Python => {
+            Language::Python => {
                 let packages = folder.join("python");
                 empty(&packages)?;
                 let mut pip = Command::new("python3");

@@ -3,12 +3,13 @@
 use serde_json::Value;
 use touchstone_scenarios::duration::Duration;
 use touchstone_scenarios::rules::ClauseId;
-use touchstone_scenarios::scenario::{EpochUnit, JsonType, Matcher, MatcherKind};
+use touchstone_scenarios::scenario::{JsonType, Matcher, MatcherKind, TimeUnit};
 use touchstone_scenarios::source::{Span, Spanned};
 use touchstone_scenarios::template::{Template, TemplateError, anchored};
 
 use crate::verdict::Check;
 
+use super::time::epoch_seconds;
 use super::{Comparison, Environment, Mismatch, quoted, shortened};
 
 /// Compares a value with a matcher. What a `$capture` took is a variable for the steps after this one.
@@ -125,6 +126,7 @@ impl Walk<'_> {
             }
             MatcherKind::AnyOf(matchers) => self.any_of(span, matchers, actual, place, found),
             MatcherKind::Value(_)
+            | MatcherKind::Not(_)
             | MatcherKind::Object { .. }
             | MatcherKind::Array(_)
             | MatcherKind::Type(_)
@@ -155,6 +157,11 @@ impl Walk<'_> {
             }
             MatcherKind::Array(items) => return self.array(span, items, actual, place, found),
             MatcherKind::Contains(inner) => return self.contains(span, inner, actual, place, found),
+            MatcherKind::Not(inner) => {
+                let mut tried = Comparison::default();
+                self.value(inner, Some(actual), place, &mut tried);
+                refuse(!tried.mismatches.is_empty(), || expectation(matcher))
+            }
             MatcherKind::Value(template) => self.value_refuses(template, actual),
             MatcherKind::Type(kind) => refuse(is_type(*kind, actual), || type_name(*kind).to_owned()),
             MatcherKind::Regex(regex) => {
@@ -226,7 +233,7 @@ impl Walk<'_> {
         refuse(fits, || format!("an array or string of length {expected}"))
     }
 
-    fn now_refuses(&self, within: &Duration, unit: EpochUnit, actual: &Value) -> Refusal {
+    fn now_refuses(&self, within: &Duration, unit: TimeUnit, actual: &Value) -> Refusal {
         let within = match within.evaluate(self.environment.timing) {
             Ok(within) => within,
             Err(error) => return Ok(Some(error.to_string())),
@@ -234,11 +241,12 @@ impl Walk<'_> {
         let now = self.environment.epoch_seconds;
         let distance = epoch_seconds(actual, unit).map_or(f64::INFINITY, |at| (at - now).abs());
         let unit = match unit {
-            EpochUnit::Seconds => "seconds",
-            EpochUnit::Millis => "milliseconds",
+            TimeUnit::Seconds => "in epoch seconds",
+            TimeUnit::Millis => "in epoch milliseconds",
+            TimeUnit::Rfc3339 => "like \"2024-01-01T12:00:00.000Z\"",
         };
         refuse(distance <= within.as_secs_f64(), || {
-            format!("a time in epoch {unit} within {within:?} of {now:.3} s")
+            format!("a time {unit} within {within:?} of {now:.3} s")
         })
     }
 
@@ -366,18 +374,6 @@ fn type_name(kind: JsonType) -> &'static str {
     }
 }
 
-fn epoch_seconds(value: &Value, unit: EpochUnit) -> Option<f64> {
-    let number = match value {
-        Value::Number(number) => number.as_f64()?,
-        Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok()?,
-        _ => return None,
-    };
-    Some(match unit {
-        EpochUnit::Seconds => number,
-        EpochUnit::Millis => number / 1000.0,
-    })
-}
-
 /// What a matcher accepts, in words.
 #[must_use]
 pub fn expectation(matcher: &Matcher) -> String {
@@ -416,6 +412,7 @@ pub fn expectation(matcher: &Matcher) -> String {
                 matchers.iter().map(expectation).collect::<Vec<_>>().join(", ")
             )
         }
+        MatcherKind::Not(inner) => format!("anything but {}", expectation(inner)),
         MatcherKind::Contains(inner) => format!("an array with {}", expectation(inner)),
         MatcherKind::Length(template) => format!("an array or string of length {}", template.value),
         MatcherKind::Optional(inner) => format!("nothing or {}", expectation(inner)),
@@ -576,14 +573,30 @@ mod tests {
                 vec![json!("ä"), json!([]), json!(2)],
             ),
             (
+                "now written out",
+                now(TimeUnit::Rfc3339),
+                vec![json!("2023-11-14T22:13:20.000Z"), json!("2023-11-14T22:13:16Z")],
+                vec![
+                    json!("2023-11-14T22:13:26.000Z"),
+                    json!("2023-11-14T22:13:20.000"),
+                    json!(1_700_000_000),
+                ],
+            ),
+            (
+                "not",
+                matcher(MatcherKind::Not(Box::new(value(json!(1))))),
+                vec![json!(2), json!("1"), json!(null)],
+                vec![json!(1), json!(1.0)],
+            ),
+            (
                 "now in seconds",
-                now(EpochUnit::Seconds),
+                now(TimeUnit::Seconds),
                 vec![json!(1_700_000_004.5), json!("1700000000")],
                 vec![json!(1_700_000_006), json!("soon"), json!(1_700_000_000_000_u64)],
             ),
             (
                 "now in millis",
-                now(EpochUnit::Millis),
+                now(TimeUnit::Millis),
                 vec![json!(1_699_999_996_000_u64)],
                 vec![json!(1_700_000_000), json!(null)],
             ),
@@ -621,6 +634,11 @@ mod tests {
         let absent = object(vec![("a", matcher(MatcherKind::Absent))], false);
         assert!(pointers(&absent, &json!({})).is_empty());
         assert_eq!(pointers(&absent, &json!({"a": null})), ["/a"]);
+        let not = object(
+            vec![("a", matcher(MatcherKind::Not(Box::new(value(json!(1))))))],
+            false,
+        );
+        assert_eq!(pointers(&not, &json!({})), ["/a"]);
         let optional = object(
             vec![("a", matcher(MatcherKind::Optional(Box::new(value(json!(1))))))],
             false,

@@ -4,6 +4,7 @@ mod closed;
 mod json;
 mod orders;
 mod response;
+mod time;
 
 use std::time::Duration;
 

@@ -234,6 +234,7 @@ pub(crate) const MATCHERS: &[&str] = &[
     "$regex",
     "$range",
     "$any_of",
+    "$not",
     "$contains",
     "$length",
     "$optional",

@@ -2,7 +2,7 @@
 
 use crate::diag::Diag;
 use crate::read::{Captures, Read, Reader, keys};
-use crate::scenario::{EpochUnit, Expected, JsonType, Matcher, MatcherKind, MessageMatcher, Scope};
+use crate::scenario::{Expected, JsonType, Matcher, MatcherKind, MessageMatcher, Scope, TimeUnit};
 use crate::source::{Span, Spanned};
 use crate::template::unescape_key;
 use crate::yaml::{Kind, Node};
@@ -153,6 +153,10 @@ impl Reader<'_> {
             "$regex" => self.regex(value)?,
             "$range" => self.range(value)?,
             "$any_of" => MatcherKind::AnyOf(self.any_of(value)?),
+            "$not" => {
+                let inner = self.guarded("`$not`", |reader| reader.matcher(value))?;
+                MatcherKind::Not(Box::new(inner))
+            }
             "$contains" => MatcherKind::Contains(Box::new(self.matcher(value)?)),
             "$length" => MatcherKind::Length(self.number(value)?),
             "$optional" => {
@@ -168,11 +172,15 @@ impl Reader<'_> {
                 MatcherKind::Any
             }
             "$now" => {
-                let units = [("ms", EpochUnit::Millis), ("s", EpochUnit::Seconds)];
+                let units = [
+                    ("ms", TimeUnit::Millis),
+                    ("s", TimeUnit::Seconds),
+                    ("rfc3339", TimeUnit::Rfc3339),
+                ];
                 let unit = unit.map(|(_, node)| self.word(node, &units)).transpose()?;
                 MatcherKind::Now {
                     within: self.duration(value)?,
-                    unit: unit.unwrap_or(EpochUnit::Millis),
+                    unit: unit.unwrap_or(TimeUnit::Millis),
                 }
             }
             _ => return Err(self.unknown_matcher(key)),
@@ -437,6 +445,7 @@ fn vacuous(matcher: &Matcher) -> Option<&'static str> {
             Some("each of its fields may be missing")
         }
         MatcherKind::Optional(_) => Some("a whole message cannot be optional"),
+        MatcherKind::Not(_) => Some("every other message matches"),
         MatcherKind::Absent => Some("a whole message cannot be absent; silence is expected by `nothing`"),
         MatcherKind::AnyOf(options) => options.iter().find_map(vacuous),
         MatcherKind::Capture { inner, .. } | MatcherKind::Under { inner, .. } => vacuous(inner),

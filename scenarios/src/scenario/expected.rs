@@ -75,6 +75,8 @@ pub enum MatcherKind {
     },
     /// `$any_of: […]`: at least one matches.
     AnyOf(Vec<Matcher>),
+    /// `$not: …`: the field is there and does not match. Refused as a whole message.
+    Not(Box<Matcher>),
     /// `$contains: …`: an array in which at least one item matches.
     Contains(Box<Matcher>),
     /// `$length: N`: an array or string (in scalar values) of this length.
@@ -86,12 +88,12 @@ pub enum MatcherKind {
     /// `$any: true`: the field must be there, whatever it holds. Refused as a whole message.
     Any,
     /// `{$now: 5s, $unit: ms}`: a time in epoch milliseconds (`$unit: s` for seconds), number or string of digits, at
-    /// most this far from now.
+    /// most this far from now; with `$unit: rfc3339`, one written out in UTC.
     Now {
         /// How far.
         within: Duration,
-        /// What the number counts.
-        unit: EpochUnit,
+        /// How it is written.
+        unit: TimeUnit,
     },
     /// `{$capture: name, …}`: what matched is a variable from the next step on. Not inside `$any_of`, `$optional`
     /// or an alternative, where it might not be reached.
@@ -110,13 +112,15 @@ pub enum MatcherKind {
     },
 }
 
-/// What `$now` counts in.
+/// How the time of a `$now` is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EpochUnit {
-    /// Seconds, fractional allowed.
+pub enum TimeUnit {
+    /// Seconds since the epoch, fractional allowed.
     Seconds,
-    /// Milliseconds.
+    /// Milliseconds since the epoch.
     Millis,
+    /// `2024-01-01T12:00:00.000Z`, with any number of digits of a second.
+    Rfc3339,
 }
 
 /// JSON's own types, `integer` apart from `number`.

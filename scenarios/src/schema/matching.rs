@@ -93,6 +93,7 @@ pub(super) fn matcher_key(key: &str) -> Value {
             json!({ "type": "array", "minItems": 2, "maxItems": 2, "description": "Ends included; null is open." })
         }
         "$any_of" => list_of("matcher", "At least one matches."),
+        "$not" => matcher("It is there and does not match."),
         "$contains" => matcher("An array in which at least one item matches."),
         "$length" => {
             json!({ "type": ["integer", "string"], "description": "Of an array, or of a string in characters." })
@@ -103,10 +104,10 @@ pub(super) fn matcher_key(key: &str) -> Value {
         }
         "$now" => of(
             "duration",
-            "A time in epoch milliseconds at most so far from now; $unit: s for seconds.",
+            "A time in epoch milliseconds at most so far from now; $unit: s for seconds, rfc3339 for one that is written out.",
         ),
         "$capture" => text("What matched is a variable of this name from the next step on."),
-        "$unit" => words(&["ms", "s"], "What $now counts."),
+        "$unit" => words(&["ms", "s", "rfc3339"], "How the time of $now is written."),
         _ => of("clause", "A mismatch here is judged under this clause."),
     }
 }

@@ -1,0 +1,68 @@
+//! The servers in `examples/servers`, and the mistakes that `BUG=name` puts into them: each is found by the cases that
+//! `bugs.yaml` names, under a clause that it names, and none of those cases minds the server as it is.
+
+mod bench;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use bench::{Bench, Bug};
+
+/// Servers at a time: each waits for its intervals longer than it works.
+const SERVERS_MAX: usize = 4;
+
+#[test]
+fn direct_over_express() {
+    every_bug_is_found("direct-express");
+}
+
+fn every_bug_is_found(server: &str) {
+    let bench = Bench::new(server);
+    let bugs = bench.bugs();
+    assert!(!bugs.is_empty(), "{server} has no bugs");
+    let cases: BTreeSet<_> = bugs.iter().flat_map(|bug| bug.found_by.clone()).collect();
+    let mut wrong: Vec<String> = bench
+        .run(None, &cases.into_iter().collect::<Vec<_>>())
+        .into_iter()
+        .filter(|case| case.verdict != "passed")
+        .map(|case| format!("{server} without a bug: {} {}", case.id, case.verdict))
+        .collect();
+    wrong.extend(hunted(&bench, &bugs));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What was not found, or not under its clause.
+fn hunted(bench: &Bench, bugs: &[Bug]) -> Vec<String> {
+    let next = AtomicUsize::new(0);
+    let wrong = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..SERVERS_MAX {
+            scope.spawn(|| {
+                while let Some(bug) = bugs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let missed = missed(bench, bug);
+                    wrong
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .extend(missed);
+                }
+            });
+        }
+    });
+    wrong.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn missed(bench: &Bench, bug: &Bug) -> Vec<String> {
+    let cases = bench.run(Some(&bug.id), &bug.found_by);
+    let found = |wanted: &String| {
+        let case = cases.iter().find(|case| case.id == *wanted);
+        let case = case.unwrap_or_else(|| panic!("{}: {wanted} was not run", bug.id));
+        if case.verdict != "failed" {
+            return Some(format!("{}: {wanted} {}", bug.id, case.verdict));
+        }
+        let named = case.clauses.iter().any(|clause| bug.clauses.contains(clause));
+        (!named).then(|| format!("{}: {wanted} failed under {:?}", bug.id, case.clauses))
+    };
+    bug.found_by.iter().filter_map(found).collect()
+}
