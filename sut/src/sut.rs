@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitStatus;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::Method;
@@ -51,6 +52,8 @@ struct System {
     addresses: Vec<String>,
     /// Of a spawned server, while it runs. Only one step at a time starts or stops it.
     process: Mutex<Option<Process>>,
+    /// Whether it was sent a signal since it was started: it may run on for a while, but not for anybody else.
+    told_to_stop: AtomicBool,
     log: Arc<Log>,
     launcher: Launcher,
     /// What the built-in server was told; made up for this run.
@@ -129,6 +132,7 @@ impl Sut {
             transport: transport.clone(),
             addresses: addresses.clone(),
             process: Mutex::new(process),
+            told_to_stop: AtomicBool::new(false),
             log,
             launcher,
             credentials,
@@ -262,6 +266,7 @@ impl Sut {
         let process = process
             .as_ref()
             .ok_or_else(|| CallError::Target("the server does not run, or is not ours".into()))?;
+        self.system.told_to_stop.store(true, Ordering::Relaxed);
         if let Some(signal) = self.system.launcher.signal(signal) {
             process.signal(signal);
         }
@@ -284,12 +289,11 @@ impl Sut {
         Ok(status.map(|status| self.system.launcher.exit(status)))
     }
 
-    /// Whether the server that we started runs. True for one that is not ours.
+    /// Whether the server that we started runs, and was not told to stop. True for one that is not ours.
     pub async fn is_running(&self) -> bool {
-        match (
-            self.system.process.lock().await.as_mut(),
-            self.target.is_spawned(),
-        ) {
+        let mut process = self.system.process.lock().await;
+        match (process.as_mut(), self.target.is_spawned()) {
+            (Some(_), _) if self.system.told_to_stop.load(Ordering::Relaxed) => false,
             // What the system cannot tell will show in the next step.
             (Some(process), _) => !matches!(process.ended(), Ok(Some(_))),
             (None, spawned) => !spawned,
@@ -316,6 +320,7 @@ impl Sut {
             // Reaped, so that its port is free; one that cannot be waited for shows when the port is not.
             let _ = old.wait(SPAWN_DEADLINE).await;
         }
+        self.system.told_to_stop.store(false, Ordering::Relaxed);
         launcher.before_restart(scratch.as_ref())?;
         let heard = launcher.heard(log);
         *process = Some(match (&self.target.origin, credentials) {

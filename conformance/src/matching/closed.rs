@@ -1,6 +1,7 @@
 //! How a connection ended, against how it must have ended.
 
 use serde_json::Value;
+use touchstone_scenarios::rules::ClauseId;
 use touchstone_scenarios::scenario::{Client, ClosedMatcher, CodeMatcher};
 use touchstone_scenarios::template::Template;
 
@@ -9,6 +10,9 @@ use crate::tap::{Direction, OurEnd, Record, ServerEnd};
 use crate::verdict::Check;
 
 use super::{Comparison, Environment, Mismatch, compare, quoted};
+
+/// How TCP ends has a clause of its own: a dialect whose document demands a close code says nothing of it.
+const TCP_CLAUSE: &str = "rfc6455/7.1.1-tcp";
 
 /// Compares how the server ended the connection with what is expected. Call it when there is nothing more to wait for.
 #[must_use]
@@ -20,6 +24,7 @@ pub fn compare_closed(
 ) -> Comparison {
     let close = record.server_close().map(|(body, _)| body);
     let mut found = Comparison::default();
+    let of_tcp = || only_tcp_is_unclean(record).then(|| ClauseId(TCP_CLAUSE.to_owned()));
     let mut miss = |expected: String, actual: String, check| {
         found.mismatches.push(Mismatch {
             pointer: String::new(),
@@ -27,11 +32,13 @@ pub fn compare_closed(
             actual,
             span: matcher.span,
             clause: match check {
-                Check::Clean => matcher.clean_clause.as_ref(),
-                Check::Close => matcher.code_clause.as_ref(),
+                Check::Clean => {
+                    let written = matcher.clean_clause.as_ref();
+                    written.map(|clause| clause.value.clone()).or_else(of_tcp)
+                }
+                Check::Close => matcher.code_clause.as_ref().map(|clause| clause.value.clone()),
                 Check::Message | Check::Order | Check::Timing | Check::Extra => None,
-            }
-            .map(|clause| clause.value.clone()),
+            },
             check,
         });
     };
@@ -81,14 +88,7 @@ pub fn unclean(record: &Record, client: Client) -> Option<String> {
     let Some((_, closed_at)) = record.server_close() else {
         return Some(how_tcp_stands(record));
     };
-    let after_close = record
-        .frames
-        .iter()
-        .filter(|(direction, _)| *direction == Direction::Down)
-        .skip_while(|(_, frame)| frame.header.opcode != opcode::CLOSE)
-        .skip(1)
-        .find(|(_, frame)| !frame.header.is_control());
-    if after_close.is_some() {
+    if data_follows_close(record) {
         return Some("a data frame followed the close frame".to_owned());
     }
     let ended_at = match &record.server_end {
@@ -117,6 +117,22 @@ pub fn unclean(record: &Record, client: Client) -> Option<String> {
         ));
     }
     None
+}
+
+/// Whether a close frame came, nothing after it, and then TCP ended by a reset: all is as it should be but TCP.
+fn only_tcp_is_unclean(record: &Record) -> bool {
+    let reset = matches!(record.server_end, Some((ServerEnd::Reset, _)));
+    reset && record.server_close().is_some() && !data_follows_close(record)
+}
+
+fn data_follows_close(record: &Record) -> bool {
+    record
+        .frames
+        .iter()
+        .filter(|(direction, _)| *direction == Direction::Down)
+        .skip_while(|(_, frame)| frame.header.opcode != opcode::CLOSE)
+        .skip(1)
+        .any(|(_, frame)| !frame.header.is_control())
 }
 
 /// How TCP stands where there is no close frame.

@@ -45,6 +45,8 @@ pub(crate) enum Crook {
     Lingers,
     /// Sends its close frame, awaits the other one and ends TCP: as it should be.
     ClosesByHand,
+    /// Sends its close frame, awaits the other one and resets TCP.
+    ClosesThenResets,
     /// Upgrades, and hears and says nothing ever after.
     Deaf,
     /// Sends a message after its close frame.
@@ -140,14 +142,18 @@ async fn serve(mut stream: TcpStream, crook: Crook, asked: Arc<AtomicU32>) {
         Crook::PongsNothing => by_hand(stream, &[]).await,
         Crook::Babbles => by_hand(stream, &[0x88, 2, 3, 0xE8, 0x81, 2, b'h', b'i']).await,
         Crook::Lingers => by_hand(stream, &[0x88, 2, 3, 0xE8]).await,
-        Crook::ClosesByHand => close_by_hand(stream).await,
+        Crook::ClosesByHand => close_by_hand(&mut stream).await,
+        Crook::ClosesThenResets => {
+            close_by_hand(&mut stream).await;
+            reset_on_drop(&stream);
+        }
         Crook::Deaf => std::future::pending().await,
         _ => speak(stream, crook).await,
     }
 }
 
 /// Closes as soon as it hears something, and ends TCP when it hears the next thing, which is the answer.
-async fn close_by_hand(mut stream: TcpStream) {
+async fn close_by_hand(stream: &mut TcpStream) {
     let mut buffer = [0; 4096];
     if let Ok(1..) = stream.read(&mut buffer).await
         && stream.write_all(&[0x88, 2, 3, 0xE8]).await.is_ok()
@@ -155,6 +161,11 @@ async fn close_by_hand(mut stream: TcpStream) {
         // A client that ends TCP without an answer ends it here too.
         let _answer = stream.read(&mut buffer).await;
     }
+}
+
+fn reset_on_drop(stream: &TcpStream) {
+    let socket = socket2::SockRef::from(stream);
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
 }
 
 /// Answers whatever comes with these bytes, until the client goes.
@@ -211,10 +222,7 @@ async fn speak(stream: TcpStream, crook: Crook) {
             }
             Crook::Drops => return,
             Crook::Resets => {
-                let stream = socket.into_inner();
-                socket2::SockRef::from(&stream)
-                    .set_linger(Some(Duration::ZERO))
-                    .unwrap();
+                reset_on_drop(&socket.into_inner());
                 return;
             }
             _ => say(&mut socket, &[&answer]).await,

@@ -195,6 +195,12 @@ async fn a_raw_actor_completes_a_close_that_has_to_be_clean() {
             "failed clean echo/2a rfc6455/5.5.1-close",
         ),
         ("ended", Crook::ClosesByHand, RAW, "passed"),
+        (
+            "ended by a reset",
+            Crook::ClosesThenResets,
+            RAW,
+            "non_strict clean rfc6455/7.1.1-tcp",
+        ),
         ("nothing", Crook::PongsNothing, RAW, "failed close echo/2a"),
     ])
     .await;

@@ -143,15 +143,23 @@ async fn a_back_door_that_does_not_open_is_no_verdict() {
 }
 
 async fn judge_child(behaviour: &str, yaml: &str) -> CaseResult {
+    judge_target(child_target(behaviour), yaml).await
+}
+
+fn child_target(behaviour: &str) -> Target {
     let program = std::env::current_exe().unwrap();
     let command = format!(
         "env CHILD={behaviour} '{}' outside::child --exact --ignored --nocapture --test-threads=1",
         program.display()
     );
-    judge_target(Target::from_command(&command, &[Dialect::Echo]).unwrap(), yaml).await
+    Target::from_command(&command, &[Dialect::Echo]).unwrap()
 }
 
 async fn judge_target(target: Target, yaml: &str) -> CaseResult {
+    judge_cases(target, yaml).await.remove(0)
+}
+
+async fn judge_cases(target: Target, yaml: &str) -> Vec<CaseResult> {
     let sut = Arc::new(Sut::start(target).await.unwrap());
     let (events, mut heard) = mpsc::channel(64);
     let scenarios = [scenario("echo/x", yaml)];
@@ -164,7 +172,7 @@ async fn judge_target(target: Target, yaml: &str) -> CaseResult {
         CancellationToken::new(),
     );
     let (run, ()) = tokio::join!(running, async { while heard.recv().await.is_some() {} });
-    run.unwrap().cases.remove(0)
+    run.unwrap().cases
 }
 
 async fn check_child(cases: &[(&str, &str, &str)]) {
@@ -206,6 +214,29 @@ async fn a_process_has_to_end_as_it_should() {
     .await;
 }
 
+const TOLD_TO_STOP: &str = "
+title: it is told to stop, and nobody waits for it
+rule: echo/2a
+requires: [spawn]
+alone: true
+steps:
+  - table:
+      columns: [name]
+      rows: [[a], [b], [c], [d], [e], [f], [g], [h], [i]]
+    each:
+      - connect: {as: c}
+      - c.tcp: reset
+      - stop: TERM
+";
+
+#[tokio::test]
+async fn a_server_that_is_slow_to_stop_is_not_left_to_the_next_case() {
+    // More cases than servers are started at once, so that some have to follow others.
+    for case in judge_cases(child_target("slow"), TOLD_TO_STOP).await {
+        assert_eq!(summary(&case), "passed", "{}: {:?}", case.id, case.reason);
+    }
+}
+
 const LOGGED: &str = "
 title: it writes what it hears
 rule: echo/2a
@@ -239,7 +270,7 @@ async fn child() {
         return;
     };
     let mut term = signal(SignalKind::terminate()).unwrap();
-    let _server = Server::start_on(port.parse().unwrap(), Crook::Honest).await;
+    let server = Server::start_on(port.parse().unwrap(), Crook::Honest).await;
     let writing = async {
         loop {
             println!("\n{{\"event\":\"heard\",\"count\":1}}");
@@ -251,6 +282,11 @@ async fn child() {
         // Otherwise the signal is caught, and nothing follows from it.
         _ = term.recv(), if behaviour != "stubborn" => {
             assert_ne!(behaviour, "careless", "so the process does not end with 0");
+            if behaviour == "slow" {
+                // It accepts nobody any more, and is not done.
+                drop(server);
+                std::future::pending::<()>().await;
+            }
         }
     }
 }
