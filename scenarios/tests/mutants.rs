@@ -224,6 +224,12 @@ fn what_is_done_is_read_in_order() {
         ]
     ));
     let deeds = rule(
+        "{frame: {way: down, opcodes: close, bytes_min: 3}}",
+        "{reason: gone}",
+    )
+    .does;
+    assert!(matches!(deeds.as_slice(), [Deed::Reason(_)]));
+    let deeds = rule(
         "{down: {}}",
         "[{edit: [{remove: [/a, '/b/*']}, {set: {/c: [1]}, copy: {/d: /e}}]}, {late: 1s}, {frame: {rsv: 4, payload_suffix: '00 ff'}}]",
     )

@@ -127,10 +127,14 @@ impl Crook {
         if applying.is_empty() {
             return None;
         }
-        self.touched.fetch_add(1, Ordering::Relaxed);
         let (mut unit, mut plan) = (unit(), Plan::default());
+        let before = unit.bytes();
         for rule in applying {
             apply(rule, way, &mut unit, &mut plan, self);
+        }
+        // A place that is not there is left alone: then nothing is broken yet.
+        if plan != Plan::default() || unit.bytes() != before {
+            self.touched.fetch_add(1, Ordering::Relaxed);
         }
         Some((unit, plan))
     }

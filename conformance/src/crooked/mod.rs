@@ -109,7 +109,7 @@ impl Proxy {
         &self.addresses
     }
 
-    /// How many units the mutant was applied to: 0 means that nothing ever passed that it is about.
+    /// How many units the mutant has changed: 0 means that nothing ever passed that it breaks.
     #[must_use]
     pub fn touched(&self) -> u64 {
         self.crook.touched()

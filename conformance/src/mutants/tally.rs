@@ -235,6 +235,10 @@ impl Tally {
         let tried = self.ends.get(&position).is_some_and(|ends| !ends.is_empty());
         match (tried, self.is_killed(position), touched) {
             (true, true, _) => Fate::Killed,
+            // What fits any protocol need not fit these scenarios.
+            (true, false, 0) if subject.mutant.clauses.is_empty() => {
+                Fate::NotTried("no case comes by what it breaks".to_owned())
+            }
             (true, false, 0) => Fate::Untouched,
             (true, false, _) => Fate::Survived,
             (false, ..) => Fate::NotTried(self.why_not_tried(subject)),
@@ -258,6 +262,10 @@ impl Tally {
 
     /// A name of which every case was tried and none noticed.
     fn wrong_names(&self, position: usize, subject: &Subject) -> Vec<String> {
+        if subject.mutant.clauses.is_empty() {
+            // It names whoever there is.
+            return Vec::new();
+        }
         let wrong = subject.names.iter().filter(|name| {
             let tried = name.cases.iter().filter(|case| self.has_tried(position, **case));
             let could = name.cases.iter().filter(|case| self.is_green(**case));

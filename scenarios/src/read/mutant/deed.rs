@@ -8,6 +8,9 @@ use crate::scenario::Payload;
 use crate::source::{Span, Spanned};
 use crate::yaml::{Kind, Node};
 
+/// The opcode of a close frame.
+const CLOSE: u8 = 8;
+
 /// What a trigger passes on, as far as it matters for what can be done to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unit {
@@ -23,9 +26,10 @@ enum Unit {
 }
 
 impl Unit {
-    const fn of(trigger: &Trigger) -> Self {
+    fn of(trigger: &Trigger) -> Self {
         match trigger {
             Trigger::Message { .. } | Trigger::Form { .. } => Self::Message,
+            Trigger::Header { like, .. } if like.opcodes == [CLOSE] => Self::Close,
             Trigger::Frame { .. } | Trigger::Header { .. } => Self::Frame,
             Trigger::Control { .. } => Self::Control,
             Trigger::Close { .. } => Self::Close,
