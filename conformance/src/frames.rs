@@ -3,6 +3,9 @@
 //! It reads what the tap recorded, in either direction, and refuses nothing: a frame that breaks RFC 6455 is what the
 //! judge has to see. It shares no code with `wire`, so that a server built on it cannot agree with itself.
 
+use std::sync::{Arc, OnceLock};
+
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::inflate::{Breach, Inflater, Terms};
@@ -217,13 +220,45 @@ impl Content {
 }
 
 /// A data message, its fragments joined.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Message {
     /// What it holds.
     pub content: Content,
     /// When its last byte was seen.
     pub at: Instant,
+    /// Read when somebody first asks: every later look at the inbox passes by all that was set aside before.
+    json: OnceLock<Option<Arc<Value>>>,
 }
+
+impl Message {
+    /// A message that was seen then.
+    #[must_use]
+    pub const fn new(content: Content, at: Instant) -> Self {
+        Self {
+            content,
+            at,
+            json: OnceLock::new(),
+        }
+    }
+
+    /// What it says in JSON, if it is text and that.
+    #[must_use]
+    pub fn json(&self) -> Option<&Value> {
+        let read = || match &self.content {
+            Content::Text(text) => serde_json::from_str(text).ok().map(Arc::new),
+            Content::Binary(_) | Content::BadText(_) | Content::BadDeflate(..) => None,
+        };
+        self.json.get_or_init(read).as_deref()
+    }
+}
+
+impl PartialEq for Message {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.content, self.at) == (&other.content, other.at)
+    }
+}
+
+impl Eq for Message {}
 
 /// Joins fragments.
 #[derive(Debug, Default)]
@@ -278,10 +313,7 @@ impl Assembler {
                 String::from_utf8(bytes).map_or_else(|bad| Content::BadText(bad.into_bytes()), Content::Text)
             }
         };
-        Some(Message {
-            content,
-            at: frame.at,
-        })
+        Some(Message::new(content, frame.at))
     }
 }
 

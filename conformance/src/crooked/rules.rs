@@ -50,10 +50,7 @@ pub(super) fn message_of(code: u8, payload: &[u8]) -> Message {
         _ => String::from_utf8(payload.to_vec())
             .map_or_else(|bad| Content::BadText(bad.into_bytes()), Content::Text),
     };
-    Message {
-        content,
-        at: Instant::now(),
-    }
+    Message::new(content, Instant::now())
 }
 
 /// Whether this is what the rule waits for.

@@ -100,10 +100,10 @@ pub fn compare_message(
     environment: &Environment<'_>,
 ) -> Comparison {
     match (matcher, &message.content) {
-        (MessageMatcher::Answer(payload), content) => compare_answer(payload, content, environment),
-        (MessageMatcher::Json(matcher), Content::Text(text)) => match serde_json::from_str(text) {
-            Ok(value) => compare(matcher, &value, environment),
-            Err(_) => Comparison::mismatch(matcher.span, "text that is JSON", describe(&message.content)),
+        (MessageMatcher::Answer(payload), _) => compare_answer(payload, message, environment),
+        (MessageMatcher::Json(matcher), Content::Text(_)) => match message.json() {
+            Some(value) => compare(matcher, value, environment),
+            None => Comparison::mismatch(matcher.span, "text that is JSON", describe(&message.content)),
         },
         (MessageMatcher::Text(template), Content::Text(text)) => {
             match template.resolve(environment.variable).map(text_of) {
@@ -134,7 +134,7 @@ pub fn compare_message(
 }
 
 /// What the dialect answers to a text: its matcher stands in the rules, and what went otherwise in the scenario.
-fn compare_answer(payload: &Payload, content: &Content, environment: &Environment<'_>) -> Comparison {
+fn compare_answer(payload: &Payload, message: &Message, environment: &Environment<'_>) -> Comparison {
     let span = payload_span(payload);
     let text = match payload_bytes(payload, environment.variable) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -147,12 +147,8 @@ fn compare_answer(payload: &Payload, content: &Content, environment: &Environmen
     let Some(matcher) = nothing.or(answers.map(|answers| &answers.text)) else {
         return Comparison::mismatch(span, "a dialect that answers", "none");
     };
-    let value = match content {
-        Content::Text(text) => serde_json::from_str::<Value>(text).ok(),
-        Content::Binary(_) | Content::BadText(_) | Content::BadDeflate(..) => None,
-    };
-    let Some(value) = value else {
-        return Comparison::mismatch(span, expectation(matcher), describe(content));
+    let Some(value) = message.json() else {
+        return Comparison::mismatch(span, expectation(matcher), describe(&message.content));
     };
     let known = |name: &str| match name {
         "text" => Some(Value::String(text.clone())),
@@ -160,7 +156,7 @@ fn compare_answer(payload: &Payload, content: &Content, environment: &Environmen
     };
     let mut found = compare(
         matcher,
-        &value,
+        value,
         &Environment {
             variable: &known,
             ..*environment

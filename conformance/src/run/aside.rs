@@ -31,7 +31,7 @@ impl Trial<'_> {
         if scenario.ignore.iter().any(ignored) {
             return true;
         }
-        let Some(value) = json(message) else {
+        let Some(value) = message.json() else {
             return false;
         };
         let habits = self.habits(dialect);
@@ -39,7 +39,7 @@ impl Trial<'_> {
             .and_then(|habits| habits.heartbeat.as_ref())
             .filter(|_| !scenario.heartbeats_judged);
         let fits = |matcher| {
-            self.compare(|environment| compare(matcher, &value, environment))
+            self.compare(|environment| compare(matcher, value, environment))
                 .mismatches
                 .is_empty()
         };
@@ -49,7 +49,7 @@ impl Trial<'_> {
         let Some(habits) = habits else {
             return false;
         };
-        self.is_by_the_way(habits, &value) || self.is_strangers(habits, record, index, &value)
+        self.is_by_the_way(habits, value) || self.is_strangers(habits, record, index, value)
     }
 
     /// The type of the first message on the connection that belongs to its dialect's greeting, if one came.
@@ -58,7 +58,7 @@ impl Trial<'_> {
         let greeting = &self.habits(actor.dialect)?.greeting;
         let record = actor.log.record();
         record.received.iter().find_map(|message| {
-            let value = json(message)?;
+            let value = message.json()?;
             let kind = value.get("type")?.as_str()?;
             let is_greeting = |own: &Greeting| kind_of(&own.message) == Some(kind);
             greeting.iter().any(is_greeting).then(|| kind.to_owned())
@@ -125,21 +125,14 @@ impl Trial<'_> {
     fn is_owed(&self, habits: &Habits, record: &Record, index: usize, (kind, after): (&str, &str)) -> bool {
         let mut owed = 0_usize;
         for (number, message) in record.received.iter().enumerate().take(index) {
-            let Some(value) = json(message) else { continue };
+            let Some(value) = message.json() else { continue };
             match value.get("type").and_then(Value::as_str) {
-                Some(seen) if seen == after && self.is_strangers(habits, record, number, &value) => owed += 1,
+                Some(seen) if seen == after && self.is_strangers(habits, record, number, value) => owed += 1,
                 Some(seen) if seen == kind => owed = owed.saturating_sub(1),
                 Some(_) | None => {}
             }
         }
         owed > 0
-    }
-}
-
-fn json(message: &Message) -> Option<Value> {
-    match &message.content {
-        Content::Text(text) => serde_json::from_str(text).ok(),
-        Content::Binary(_) | Content::BadText(_) | Content::BadDeflate(..) => None,
     }
 }
 

@@ -10,7 +10,7 @@ use touchstone_scenarios::source::Span;
 
 use super::actors::Arrival;
 use super::trial::{Flow, Halt, Trial};
-use crate::frames::{Content, Message};
+use crate::frames::Message;
 use crate::matching::{
     Comparison, Mismatch, assign, compare_message, describe, describe_close, expectation, shortened, span_of,
     text_of,
@@ -549,13 +549,8 @@ fn type_of(message: &Message) -> String {
 
 /// Whose order a message belongs to.
 fn group(message: &Message, pointer: &str) -> String {
-    match &message.content {
-        Content::Text(text) => serde_json::from_str::<serde_json::Value>(text)
-            .ok()
-            .and_then(|value| value.pointer(pointer).map(ToString::to_string))
-            .unwrap_or_default(),
-        Content::Binary(_) | Content::BadText(_) | Content::BadDeflate(..) => String::new(),
-    }
+    let value = message.json().and_then(|value| value.pointer(pointer));
+    value.map(ToString::to_string).unwrap_or_default()
 }
 
 #[cfg(test)]
