@@ -87,6 +87,7 @@ fn case_json(case: &CaseResult) -> Value {
         "level": case.level.name(),
         "verdict": case.verdict.name(),
         "duration_ms": millis(case.duration),
+        "late_ms": millis(case.late),
         "checks": checks,
         "set_aside": case.set_aside,
         "rerun": case.rerun,

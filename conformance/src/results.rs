@@ -59,6 +59,8 @@ pub struct CaseResult {
     pub verdict: CaseVerdict,
     /// How long it took.
     pub duration: Duration,
+    /// How much of that the judge itself was late.
+    pub late: Duration,
     /// The aspects it looked at.
     pub checks: Checks,
     /// What was not as expected, in the order in which it was found.

@@ -10,6 +10,7 @@ use touchstone_scenarios::rules::{ClauseId, Level, Rules};
 use touchstone_sut::Sut;
 
 use super::Options;
+use super::lateness::Lateness;
 use crate::select::Case;
 
 /// The workbench of a run.
@@ -18,6 +19,8 @@ pub(crate) struct Bench {
     pub(crate) sut: Arc<Sut>,
     pub(crate) rules: &'static Rules,
     pub(crate) options: Options,
+    /// How late the judge is on this machine.
+    pub(crate) lateness: Arc<Lateness>,
     /// Makes unique ids differ between runs also where the seed does not: sessions of an earlier run may be kept.
     nonce: u64,
     /// Only one case at a time brings a server back.
@@ -33,6 +36,7 @@ impl Bench {
             sut,
             rules,
             options,
+            lateness: Arc::default(),
             nonce: hasher.finish(),
             reviving: tokio::sync::Mutex::default(),
         }
@@ -45,6 +49,7 @@ impl Bench {
             sut,
             rules,
             options: self.options.clone(),
+            lateness: Arc::clone(&self.lateness),
             nonce,
             reviving: tokio::sync::Mutex::default(),
         }

@@ -42,6 +42,7 @@ pub(crate) async fn run_case(bench: &Bench, case: &Case, stop: &CancellationToke
         Some(Ok(outcome)) => outcome,
     };
     outcome.result.duration = began.elapsed();
+    outcome.result.late = bench.lateness.since(began);
     outcome
 }
 
@@ -151,6 +152,7 @@ fn blank(bench: &Bench, case: &Case, verdict: CaseVerdict) -> CaseResult {
         level,
         verdict,
         duration: Duration::ZERO,
+        late: Duration::ZERO,
         checks: Checks::default(),
         findings: Vec::new(),
         reason: None,

@@ -10,6 +10,7 @@ mod ends;
 mod expectations;
 mod greeting;
 mod lane;
+mod lateness;
 mod leftovers;
 mod operations;
 mod orders;
@@ -18,6 +19,7 @@ mod steps;
 mod trial;
 mod waits;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
@@ -41,9 +43,10 @@ pub(crate) use lane::run_apart;
 use bench::Bench;
 use case::skipped;
 use lane::{Lane, Server, queue_length};
+use waits::waits;
 
 /// Servers that are started for cases which need one to themselves. Few machines run more of them well at a time.
-const SERVERS_MAX: usize = 3;
+const SERVERS_MAX: usize = 6;
 /// Results that wait to be recorded; a lane that is faster waits.
 const RESULTS_MAX: usize = 64;
 
@@ -190,7 +193,11 @@ pub async fn run(
             cases: runner.cases.len(),
         })
         .await;
+    let mut watching = JoinSet::new();
+    let lateness = Arc::clone(&runner.bench.lateness);
+    watching.spawn(async move { lateness.watch().await });
     runner.run_all().await;
+    watching.shutdown().await;
     Ok(runner.finish(started_at, began.elapsed()))
 }
 
@@ -218,9 +225,13 @@ type Queue = Arc<Mutex<VecDeque<(usize, Case)>>>;
 
 impl Runner {
     async fn run_all(&mut self) {
-        let numbered = self.cases.iter().cloned().enumerate();
+        let mut numbered: Vec<_> = self.cases.iter().cloned().enumerate().collect();
+        if self.bench.options.jobs > 1 {
+            // Whoever waits longest begins first, or the run would end with everybody waiting for the last one.
+            numbered.sort_by_cached_key(|(_, case)| Reverse(waits(&self.bench, case)));
+        }
         let (alone, together): (VecDeque<_>, VecDeque<_>) =
-            numbered.partition(|(_, case)| case.scenario.alone);
+            numbered.into_iter().partition(|(_, case)| case.scenario.alone);
         let (alone, together) = (Queue::new(Mutex::new(alone)), Queue::new(Mutex::new(together)));
         let (results, mut arrived) = mpsc::channel(RESULTS_MAX);
         let mut lanes = JoinSet::new();
