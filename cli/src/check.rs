@@ -63,6 +63,7 @@ pub(crate) async fn run(args: CheckArgs) -> Outcome {
     let document = checked.document();
     write(&args.out, &checked, &document, began.elapsed())?;
     conform::print_failures(&checked.run)?;
+    conform::print_second_attempts(&checked.run)?;
     load::print_failures(checked.load.as_ref())?;
     summary::print(&document, Detail::Glance)?;
     print::line(&format!("Report: {}", args.out.join("index.html").display()))?;

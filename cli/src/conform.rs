@@ -65,8 +65,10 @@ async fn run_suite(args: ConformRunArgs) -> Outcome {
     if !outputs::take_stdout(&args.reports) {
         if show_all {
             print_texts(run.cases.iter())?;
+            print_second_attempts(&run)?;
         } else {
             print_failures(&run)?;
+            print_second_attempts(&run)?;
             print_differences(&run)?;
             if args.no_skips {
                 print_texts(of_verdict(&run, CaseVerdict::Skipped))?;
@@ -237,6 +239,21 @@ async fn show(mut events: mpsc::Receiver<Event>) {
 /// The failure text of every case that makes the run fail.
 pub(crate) fn print_failures(run: &Run) -> Result<(), Failure> {
     print_texts(run.cases.iter().filter(|case| case.verdict.fails_the_run()))
+}
+
+/// A line for each case that was tried again: what was excused by the machine is never silent.
+pub(crate) fn print_second_attempts(run: &Run) -> Result<(), Failure> {
+    let lines: Vec<_> = run
+        .second_attempts()
+        .filter_map(CaseResult::second_attempt_line)
+        .collect();
+    for again in lines.iter().take(DIFFERENCES_SHOWN) {
+        print::line(&format!("TRIED AGAIN {again}"))?;
+    }
+    if let Some(left @ 1..) = lines.len().checked_sub(DIFFERENCES_SHOWN) {
+        print::line(&format!("… and {left} more that were tried again"))?;
+    }
+    if lines.is_empty() { Ok(()) } else { print::line("") }
 }
 
 /// Lines that what does not fail the run gets on a terminal; all of it is in every report.

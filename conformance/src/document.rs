@@ -30,6 +30,7 @@ impl Run {
             self.problems_section(),
             self.clauses_section(),
             self.wire_section(),
+            self.second_attempts_section(),
             self.not_tried_section(),
             self.cases_section(),
         ];
@@ -83,6 +84,10 @@ impl Run {
             rest.filter(|(count, _)| *count > 0)
                 .map(|(count, word)| format!("{count} {word}")),
         );
+        let again = self.second_attempts().count();
+        if again > 0 {
+            parts.push(format!("{again} judged by a second attempt"));
+        }
         parts.join(", ")
     }
 
@@ -292,6 +297,34 @@ impl Run {
         section
     }
 
+    fn second_attempts_section(&self) -> Section {
+        let mut table = Table::new([
+            Column::text("case"),
+            Column::text("first attempt"),
+            Column::number("the judge was late by"),
+            Column::text("what was found"),
+            Column::text("second attempt"),
+        ]);
+        for case in self.second_attempts() {
+            let Some(first) = &case.first_attempt else {
+                continue;
+            };
+            table.push([
+                Cell::plain(format!("`{}`", case.id)),
+                Cell::new(first.verdict.name().replace('_', " "), Tone::Neutral),
+                Cell::plain(number::duration(first.late)),
+                Cell::plain(first.message()),
+                Cell::new(case.verdict.name().replace('_', " "), tone(case.verdict)),
+            ]);
+        }
+        if table.rows.is_empty() {
+            return Section::new("Tried again");
+        }
+        Section::new("Tried again")
+            .with(Block::Text(SECOND_ATTEMPTS.to_owned()))
+            .with(Block::Table(table))
+    }
+
     fn not_tried_section(&self) -> Section {
         let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for case in self
@@ -344,6 +377,10 @@ impl Run {
         Section::new("Cases").with(Block::Table(table))
     }
 }
+
+/// What a reader has to know of them.
+const SECOND_ATTEMPTS: &str = "The judge itself was late while these were tried, so what it saw says as much of the \
+                               machine as of the server. Each was tried once more, when little else ran; that counts.";
 
 /// What makes the run fail comes first; what is alike keeps its order.
 fn worst_first_key(case: &&CaseResult) -> std::cmp::Reverse<(bool, CaseVerdict)> {
@@ -409,6 +446,11 @@ fn suite_case(case: &CaseResult) -> Case {
     let mut made = Case::new(&case.id, case.rule.0.clone(), case.duration, outcome)
         .property("level", case.level.name())
         .property("verdict", case.verdict.name());
+    if let Some(first) = &case.first_attempt {
+        made = made
+            .property("first_attempt", first.verdict.name())
+            .property("late_ms", first.late.as_millis().to_string());
+    }
     if matches!(
         case.verdict,
         CaseVerdict::NonStrict | CaseVerdict::Informational | CaseVerdict::KnownFailing

@@ -37,6 +37,10 @@ impl Run {
         for verdict in CaseVerdict::ALL {
             summary.insert(verdict.name().to_owned(), counts.of(verdict).into());
         }
+        summary.insert(
+            "second_attempts".to_owned(),
+            self.second_attempts().count().into(),
+        );
         Value::Object(summary)
     }
 
@@ -94,6 +98,14 @@ fn case_json(case: &CaseResult) -> Value {
     });
     if let Some(reason) = &case.reason {
         out["reason"] = reason.as_str().into();
+    }
+    if let Some(first) = &case.first_attempt {
+        out["first_attempt"] = json!({
+            "verdict": first.verdict.name(),
+            "duration_ms": millis(first.duration),
+            "late_ms": millis(first.late),
+            "message": first.message(),
+        });
     }
     if let Some(order) = &case.order {
         out["order"] = json!({"number": order.number, "of": order.of, "turns": order.turns});

@@ -61,6 +61,8 @@ pub struct CaseResult {
     pub duration: Duration,
     /// How much of that the judge itself was late.
     pub late: Duration,
+    /// What came of a first attempt that does not count, because the judge was late in it.
+    pub first_attempt: Option<Box<CaseResult>>,
     /// The aspects it looked at.
     pub checks: Checks,
     /// What was not as expected, in the order in which it was found.
@@ -77,6 +79,29 @@ pub struct CaseResult {
     pub rerun: String,
     /// The clauses that its steps looked at, its own first.
     pub clauses: Vec<ClauseId>,
+}
+
+/// A judge that was late by less is excused by nothing. It is the least room that a window of the built-in scenarios
+/// leaves for the way of what it waits for.
+pub const LATE_MIN: Duration = Duration::from_millis(50);
+
+impl CaseResult {
+    /// Whether it says as much of this machine as of the server: not all was as it should be, and the judge itself was
+    /// late by at least [`LATE_MIN`]. There is a second attempt and no third, so that who fails now and then is found.
+    #[must_use]
+    pub fn deserves_another(&self) -> bool {
+        let excusable = match self.verdict {
+            CaseVerdict::Failed
+            | CaseVerdict::NonStrict
+            | CaseVerdict::Informational
+            | CaseVerdict::CouldNotRun => true,
+            CaseVerdict::Passed
+            | CaseVerdict::Skipped
+            | CaseVerdict::KnownFailing
+            | CaseVerdict::UnexpectedlyPassed => false,
+        };
+        excusable && self.first_attempt.is_none() && self.late >= LATE_MIN
+    }
 }
 
 /// One order of an interleaving.
@@ -114,6 +139,11 @@ impl Counts {
 }
 
 impl Run {
+    /// The cases whose first attempt does not count.
+    pub fn second_attempts(&self) -> impl Iterator<Item = &CaseResult> {
+        self.cases.iter().filter(|case| case.first_attempt.is_some())
+    }
+
     /// How many cases ended how.
     #[must_use]
     pub fn counts(&self) -> Counts {

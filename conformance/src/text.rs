@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::results::CaseResult;
+use touchstone_report::number;
+
+use crate::results::{CaseResult, LATE_MIN};
 use crate::verdict::{CaseVerdict, Check, Finding};
 
 impl CaseResult {
@@ -29,6 +31,17 @@ impl CaseResult {
                 );
             }
             out.push_str(&finding.text());
+        }
+        if let Some(first) = &self.first_attempt {
+            let late = number::duration(first.late);
+            line(
+                &mut out,
+                format_args!("  second attempt: the judge itself was late by {late} in the first"),
+            );
+        }
+        if self.late >= LATE_MIN {
+            let late = number::duration(self.late);
+            line(&mut out, format_args!("  the judge itself was late by {late}"));
         }
         let checks = self.checks_text();
         if self.verdict != CaseVerdict::Skipped && !checks.is_empty() {
@@ -86,6 +99,20 @@ impl CaseResult {
     pub fn worst_finding(&self) -> Option<&Finding> {
         // The first of the worst: what came after it may only follow from it.
         self.findings.iter().rev().max_by_key(|finding| finding.weight)
+    }
+
+    /// One line about a first attempt that does not count, and what came of the second.
+    #[must_use]
+    pub fn second_attempt_line(&self) -> Option<String> {
+        let first = self.first_attempt.as_ref()?;
+        Some(format!(
+            "{}   {} while the judge was late by {} ({}); then {}",
+            self.id,
+            first.verdict.name().replace('_', " "),
+            number::duration(first.late),
+            first.message(),
+            self.verdict.name().replace('_', " "),
+        ))
     }
 
     /// One line for JUnit and for lists: what was not as expected, or why it was not tried.

@@ -55,6 +55,11 @@ impl Bench {
         }
     }
 
+    /// The same for second attempts: their unique ids are others.
+    pub(crate) fn again(&self) -> Self {
+        self.beside(Arc::clone(&self.sut), "again")
+    }
+
     /// The same with unique ids of its own: the same case may run on both at once.
     pub(crate) fn beside(&self, sut: Arc<Sut>, salt: impl Hash) -> Self {
         let mut hasher = DefaultHasher::new();

@@ -153,6 +153,7 @@ fn blank(bench: &Bench, case: &Case, verdict: CaseVerdict) -> CaseResult {
         verdict,
         duration: Duration::ZERO,
         late: Duration::ZERO,
+        first_attempt: None,
         checks: Checks::default(),
         findings: Vec::new(),
         reason: None,

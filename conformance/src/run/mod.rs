@@ -21,7 +21,7 @@ mod waits;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
@@ -42,11 +42,15 @@ pub(crate) use lane::run_apart;
 
 use bench::Bench;
 use case::skipped;
-use lane::{Lane, Server, queue_length};
+use lane::{Lane, Pace, Server};
 use waits::waits;
 
 /// Servers that are started for cases which need one to themselves. Few machines run more of them well at a time.
 const SERVERS_MAX: usize = 6;
+/// So many lanes of a kind begin cases also while the judge is behind, so that on a machine which always is the run ends.
+const STEADY_LANES: usize = 4;
+/// Second attempts at once: so few that what made the judge late is not its own doing again.
+const AGAIN_AT_ONCE_MAX: usize = 2;
 /// Results that wait to be recorded; a lane that is faster waits.
 const RESULTS_MAX: usize = 64;
 
@@ -181,6 +185,7 @@ pub async fn run(
     let mut runner = Runner {
         bench,
         cases: chosen,
+        to_try_again: Vec::new(),
         events,
         halt: stop.child_token(),
         stop,
@@ -210,6 +215,8 @@ pub(crate) struct Outcome {
 struct Runner {
     bench: Arc<Bench>,
     cases: Vec<Case>,
+    /// Cases whose first attempt does not count.
+    to_try_again: Vec<Waiting>,
     events: mpsc::Sender<Event>,
     stop: CancellationToken,
     /// No further case is begun: interrupted, or told to stop at the first failure.
@@ -220,55 +227,93 @@ struct Runner {
     seen: Seen,
 }
 
-/// Cases that wait for a lane, by their position in the run.
-type Queue = Arc<Mutex<VecDeque<(usize, Case)>>>;
+/// A case that waits for a lane.
+pub(crate) struct Waiting {
+    /// Its position in the run.
+    position: usize,
+    case: Case,
+    /// What came of it before, if that did not count.
+    first_attempt: Option<Box<CaseResult>>,
+}
+
+/// Cases that wait for a lane.
+type Queue = Arc<Mutex<VecDeque<Waiting>>>;
 
 impl Runner {
     async fn run_all(&mut self) {
-        let mut numbered: Vec<_> = self.cases.iter().cloned().enumerate().collect();
+        let mut waiting: Vec<Waiting> = self.cases.iter().cloned().enumerate().map(Waiting::new).collect();
         if self.bench.options.jobs > 1 {
             // Whoever waits longest begins first, or the run would end with everybody waiting for the last one.
-            numbered.sort_by_cached_key(|(_, case)| Reverse(waits(&self.bench, case)));
+            waiting.sort_by_cached_key(|waiting| Reverse(waits(&self.bench, &waiting.case)));
         }
-        let (alone, together): (VecDeque<_>, VecDeque<_>) =
-            numbered.into_iter().partition(|(_, case)| case.scenario.alone);
-        let (alone, together) = (Queue::new(Mutex::new(alone)), Queue::new(Mutex::new(together)));
-        let (results, mut arrived) = mpsc::channel(RESULTS_MAX);
-        let mut lanes = JoinSet::new();
-        for _ in 0..self.bench.options.jobs.max(1) {
-            lanes.spawn(self.lane(&together, results.clone()).run(Server::Shared));
-        }
-        if self.bench.sut.target().is_spawned() {
-            for _ in 0..SERVERS_MAX.min(queue_length(&alone)) {
-                lanes.spawn(self.lane(&alone, results.clone()).run(Server::Own));
-            }
-        }
-        drop(results);
-        while let Some((position, outcome)) = arrived.recv().await {
-            self.record(position, outcome).await;
-        }
-        lanes.join_all().await;
-        // What is left: there is no server that could be had alone, so the shared one is, now.
-        let (results, mut arrived) = mpsc::channel(RESULTS_MAX);
-        let last = self.lane(&alone, results).run(Server::Alone);
-        let recording = async {
-            while let Some((position, outcome)) = arrived.recv().await {
-                self.record(position, outcome).await;
-            }
+        let (alone, together) = queues(waiting);
+        let jobs = self.bench.options.jobs.max(1);
+        let servers = if self.bench.sut.target().is_spawned() {
+            SERVERS_MAX.min(length(&alone))
+        } else {
+            0
         };
-        tokio::join!(last, recording);
+        let shared = (0..jobs).map(|number| (Server::Shared, pace(number), &together));
+        let own = (0..servers).map(|number| (Server::Own, pace(number), &alone));
+        self.run_lanes(Arc::clone(&self.bench), shared.chain(own)).await;
+        // What is left: there is no server that could be had alone, so the shared one is, now.
+        let alone = std::iter::once((Server::Alone, Pace::Steady, &alone));
+        self.run_lanes(Arc::clone(&self.bench), alone).await;
+        self.try_again().await;
         self.skip_the_rest().await;
     }
 
-    fn lane(&self, queue: &Queue, results: mpsc::Sender<(usize, Outcome)>) -> Lane {
-        Lane {
-            bench: Arc::clone(&self.bench),
-            queue: Arc::clone(queue),
-            events: self.events.clone(),
-            results,
-            stop: self.stop.clone(),
-            halt: self.halt.clone(),
+    /// The second attempts, when little else runs.
+    async fn try_again(&mut self) {
+        let bench = Arc::new(self.bench.again());
+        let (alone, together) = queues(std::mem::take(&mut self.to_try_again));
+        let lanes = AGAIN_AT_ONCE_MAX.min(length(&together));
+        let shared = (0..lanes).map(|_| (Server::Shared, Pace::Steady, &together));
+        self.run_lanes(Arc::clone(&bench), shared).await;
+        self.run_lanes(bench, std::iter::once((Server::Alone, Pace::Steady, &alone)))
+            .await;
+        // Nothing more is begun, so what was seen is what there is to say.
+        for queue in [together, alone] {
+            let left = std::mem::take(&mut *queue.lock().unwrap_or_else(PoisonError::into_inner));
+            for waiting in left {
+                if let Some(first) = waiting.first_attempt {
+                    self.record(waiting.position, *first).await;
+                }
+            }
         }
+    }
+
+    /// Runs lanes, each on a server from a queue, until all of them have ended.
+    async fn run_lanes(&mut self, bench: Arc<Bench>, lanes: impl Iterator<Item = (Server, Pace, &Queue)>) {
+        let (results, mut arrived) = mpsc::channel(RESULTS_MAX);
+        let mut running = JoinSet::new();
+        for (server, pace, queue) in lanes {
+            let lane = Lane {
+                bench: Arc::clone(&bench),
+                server,
+                pace,
+                queue: Arc::clone(queue),
+                events: self.events.clone(),
+                results: results.clone(),
+                stop: self.stop.clone(),
+                halt: self.halt.clone(),
+            };
+            running.spawn(lane.run());
+        }
+        drop(results);
+        while let Some((waiting, outcome)) = arrived.recv().await {
+            let Outcome { result, seen } = outcome;
+            self.seen.merge(seen);
+            if result.deserves_another() && !self.stop.is_cancelled() {
+                self.to_try_again.push(Waiting {
+                    first_attempt: Some(Box::new(result)),
+                    ..waiting
+                });
+            } else {
+                self.record(waiting.position, result).await;
+            }
+        }
+        running.join_all().await;
     }
 
     async fn skip_the_rest(&mut self) {
@@ -280,14 +325,12 @@ impl Runner {
         for position in 0..self.cases.len() {
             if !self.finished.contains_key(&position) {
                 let outcome = skipped(&self.bench, &self.cases[position], why.to_owned());
-                self.record(position, outcome).await;
+                self.record(position, outcome.result).await;
             }
         }
     }
 
-    async fn record(&mut self, position: usize, outcome: Outcome) {
-        let Outcome { result, seen } = outcome;
-        self.seen.merge(seen);
+    async fn record(&mut self, position: usize, result: CaseResult) {
         self.counts.add(result.verdict);
         let result = Arc::new(result);
         self.finished.insert(position, Arc::clone(&result));
@@ -329,5 +372,36 @@ impl Runner {
             coverage,
             cases,
         }
+    }
+}
+
+impl Waiting {
+    fn new((position, case): (usize, Case)) -> Self {
+        Self {
+            position,
+            case,
+            first_attempt: None,
+        }
+    }
+}
+
+/// Those that need a server to themselves, and those that do not.
+fn queues(waiting: Vec<Waiting>) -> (Queue, Queue) {
+    let (alone, together): (VecDeque<_>, VecDeque<_>) = waiting
+        .into_iter()
+        .partition(|waiting| waiting.case.scenario.alone);
+    (Queue::new(Mutex::new(alone)), Queue::new(Mutex::new(together)))
+}
+
+fn length(queue: &Queue) -> usize {
+    queue.lock().unwrap_or_else(PoisonError::into_inner).len()
+}
+
+/// The pace of the lane of this number among those of its kind.
+const fn pace(number: usize) -> Pace {
+    if number < STEADY_LANES {
+        Pace::Steady
+    } else {
+        Pace::Yielding
     }
 }

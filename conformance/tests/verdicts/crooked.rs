@@ -27,6 +27,12 @@ pub(crate) enum Crook {
     Shouts,
     /// Answers twice.
     Twice,
+    /// Answers in capitals the first time it is asked anything.
+    ShoutsOnce,
+    /// The same, after it has kept this whole thread for a while.
+    HogsOnce,
+    /// Answers in capitals, and keeps this whole thread for a while before.
+    Hogs,
     /// Answers the second of two messages first.
     Swaps,
     /// Says something before it answers.
@@ -148,7 +154,7 @@ async fn serve(mut stream: TcpStream, crook: Crook, asked: Arc<AtomicU32>) {
             reset_on_drop(&stream);
         }
         Crook::Deaf => std::future::pending().await,
-        _ => speak(stream, crook).await,
+        _ => speak(stream, crook, &asked).await,
     }
 }
 
@@ -178,7 +184,18 @@ async fn by_hand(mut stream: TcpStream, answer: &[u8]) {
     }
 }
 
-async fn speak(stream: TcpStream, crook: Crook) {
+/// How long a hog keeps the thread: more than a judge on it is late by on its own.
+const HOGGED: Duration = Duration::from_millis(300);
+
+/// Lets nobody else on this thread have a turn.
+fn hog() {
+    let began = std::time::Instant::now();
+    while began.elapsed() < HOGGED {
+        std::hint::spin_loop();
+    }
+}
+
+async fn speak(stream: TcpStream, crook: Crook, asked: &AtomicU32) {
     let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, None).await;
     let mut count = 0;
     let mut held = None;
@@ -191,11 +208,18 @@ async fn speak(stream: TcpStream, crook: Crook) {
             .into_text()
             .map(|text| text.to_string())
             .unwrap_or_default();
-        let text = if crook == Crook::Shouts {
-            text.to_uppercase()
-        } else {
-            text
+        let is_first = asked.fetch_add(1, Ordering::Relaxed) == 0;
+        let (hogs, shouts) = match crook {
+            Crook::Shouts => (false, true),
+            Crook::ShoutsOnce => (false, is_first),
+            Crook::HogsOnce => (is_first, is_first),
+            Crook::Hogs => (true, true),
+            _ => (false, false),
         };
+        if hogs {
+            hog();
+        }
+        let text = if shouts { text.to_uppercase() } else { text };
         let answer = serde_json::json!({"count": count, "echo": text}).to_string();
         let done = match crook {
             Crook::Mute => Ok(()),

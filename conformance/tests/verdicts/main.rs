@@ -7,6 +7,7 @@ mod expectations;
 mod frames;
 mod handshakes;
 mod judge;
+mod lateness;
 mod outside;
 mod reports;
 mod runs;
