@@ -24,9 +24,11 @@ pub(super) enum Asked {
 /// Whose connection it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
-    /// There was no handshake yet.
+    /// Nothing was asked yet.
     Unknown,
-    /// Of a dialect, or of none.
+    /// Requests' alone, so far.
+    Http,
+    /// Of a dialect, or of none: there was a handshake.
     Dialect(Option<Dialect>),
 }
 
@@ -104,15 +106,19 @@ impl Connection {
         answers
     }
 
-    /// A handshake passes: whose it is.
-    pub(super) fn shake(&self, request: &HttpUnit) {
-        let dialect = self.crook.sut.target().dialect_at(request.target());
-        self.lock().owner = Owner::Dialect(dialect);
+    /// A request passes: whose the connection is, if it is a handshake.
+    pub(super) fn meet(&self, request: &HttpUnit) {
+        let owner = if request.is_handshake() {
+            Owner::Dialect(self.crook.sut.target().dialect_at(request.target()))
+        } else {
+            Owner::Http
+        };
+        self.lock().owner = owner;
     }
 
     fn dialect(&self) -> Option<Dialect> {
         match self.lock().owner {
-            Owner::Unknown => None,
+            Owner::Unknown | Owner::Http => None,
             Owner::Dialect(dialect) => dialect,
         }
     }
@@ -122,9 +128,9 @@ impl Connection {
         self.crook.is_about(self.dialect())
     }
 
-    /// Whether there was a handshake, of whatever fate.
-    pub(super) fn has_shaken(&self) -> bool {
-        self.lock().owner != Owner::Unknown
+    /// Whether it carries requests over HTTP and nothing else: its end says nothing.
+    pub(super) fn is_http(&self) -> bool {
+        self.lock().owner == Owner::Http
     }
 
     /// The upgrade has been passed on.

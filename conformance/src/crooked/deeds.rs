@@ -282,6 +282,7 @@ pub(super) fn apply(
             | Deed::Frame(_)
             | Deed::Code(_)
             | Deed::Reason(_)
+            | Deed::Method(_)
             | Deed::Status(_)
             | Deed::Header { .. }
             | Deed::Body(_)
@@ -372,6 +373,7 @@ fn change_frame(frame: &mut FrameUnit, deed: &Deed) {
 
 fn change_http(unit: &mut HttpUnit, deed: &Deed, memory: &dyn Memory) {
     match deed {
+        Deed::Method(method) => unit.set_method(method),
         Deed::Status(status) => unit.set_status(*status),
         Deed::Header { name, value } => unit.set_header(name, value.as_deref()),
         Deed::Body(text) => unit.set_body(text.clone().into_bytes()),

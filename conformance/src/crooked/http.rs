@@ -120,6 +120,12 @@ impl HttpUnit {
         self.first_line = format!("{} {target} {version}", self.method());
     }
 
+    /// Of a request: another method.
+    pub(super) fn set_method(&mut self, method: &str) {
+        let rest = self.first_line.split_once(' ').map_or("", |(_, rest)| rest);
+        self.first_line = format!("{method} {rest}");
+    }
+
     /// Of an answer: another status. Its reason would say the old one.
     pub(super) fn set_status(&mut self, status: u16) {
         let version = self.first_line.split(' ').next().unwrap_or("HTTP/1.1");

@@ -215,7 +215,7 @@ impl<'a> Lane<'a> {
             self.connection.answered.notify_one();
         }
         let now = Instant::now();
-        let treated = if self.connection.has_shaken() && self.connection.is_meant() {
+        let treated = if !self.connection.is_http() && self.connection.is_meant() {
             let subject = Subject::Ended(self.way);
             self.connection
                 .crook

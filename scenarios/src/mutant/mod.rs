@@ -281,6 +281,8 @@ pub enum Deed {
         /// Its body; none if `null`.
         json: Value,
     },
+    /// `method: GET`: of a request, its method; the rest stays.
+    Method(String),
     /// `status: 200`: of an answer, its status; the rest stays.
     Status(u16),
     /// `header: {name: value}`: of a request or an answer; `null` takes it out.

@@ -339,6 +339,7 @@ pub(crate) const DEEDS: &[&str] = &[
     "end",
     "hang",
     "respond",
+    "method",
     "status",
     "header",
     "body",

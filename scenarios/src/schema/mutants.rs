@@ -208,6 +208,7 @@ fn deed_key(key: &str) -> Value {
         ),
         "end" => words(&["fin", "reset"], "TCP ends so on both sides."),
         "respond" => respond(),
+        "method" => text("Of a request."),
         "status" => whole(100, 599, "Of an answer."),
         "header" => json!({ "type": "object", "additionalProperties": { "type": ["string", "null"] },
             "description": "By name; null takes one out." }),

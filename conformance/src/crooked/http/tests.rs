@@ -76,10 +76,11 @@ fn a_changed_unit_says_how_long_it_is() {
         HttpUnit::read(b"POST /a?b=c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nX-A: 1\r\n\r\n");
     assert_eq!((unit.method(), unit.target()), ("POST", "/a?b=c"));
     unit.set_target("/d");
+    unit.set_method("PUT");
     unit.set_body(b"{}".to_vec());
     unit.set_header("x-a", Some("2"));
     unit.set_header("HOST", None);
-    let text = "POST /d HTTP/1.1\r\nx-a: 2\r\ncontent-length: 2\r\n\r\n{}";
+    let text = "PUT /d HTTP/1.1\r\nx-a: 2\r\ncontent-length: 2\r\n\r\n{}";
     assert_eq!(String::from_utf8(unit.bytes()).unwrap(), text);
     let mut answer = HttpUnit::answer(200, &[], b"x".to_vec());
     answer.set_status(503);

@@ -80,9 +80,7 @@ impl Lane<'_> {
         let crook = &self.connection.crook;
         crook.note_tokens(head);
         self.turns = head.is_handshake();
-        if self.turns {
-            self.connection.shake(head);
-        }
+        self.connection.meet(head);
         let meant = !self.turns || self.connection.is_meant();
         let held = meant && !head.waits_for_consent() && want_request(crook.rules(), head);
         if held {

@@ -209,7 +209,7 @@ impl Reader<'_> {
         })
     }
 
-    fn method(&self, node: &Node) -> Read<String> {
+    pub(super) fn method(&self, node: &Node) -> Read<String> {
         let name = self.string(node)?.to_uppercase();
         let known: Vec<String> = keys::METHODS.iter().map(|method| method.to_uppercase()).collect();
         if known.contains(&name) {
