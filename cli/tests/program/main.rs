@@ -5,6 +5,7 @@ mod configuration;
 mod kills;
 #[cfg(target_os = "linux")]
 mod lifetimes;
+mod mutants;
 mod reports;
 mod support;
 #[cfg(unix)]
