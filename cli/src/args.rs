@@ -357,7 +357,10 @@ pub(crate) struct ConformMutantsArgs {
     /// Cases at once, each through a proxy of its own
     #[arg(long, value_name = "N", default_value_t = TRIALS, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) at_once: u16,
-    /// Stretch the far edge of every time window, for busy machines; the near edge never moves
+    /// Try again, a few at once, what did not come out as it should, so many times: for machines too busy to keep the time
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10))]
+    pub(crate) retries: u32,
+    /// Stretch the far edge of every time window, for busy machines, and the delays of mutants with it
     #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = patience)]
     pub(crate) patience: f64,
     /// Where everything random in the run comes from [default: drawn, and shown in the report]

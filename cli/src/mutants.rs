@@ -103,6 +103,7 @@ fn options(args: &ConformMutantsArgs) -> Result<mutants::Options, Failure> {
         extent,
         control_runs: args.control,
         at_once: usize::from(args.at_once),
+        retries: args.retries,
         trace: args.trace,
         run: touchstone_conformance::Options {
             patience: args.patience,

@@ -31,6 +31,8 @@ pub(super) struct Crook {
     mutant: Option<Arc<Mutant>>,
     connections: AtomicU64,
     touched: AtomicU64,
+    /// How many units each rule was applied to.
+    applied: Vec<AtomicU64>,
     /// How many matched each rule, of what is counted over all connections.
     counts: Mutex<Vec<u32>>,
     stale: Mutex<Stale>,
@@ -45,12 +47,14 @@ impl Crook {
             mutant,
             connections: AtomicU64::new(0),
             touched: AtomicU64::new(0),
+            applied: Vec::new(),
             counts: Mutex::default(),
             stale: Mutex::default(),
             tokens: Mutex::default(),
         };
         let rules = crook.rules().len();
         Self {
+            applied: (0..rules).map(|_| AtomicU64::new(0)).collect(),
             counts: Mutex::new(vec![0; rules]),
             ..crook
         }
@@ -82,6 +86,11 @@ impl Crook {
 
     pub(super) fn touched(&self) -> u64 {
         self.touched.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn applied(&self) -> Vec<u64> {
+        let counts = self.applied.iter();
+        counts.map(|count| count.load(Ordering::Relaxed)).collect()
     }
 
     pub(super) fn tokens_seen(&self) -> Vec<String> {
@@ -121,6 +130,7 @@ impl Crook {
                 counts[number]
             };
             if is_turn(rule.which, count) {
+                self.applied[number].fetch_add(1, Ordering::Relaxed);
                 applying.push((number, rule.does.as_slice()));
             }
         }

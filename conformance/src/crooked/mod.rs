@@ -115,6 +115,12 @@ impl Proxy {
         self.crook.touched()
     }
 
+    /// The same for each rule of the mutant, in their order.
+    #[must_use]
+    pub fn touched_by_rule(&self) -> Vec<u64> {
+        self.crook.applied()
+    }
+
     /// The tokens that have passed, in order of their first use.
     #[must_use]
     pub fn tokens_seen(&self) -> Vec<String> {

@@ -54,7 +54,7 @@ impl Matrix {
                 "not tried",
             ),
             (
-                self.count(|mutant| mutant.fate == Fate::Killed && !mutant.wrong_names.is_empty()),
+                self.count(MutantResult::is_wrongly_named),
                 "named a case that does not notice",
             ),
             (self.scenarios_without_kill.len(), "scenarios without a kill"),
@@ -281,6 +281,11 @@ impl Matrix {
 }
 
 impl MutantResult {
+    /// Whether its file names who does not notice. Of a survivor every name is wrong, and it is told as one.
+    fn is_wrongly_named(&self) -> bool {
+        !self.fate.is_survival() && !self.wrong_names.is_empty()
+    }
+
     /// What was tried with it and came of it, line by line.
     #[must_use]
     pub fn story(&self) -> String {
@@ -345,6 +350,10 @@ fn mutant_case(mutant: &MutantResult) -> Case {
         },
         Fate::Survived | Fate::Untouched => Outcome::Failed {
             message: format!("nobody noticed: {}", mutant.breaks),
+            text: mutant.story(),
+        },
+        Fate::NotTried(_) if !mutant.wrong_names.is_empty() => Outcome::Failed {
+            message: wrong(),
             text: mutant.story(),
         },
         Fate::NotTried(why) => Outcome::Skipped { reason: why.clone() },

@@ -16,7 +16,8 @@ mod subject;
 mod tally;
 mod workshop;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
@@ -35,11 +36,14 @@ use crate::select::{Case, cases};
 use crate::verdict::{CaseVerdict, Strictness};
 
 use results::{Fate, Matrix};
-use subject::{Subject, folder_of, subjects};
+use subject::{Subject, Watch, folder_of, stretched, subjects};
 use tally::{Purpose, Tally, Trial};
 use workshop::{Workshop, lock};
 
 pub use json::SCHEMA;
+
+/// How many trials are made at once when they are made again.
+const AGAIN_AT_ONCE: usize = 3;
 
 /// How much is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +79,9 @@ pub struct Options {
     pub control_runs: u32,
     /// How many trials are made at once on the shared server.
     pub at_once: usize,
+    /// How many times what did not come out as it should is tried again, a few at once, before it counts: for machines
+    /// that are too busy to keep the time. It hides what happens now and then.
+    pub retries: u32,
     /// Keep what every failure says.
     pub trace: bool,
     /// How a case is run. Everything is judged strictly.
@@ -168,11 +175,17 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<Matrix, MatrixError> {
     let cases = cases(scenarios, &sut.target().dialects);
-    let every = subjects(mutants, &cases, sut.target());
+    let patience = options.run.patience;
+    let stretched = mutants.iter().map(|mutant| Arc::new(stretched(mutant, patience)));
+    let every = subjects(&stretched.collect::<Vec<_>>(), &cases, sut.target());
     let chosen = choose(&every, &options.patterns)?;
     let whole = whole_folders(&cases, &every, &chosen);
     let mut judging = options.run.clone();
     judging.strictness = Strictness::Strict;
+    let watches = match options.extent {
+        Extent::Full | Extent::Quick => watches(&chosen),
+        Extent::Named => BTreeMap::new(),
+    };
     let work = Work {
         started_at: SystemTime::now(),
         began: Instant::now(),
@@ -181,8 +194,9 @@ pub async fn run(
             bench: Bench::new(sut, rules, judging),
             cases,
             subjects: chosen,
+            watches,
             tally: Mutex::new(Tally::default()),
-            at_once: options.at_once,
+            begun: AtomicU64::new(0),
             trace: options.trace,
             events,
             stop,
@@ -206,6 +220,28 @@ fn choose(every: &[Subject], patterns: &[Glob]) -> Result<Vec<Subject>, MatrixEr
         patterns.is_empty() || patterns.iter().any(|pattern| subject.is_named_by(pattern))
     };
     Ok(every.iter().filter(is_chosen).cloned().collect())
+}
+
+/// With what each case is watched: all mutants that it may be tried with. Cases of a dialect share theirs.
+fn watches(subjects: &[Subject]) -> BTreeMap<usize, Arc<Watch>> {
+    let mut by_case: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (position, subject) in subjects.iter().enumerate() {
+        for case in subject.named_first() {
+            by_case.entry(case).or_default().push(position);
+        }
+    }
+    let mut made: BTreeMap<Vec<usize>, Option<Arc<Watch>>> = BTreeMap::new();
+    let mut watches = BTreeMap::new();
+    for (case, positions) in by_case {
+        let watch = made.entry(positions).or_insert_with_key(|positions| {
+            let of = |position: &usize| (*position, &subjects[*position]);
+            Watch::of(&positions.iter().map(of).collect::<Vec<_>>()).map(Arc::new)
+        });
+        if let Some(watch) = watch {
+            watches.insert(case, Arc::clone(watch));
+        }
+    }
+    watches
 }
 
 /// Folders of scenarios all of whose mutants were chosen: of these it can be asked which scenario notices none. A folder
@@ -237,33 +273,77 @@ impl Work {
     async fn run(&self) {
         let runs = self.options.control_runs;
         for run in 1..=runs {
-            let purpose = Purpose::Control { run };
-            let trials = self.tried_cases().into_iter().map(|case| Trial {
-                purpose,
-                subject: None,
-                case,
-            });
-            self.make(&format!("control {run} of {runs}"), trials.collect())
-                .await;
+            let stage = format!("control {run} of {runs}");
+            self.make(&stage, self.control(run, self.tried_cases())).await;
+            for _ in 0..self.options.retries {
+                let red = lock(&self.workshop.tally).red_cases(run);
+                self.make_again(&stage, self.control(run, red)).await;
+            }
+        }
+        if !self.workshop.watches.is_empty() {
+            self.make("watch", self.watched()).await;
         }
         match self.options.extent {
             Extent::Full => self.make("mutants", self.each_case()).await,
             Extent::Named => self.make("mutants", self.names()).await,
-            Extent::Quick => {
-                self.make("mutants", self.any_case()).await;
-                self.make("scenarios", self.each_scenario()).await;
-            }
+            Extent::Quick => self.make("mutants", self.any_case()).await,
+        }
+        for _ in 0..self.options.retries {
+            let again = self.unkept_names();
+            lock(&self.workshop.tally).forget(&again);
+            self.make_again("mutants", again).await;
+        }
+        if self.options.extent == Extent::Quick {
+            self.make("scenarios", self.each_scenario()).await;
         }
     }
 
     async fn make(&self, stage: &str, trials: Vec<Trial>) {
+        self.make_at_once(stage, trials, self.options.at_once).await;
+    }
+
+    async fn make_again(&self, stage: &str, trials: Vec<Trial>) {
+        if !trials.is_empty() {
+            self.make_at_once(&format!("{stage}, again"), trials, AGAIN_AT_ONCE)
+                .await;
+        }
+    }
+
+    async fn make_at_once(&self, stage: &str, trials: Vec<Trial>, at_once: usize) {
         let event = Event::Begun {
             stage: stage.to_owned(),
             trials: trials.len(),
         };
         // Nobody listens any more: the results are returned all the same.
         let _unheard = self.workshop.events.send(event).await;
-        self.workshop.make(trials).await;
+        self.workshop.make(trials, at_once).await;
+    }
+
+    fn control(&self, run: u32, cases: BTreeSet<usize>) -> Vec<Trial> {
+        let trial = |case| Trial {
+            purpose: Purpose::Control { run },
+            subject: None,
+            case,
+        };
+        cases.into_iter().map(trial).collect()
+    }
+
+    fn watched(&self) -> Vec<Trial> {
+        let trial = |case: &usize| Trial {
+            purpose: Purpose::Watch,
+            subject: None,
+            case: *case,
+        };
+        self.workshop.watches.keys().map(trial).collect()
+    }
+
+    /// The named cases that were tried and did not notice, of names none of whose cases did.
+    fn unkept_names(&self) -> Vec<Trial> {
+        let tally = lock(&self.workshop.tally);
+        let trials = self.names().into_iter();
+        trials
+            .filter(|trial| tally.is_unkept(trial, &self.workshop.subjects))
+            .collect()
     }
 
     /// Subjects that can be tried, with their positions.
@@ -375,9 +455,9 @@ impl Work {
         let tried_any = mutants
             .iter()
             .any(|mutant| !matches!(mutant.fate, Fate::NotTried(_)));
-        let proven = mutants
-            .iter()
-            .all(|mutant| mutant.is_proven() || matches!(mutant.fate, Fate::NotTried(_)));
+        let proven = mutants.iter().all(|mutant| {
+            mutant.wrong_names.is_empty() && matches!(mutant.fate, Fate::Killed | Fate::NotTried(_))
+        });
         let verdict = if self.workshop.stop.is_cancelled() {
             Verdict::Interrupted
         } else if tried_any && proven && control.green == control.runs && idle.is_empty() {

@@ -94,14 +94,6 @@ pub struct MutantResult {
     pub traces: Vec<String>,
 }
 
-impl MutantResult {
-    /// Whether it is as its file says: somebody noticed, and all who are named did.
-    #[must_use]
-    pub fn is_proven(&self) -> bool {
-        self.fate == Fate::Killed && self.wrong_names.is_empty()
-    }
-}
-
 /// What became of a mutant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use touchstone_protocol::Dialect;
 use touchstone_scenarios::glob::Glob;
-use touchstone_scenarios::mutant::{Deed, Fault, LauncherFault, Mutant};
+use touchstone_scenarios::mutant::{Deed, Fault, LauncherFault, Mutant, Rule, Trigger};
 use touchstone_scenarios::scenario::{Action, Scope, Step};
 use touchstone_sut::Target;
 
@@ -42,9 +42,26 @@ impl Subject {
         folder_of(&self.mutant.id)
     }
 
+    /// Its rules, if it can be told beforehand whether a case meets what they are about.
+    pub(crate) fn watchable_rules(&self) -> Option<&[Rule]> {
+        match &self.mutant.fault {
+            Fault::Launcher(_) => None,
+            Fault::Proxy(rules) => {
+                let is_watchable =
+                    |rule: &Rule| !matches!(rule.on, Trigger::Frame { .. } | Trigger::Header { .. });
+                rules.iter().all(is_watchable).then_some(rules.as_slice())
+            }
+        }
+    }
+
     /// Whether a pattern of the command line means it.
     pub(crate) fn is_named_by(&self, pattern: &Glob) -> bool {
         pattern.matches(&self.id)
+    }
+
+    /// Whether its file has to name cases of the dialect: of an RFC they may all be of one that the target has not first.
+    pub(crate) fn owes_names(&self) -> bool {
+        !RFC_FOLDERS.contains(&self.folder())
     }
 
     /// Every case that is tried against it: the named ones first.
@@ -72,9 +89,69 @@ impl Subject {
     }
 }
 
+/// Mutants of which it is found out at once whether a case ever meets what they break: one that does nothing to what
+/// any of them is about.
+#[derive(Debug, Clone)]
+pub(crate) struct Watch {
+    pub(crate) mutant: Arc<Mutant>,
+    /// Of each rule, the position of the subject whose it is.
+    pub(crate) owners: Vec<usize>,
+}
+
+impl Watch {
+    /// One for these subjects, as far as they can be watched together: who is about frames as such sees others than who
+    /// is about whole messages. None if there is nothing to watch.
+    pub(crate) fn of(subjects: &[(usize, &Subject)]) -> Option<Self> {
+        let mut rules = Vec::new();
+        let mut owners = Vec::new();
+        let mut dialects: Vec<Dialect> = Vec::new();
+        let mut everybody = false;
+        for (position, subject) in subjects {
+            let Some(own) = subject.watchable_rules() else {
+                continue;
+            };
+            everybody |= subject.mutant.dialects.is_empty();
+            dialects.extend(&subject.mutant.dialects);
+            for rule in own {
+                owners.push(*position);
+                rules.push(Rule {
+                    does: Vec::new(),
+                    ..rule.clone()
+                });
+            }
+        }
+        let (_, first) = subjects.first()?;
+        if everybody {
+            dialects.clear();
+        }
+        let mutant = Mutant {
+            dialects,
+            fault: Fault::Proxy(rules),
+            ..(*first.mutant).clone()
+        };
+        (!owners.is_empty()).then(|| Self {
+            mutant: Arc::new(mutant),
+            owners,
+        })
+    }
+}
+
 /// The folder of an id.
 pub(crate) fn folder_of(id: &str) -> &str {
     id.split_once('/').map_or(id, |(folder, _)| folder)
+}
+
+/// The same mutant whose delays are as much longer as windows are: what comes too late does so on a busy machine too.
+pub(crate) fn stretched(mutant: &Mutant, patience: f64) -> Mutant {
+    let mut mutant = mutant.clone();
+    if let Fault::Proxy(rules) = &mut mutant.fault {
+        for deed in rules.iter_mut().flat_map(|rule| &mut rule.does) {
+            if let Deed::Delay { by, .. } = deed {
+                *by = by.mul_f64(patience.max(1.0));
+            }
+        }
+    }
+    mutant
 }
 
 /// The mutants on each dialect that they are about and the target speaks, in their order.

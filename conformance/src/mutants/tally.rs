@@ -16,6 +16,8 @@ pub(crate) enum Purpose {
         /// Which.
         run: u32,
     },
+    /// To see which of the mutants that can be watched the case ever meets: with none it does not it need not be tried.
+    Watch,
     /// To see whether the case notices, whatever the others did.
     EachCase,
     /// To see whether this name of the mutant's file is right.
@@ -42,6 +44,8 @@ pub(crate) struct Seen {
     pub(crate) result: CaseResult,
     /// What the mutant breaks came by.
     pub(crate) touched: bool,
+    /// Of a watch: which subjects it met, and which it did not, by position.
+    pub(crate) met: BTreeMap<usize, bool>,
 }
 
 /// How a case ended with a mutant.
@@ -60,6 +64,8 @@ pub(crate) struct Tally {
     control_runs: u32,
     control: BTreeMap<usize, Vec<NotGreen>>,
     skipped: BTreeMap<usize, String>,
+    /// Subjects that a case never meets, by case.
+    never_met: BTreeMap<usize, BTreeSet<usize>>,
     /// By subject and case.
     ends: BTreeMap<usize, BTreeMap<usize, End>>,
     touched: BTreeMap<usize, usize>,
@@ -72,13 +78,16 @@ impl Tally {
     /// Whether nothing could be learnt from the trial any more.
     pub(crate) fn makes_needless(&self, trial: &Trial, subjects: &[Subject], all: &[Case]) -> bool {
         let Some(subject) = trial.subject else {
-            return false;
+            return trial.purpose == Purpose::Watch && !self.is_green(trial.case);
         };
-        if self.has_tried(subject, trial.case) || !self.is_green(trial.case) {
+        if self.has_tried(subject, trial.case)
+            || self.never_meets(trial.case, subject)
+            || !self.is_green(trial.case)
+        {
             return true;
         }
         match trial.purpose {
-            Purpose::Control { .. } | Purpose::EachCase => false,
+            Purpose::Control { .. } | Purpose::Watch | Purpose::EachCase => false,
             Purpose::Name(name) => subjects[subject].names[name]
                 .cases
                 .iter()
@@ -92,7 +101,12 @@ impl Tally {
     pub(crate) fn add(&mut self, trial: &Trial, seen: &Seen, subjects: &[Subject], trace: bool) -> bool {
         let result = &seen.result;
         let Some(position) = trial.subject else {
-            self.add_control(trial, result);
+            self.trials += 1;
+            match trial.purpose {
+                Purpose::Control { run } => self.add_control(trial.case, run, result),
+                Purpose::Watch => self.add_watch(trial.case, seen),
+                Purpose::EachCase | Purpose::Name(_) | Purpose::AnyCase | Purpose::Scenario => {}
+            }
             return false;
         };
         if result.verdict == CaseVerdict::Skipped {
@@ -115,18 +129,31 @@ impl Tally {
         !was_killed && self.is_killed(position)
     }
 
-    fn add_control(&mut self, trial: &Trial, result: &CaseResult) {
-        self.trials += 1;
-        let Purpose::Control { run } = trial.purpose else {
-            return;
-        };
+    /// Takes in what a case met. One that went otherwise this time may have met less than it does.
+    fn add_watch(&mut self, case: usize, seen: &Seen) {
+        if seen.result.verdict == CaseVerdict::Passed {
+            let unmet = seen.met.iter().filter(|(_, met)| !**met);
+            self.never_met
+                .insert(case, unmet.map(|(subject, _)| *subject).collect());
+        }
+    }
+
+    fn never_meets(&self, case: usize, subject: usize) -> bool {
+        self.never_met
+            .get(&case)
+            .is_some_and(|unmet| unmet.contains(&subject))
+    }
+
+    fn add_control(&mut self, case: usize, run: u32, result: &CaseResult) {
         self.control_runs = self.control_runs.max(run);
-        let failures = self.control.entry(trial.case).or_default();
+        let failures = self.control.entry(case).or_default();
+        // Made again: what counts is how it ended then.
+        failures.retain(|failure| failure.run != run);
         match result.verdict {
             CaseVerdict::Passed => {}
             CaseVerdict::Skipped => {
                 let why = result.reason.clone().unwrap_or_default();
-                self.skipped.insert(trial.case, why);
+                self.skipped.insert(case, why);
             }
             CaseVerdict::Failed
             | CaseVerdict::NonStrict
@@ -140,6 +167,33 @@ impl Tally {
                 message: result.message(),
                 text: result.failure_text(),
             }),
+        }
+    }
+
+    /// Cases that failed in this run with nothing broken.
+    pub(crate) fn red_cases(&self, run: u32) -> BTreeSet<usize> {
+        let red = self.control.iter().filter(|(_, failures)| {
+            let mut failures = failures.iter();
+            failures.any(|failure| failure.run == run)
+        });
+        red.map(|(case, _)| *case).collect()
+    }
+
+    /// Whether a name of a mutant's file was tried with this case, and neither this nor another of its cases noticed.
+    pub(crate) fn is_unkept(&self, trial: &Trial, subjects: &[Subject]) -> bool {
+        let (Some(subject), Purpose::Name(name)) = (trial.subject, trial.purpose) else {
+            return false;
+        };
+        let mut cases = subjects[subject].names[name].cases.iter();
+        self.has_tried(subject, trial.case) && !cases.any(|case| self.noticed(subject, *case))
+    }
+
+    /// These are to be made again.
+    pub(crate) fn forget(&mut self, trials: &[Trial]) {
+        for trial in trials {
+            if let Some(ends) = trial.subject.and_then(|subject| self.ends.get_mut(&subject)) {
+                ends.remove(&trial.case);
+            }
         }
     }
 
@@ -221,7 +275,7 @@ impl Tally {
             wrong_names: self.wrong_names(position, subject),
             by_catch: by_catch.collect(),
             could_not_run: ids_of(&End::CouldNotRun),
-            tried: ends.len(),
+            tried: ends.len() + self.count_unmet(position, subject),
             touched,
             traces: self.traces.get(&position).cloned().unwrap_or_default(),
         }
@@ -232,7 +286,8 @@ impl Tally {
             let why = format!("the target has no `{key}`; its target file can say how to reach it");
             return Fate::NotTried(why);
         }
-        let tried = self.ends.get(&position).is_some_and(|ends| !ends.is_empty());
+        let tried = self.ends.get(&position).is_some_and(|ends| !ends.is_empty())
+            || self.count_unmet(position, subject) > 0;
         match (tried, self.is_killed(position), touched) {
             (true, true, _) => Fate::Killed,
             // What fits any protocol need not fit these scenarios.
@@ -245,11 +300,18 @@ impl Tally {
         }
     }
 
-    fn why_not_tried(&self, subject: &Subject) -> String {
+    /// How many of its cases never meet what it breaks.
+    fn count_unmet(&self, position: usize, subject: &Subject) -> usize {
         let cases = subject.named_first();
-        if cases.is_empty() {
-            return "no case is about what it breaks".to_owned();
+        let unmet = cases.iter().filter(|case| self.never_meets(**case, position));
+        unmet.count()
+    }
+
+    fn why_not_tried(&self, subject: &Subject) -> String {
+        if subject.names.is_empty() {
+            return format!("its file names no case of {}", subject.group);
         }
+        let cases = subject.named_first();
         let red = cases.iter().find_map(|case| self.control.get(case)?.first());
         if let Some(red) = red {
             return format!("{} fails with nothing broken", red.case);
@@ -260,19 +322,25 @@ impl Tally {
             .unwrap_or_else(|| "its turn did not come".to_owned())
     }
 
-    /// A name of which every case was tried and none noticed.
+    /// A name of which every case was tried, or never meets what is broken, and none noticed.
     fn wrong_names(&self, position: usize, subject: &Subject) -> Vec<String> {
         if subject.mutant.clauses.is_empty() {
             // It names whoever there is.
             return Vec::new();
         }
         let wrong = subject.names.iter().filter(|name| {
-            let tried = name.cases.iter().filter(|case| self.has_tried(position, **case));
+            let is_known =
+                |case: &&usize| self.has_tried(position, **case) || self.never_meets(**case, position);
+            let tried = name.cases.iter().filter(is_known);
             let could = name.cases.iter().filter(|case| self.is_green(**case));
             let (tried, could) = (tried.count(), could.count());
             tried > 0 && tried == could && !name.cases.iter().any(|case| self.noticed(position, *case))
         });
-        wrong.map(|name| name.pattern.clone()).collect()
+        let mut wrong: Vec<_> = wrong.map(|name| name.pattern.clone()).collect();
+        if subject.names.is_empty() && subject.owes_names() {
+            wrong.push(format!("no case of {}", subject.group));
+        }
+        wrong
     }
 }
 

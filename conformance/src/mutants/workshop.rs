@@ -4,7 +4,8 @@
 //! A case that needs a server to itself gets one of a few that are kept for that, and what a launcher breaks one that
 //! is started for it alone.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
@@ -14,8 +15,8 @@ use touchstone_scenarios::mutant::{Fault, LauncherFault, Mutant};
 use touchstone_sut::Sut;
 
 use super::Event;
-use super::subject::Subject;
-use super::tally::{Seen, Tally, Trial};
+use super::subject::{Subject, Watch};
+use super::tally::{Purpose, Seen, Tally, Trial};
 use crate::crooked::Proxy;
 use crate::results::CaseResult;
 use crate::run::bench::Bench;
@@ -31,8 +32,11 @@ pub(crate) struct Workshop {
     pub(crate) bench: Bench,
     pub(crate) cases: Vec<Case>,
     pub(crate) subjects: Vec<Subject>,
+    /// With what a case is watched, by its position.
+    pub(crate) watches: BTreeMap<usize, Arc<Watch>>,
     pub(crate) tally: Mutex<Tally>,
-    pub(crate) at_once: usize,
+    /// How many trials have been begun: what makes the unique ids of each its own.
+    pub(crate) begun: AtomicU64,
     /// Keep what every failure says.
     pub(crate) trace: bool,
     pub(crate) events: mpsc::Sender<Event>,
@@ -55,17 +59,17 @@ enum Place {
 
 impl Workshop {
     /// Makes these trials, except those that others make needless meanwhile. Ends early when told to stop.
-    pub(crate) async fn make(self: &Arc<Self>, trials: Vec<Trial>) {
+    pub(crate) async fn make(self: &Arc<Self>, trials: Vec<Trial>, at_once: usize) {
         let alone = |trial: &Trial| self.cases[trial.case].scenario.alone || self.fault_of(trial).is_some();
         let (alone, together): (VecDeque<_>, VecDeque<_>) = trials.into_iter().partition(alone);
         let own_lanes = if self.bench.sut.target().is_spawned() {
-            SERVERS_MAX.min(alone.len())
+            SERVERS_MAX.min(at_once).min(alone.len())
         } else {
             0
         };
         let (alone, together) = (Queue::new(Mutex::new(alone)), Queue::new(Mutex::new(together)));
         let mut lanes = JoinSet::new();
-        for _ in 0..self.at_once.max(1) {
+        for _ in 0..at_once.max(1) {
             lanes.spawn(Arc::clone(self).lane(Arc::clone(&together), Place::Shared));
         }
         for _ in 0..own_lanes {
@@ -121,7 +125,25 @@ impl Workshop {
     }
 
     fn mutant_of(&self, trial: &Trial) -> Option<&Arc<Mutant>> {
-        trial.subject.map(|subject| &self.subjects[subject].mutant)
+        match trial.purpose {
+            Purpose::Watch => self.watches.get(&trial.case).map(|watch| &watch.mutant),
+            Purpose::Control { .. }
+            | Purpose::EachCase
+            | Purpose::Name(_)
+            | Purpose::AnyCase
+            | Purpose::Scenario => trial.subject.map(|subject| &self.subjects[subject].mutant),
+        }
+    }
+
+    /// Which of the watched subjects were met.
+    fn met(&self, trial: &Trial, by_rule: &[u64]) -> BTreeMap<usize, bool> {
+        let mut met = BTreeMap::new();
+        if let (Purpose::Watch, Some(watch)) = (trial.purpose, self.watches.get(&trial.case)) {
+            for (owner, count) in watch.owners.iter().zip(by_rule) {
+                *met.entry(*owner).or_insert(false) |= *count > 0;
+            }
+        }
+        met
     }
 
     fn fault_of(&self, trial: &Trial) -> Option<&LauncherFault> {
@@ -158,16 +180,17 @@ impl Workshop {
             Err(error) => return self.not_made(trial, &format!("no proxy could be started: {error}")),
         };
         let view = Arc::new(server.through(proxy.addresses().to_vec()));
-        let salt = (trial.subject, format!("{:?}", trial.purpose));
-        let bench = Arc::new(self.bench.beside(view, salt));
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        let bench = Arc::new(self.bench.beside(view, number));
         let result = run_apart(&bench, case, &self.stop).await.result;
         if case.scenario.alone || result.verdict == CaseVerdict::CouldNotRun {
             bench.revive().await;
         }
         drop(bench);
         let touched = proxy.touched() > 0;
+        let met = self.met(trial, &proxy.touched_by_rule());
         proxy.shut_down().await;
-        Seen { result, touched }
+        Seen { result, touched, met }
     }
 
     /// A trial that this machine did not allow.
@@ -177,6 +200,7 @@ impl Workshop {
         Seen {
             result: outcome.result,
             touched: false,
+            met: BTreeMap::new(),
         }
     }
 
