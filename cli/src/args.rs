@@ -78,7 +78,9 @@ The copy is a store itself: `serve --store embedded:backup.db` serves from it."
         command: TokenCommand,
     },
     /// Print the JSON Schema of a kind of file, for editors
-    #[command(after_help = "Example:\n  touchstone schema config > touchstone.schema.json")]
+    #[command(
+        after_help = "Example:\n  touchstone schema target > target.schema.json\n\nAn editor takes it by the first line of a file:\n  # yaml-language-server: $schema=target.schema.json"
+    )]
     Schema {
         /// Which kind of file
         of: SchemaOf,
@@ -208,6 +210,8 @@ pub(crate) enum SchemaOf {
     Scenario,
     /// A file of mutants, for `conform mutants`
     Mutants,
+    /// A target file of `conform` and `load`
+    Target,
     /// The configuration file of `serve`
     Config,
 }
@@ -229,6 +233,9 @@ pub(crate) struct TargetArgs {
     /// Which dialects it speaks, with --url or --spawn
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "target")]
     pub(crate) dialects: Vec<Dialect>,
+    /// The file that holds what tokens are signed with, with --url or --spawn: HS256, and the claims of the spec
+    #[arg(long, value_name = "FILE", conflicts_with = "target")]
+    pub(crate) secret_file: Option<PathBuf>,
     /// The authorities (PEM) that are believed with wss://, in place of the system's; a server's own certificate will
     /// do. With --spawn: it speaks TLS
     #[arg(long, value_name = "FILE", conflicts_with = "target")]
@@ -278,6 +285,16 @@ A mutant is killed when a case fails under a clause that the mutant breaks, and 
 nothing broken. Exit code 0 only if every mutant is killed, by all cases that its file names,
 every scenario kills one, and nothing fails with nothing broken.")]
     Mutants(ConformMutantsArgs),
+    /// Write a target file for a server of your own, and try it
+    #[command(after_help = "Examples:
+  touchstone conform init --dialect direct --url ws://127.0.0.1:8080
+  touchstone conform init --dialect feed --spawn 'node server.js' --secret-file jwt-secret
+  touchstone conform init --try touchstone-target.yaml
+
+A line for each thing that was tried: it works, it fails with what the server
+answered, or the file does not say yet how, and so many cases are skipped for it.
+Exit code 0 if nothing failed, 1 if something did, 3 if the server is not there.")]
+    Init(InitArgs),
     /// Check files of scenarios and of mutants without a server
     #[command(after_help = "Example:\n  touchstone conform validate my-scenarios")]
     Validate {
@@ -372,6 +389,43 @@ pub(crate) struct ConformMutantsArgs {
     /// Write a report: json, junit, tap, markdown or html; `-` is stdout. May be given several times
     #[arg(long = "report", value_name = "FORMAT=PATH")]
     pub(crate) reports: Vec<ConformReport>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// A dialect that the server speaks; all if left out. May be given several times
+    #[arg(
+        long = "dialect",
+        alias = "dialects",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub(crate) dialects: Vec<Dialect>,
+    /// Where the server runs: ws://HOST:PORT or wss://HOST:PORT
+    #[arg(long, value_name = "URL", conflicts_with = "spawn")]
+    pub(crate) url: Option<String>,
+    /// A command that starts the server, without a shell. It gets its port as PORT and in place of `${port}`
+    #[arg(long, value_name = "CMD")]
+    pub(crate) spawn: Option<String>,
+    /// The file that holds what tokens are signed with (HS256); the target file names it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+    /// The authorities (PEM) that are believed with wss://
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Believe whoever answers with wss://
+    #[arg(long)]
+    pub(crate) insecure: bool,
+    /// Where the target file goes
+    #[arg(long, value_name = "FILE", default_value = "touchstone-target.yaml")]
+    pub(crate) out: PathBuf,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Write nothing: try this target file
+    #[arg(long = "try", value_name = "FILE",
+        conflicts_with_all = ["dialects", "url", "spawn", "secret_file", "ca", "insecure", "out", "force"])]
+    pub(crate) try_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

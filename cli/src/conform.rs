@@ -10,7 +10,7 @@ use touchstone_conformance::explain::{Listed, explain, list};
 use touchstone_conformance::results::{CaseResult, Run};
 use touchstone_conformance::select::{KnownFailing, Pattern};
 use touchstone_conformance::verdict::{CaseVerdict, Strictness};
-use touchstone_conformance::{Event, Options};
+use touchstone_conformance::{Event, Options, Preflight};
 use touchstone_report::{Document, Tone, markdown, tap};
 use touchstone_scenarios::glob::Glob;
 use touchstone_scenarios::rules::Rules;
@@ -41,6 +41,7 @@ pub(crate) async fn run(command: ConformCommand) -> Outcome {
             Ok(exit::OK)
         }
         ConformCommand::Mutants(args) => mutants::run(&args).await,
+        ConformCommand::Init(args) => crate::init::run(args).await,
         ConformCommand::Validate { paths } => validate(&paths),
     }
 }
@@ -97,6 +98,11 @@ fn options(args: &ConformRunArgs) -> Result<Options, Failure> {
         order: args.order.map(|order| order as usize),
         seed: args.seed.unwrap_or_else(|| fastrand::u64(..1 << 32)),
         trace: args.trace,
+        preflight: if args.target.is_built_in() {
+            Preflight::Omitted
+        } else {
+            Preflight::Taken
+        },
         rerun: rerun(&args.target, args.scenarios.as_deref(), args.strict),
         tool: tool(),
         ..Options::default()
@@ -144,6 +150,10 @@ fn rerun(target: &TargetArgs, scenarios: Option<&Path>, strict: bool) -> String 
     option("--spawn", target.spawn.clone());
     let dialects: Vec<_> = target.dialects.iter().map(|dialect| dialect.name()).collect();
     option("--dialects", (!dialects.is_empty()).then(|| dialects.join(",")));
+    option(
+        "--secret-file",
+        target.secret_file.as_ref().map(|path| path.display().to_string()),
+    );
     option("--ca", target.ca.as_ref().map(|path| path.display().to_string()));
     option("--scenarios", scenarios.map(|path| path.display().to_string()));
     let switches = [
@@ -210,6 +220,7 @@ async fn show(mut events: mpsc::Receiver<Event>) {
     while let Some(event) = events.recv().await {
         match event {
             Event::RunStarted { cases } => progress = Progress::new("conform", Some(cases as u64)),
+            Event::InTheWay { what } => progress.say(&format!("warning: {what}")),
             Event::CaseStarted { .. } => {}
             Event::CaseFinished { result, counts, .. } => {
                 if result.verdict.fails_the_run() {

@@ -115,7 +115,8 @@ fn read(source: &Arc<Source>) -> Result<Workload, Failure> {
 
 /// Puts the system under the plan's load, and shows how it goes.
 pub(crate) async fn drive(plan: Plan, sut: &Sut, stop: CancellationToken) -> Result<Summary, Failure> {
-    let endpoint = Endpoint::of(sut, plan.dialect.dialect());
+    let dialect = plan.dialect.dialect();
+    let endpoint = Endpoint::of(sut, dialect);
     let seconds = Duration::from_nanos(plan.end()).as_secs_f64().ceil();
     let (to_audience, news) = mpsc::channel(NEWS_MAX);
     let run = touchstone_loadgen::run(plan, endpoint, to_audience, stop);
@@ -125,7 +126,9 @@ pub(crate) async fn drive(plan: Plan, sut: &Sut, stop: CancellationToken) -> Res
         ..summary
     });
     summary.map_err(|error| match error {
-        RunError::Unreachable { .. } => Failure::unreachable(error),
+        RunError::Unreachable { .. } => Failure::unreachable(format!(
+            "{error}\n  to change: `urls` or `paths.{dialect}.ws` of the target file"
+        )),
         RunError::Stopped => Failure::interrupted(error),
         RunError::Url { .. }
         | RunError::TooFewDescriptors { .. }

@@ -6,6 +6,7 @@ mod check;
 mod conform;
 mod descriptors;
 mod exit;
+mod init;
 mod interrupt;
 mod load;
 mod log;
@@ -63,6 +64,7 @@ fn run(cli: Cli) -> Outcome {
             let schema = match of {
                 SchemaOf::Scenario => touchstone_scenarios::schema::scenario(),
                 SchemaOf::Mutants => touchstone_scenarios::schema::mutants(),
+                SchemaOf::Target => touchstone_sut::schema::target(),
                 SchemaOf::Config => settings::schema(),
             };
             print::data(&outputs::json(&schema))?;

@@ -1,10 +1,11 @@
 //! Which system is under test: a target file, a URL, a command, or the built-in server.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use touchstone_sut::{BuiltIn, Security, StartError, Store, Sut, Target, TargetError, Trust};
+use touchstone_sut::{BuiltIn, Origin, Security, StartError, Store, Sut, Target, TargetError, Trust};
 
 use crate::args::TargetArgs;
 use crate::exit::Failure;
@@ -37,6 +38,11 @@ impl TargetArgs {
             (Some(file), _, _) => Target::from_file(&file.to_string_lossy()),
             (_, Some(url), _) => Target::from_url(url, &self.dialects),
             (_, _, Some(command)) => Target::from_command(command, &self.dialects),
+            (None, None, None) if self.secret_file.is_some() => {
+                return Err(Failure::usage(
+                    "--secret-file is for a server of --url or --spawn: the built-in one is told a secret of its own",
+                ));
+            }
             (None, None, None) => {
                 return Ok(built_in()?.within(self.built_in_security()));
             }
@@ -45,10 +51,11 @@ impl TargetArgs {
             None => target,
             Some(trust) => target.and_then(|target| target.trusting(trust)),
         };
-        target.map_err(|error| match error {
-            TargetError::Invalid(diag) => Failure::mistakes(&[*diag]),
-            other => Failure::usage(other),
-        })
+        let target = target.map_err(unusable)?;
+        match &self.secret_file {
+            None => Ok(target),
+            Some(path) => Ok(target.signed_with(&secret(path)?)),
+        }
     }
 
     const fn built_in_security(&self) -> Security {
@@ -69,6 +76,25 @@ impl TargetArgs {
     /// Whether it is the built-in server, which owes every clause.
     pub(crate) const fn is_built_in(&self) -> bool {
         self.target.is_none() && self.url.is_none() && self.spawn.is_none()
+    }
+}
+
+/// A target that cannot be used as it is given.
+pub(crate) fn unusable(error: TargetError) -> Failure {
+    match error {
+        TargetError::Invalid(diag) => Failure::mistakes(&[*diag]),
+        other @ (TargetError::Key { .. } | TargetError::Value(_)) => Failure::usage(other),
+    }
+}
+
+/// What tokens are signed with, without the end of its line.
+fn secret(path: &Path) -> Result<String, Failure> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("could not read the secret file {shown}: {error}")))?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(Failure::usage(format!("the secret file {shown} is empty"))),
+        secret => Ok(secret.to_owned()),
     }
 }
 
@@ -133,15 +159,39 @@ pub(crate) async fn start(target: Target, stop: &CancellationToken) -> Result<Su
             "warning: nothing is known of who answers: certificates are not checked (tls.insecure or --insecure)\n",
         );
     }
+    let is_built_in = matches!(target.origin, Origin::BuiltIn(_));
     let started = stop.run_until_cancelled(Sut::start(target)).await;
     let started = started.ok_or_else(|| Failure::interrupted("interrupted before the server was ready"))?;
-    started.map_err(|error| match error {
-        StartError::NotStarted { .. } | StartError::Target(_) => Failure::usage(error),
-        StartError::Ended { .. }
-        | StartError::NotReady { .. }
-        | StartError::Unreachable { .. }
-        | StartError::NoTls { .. } => Failure::unreachable(error),
+    started.map_err(|error| {
+        let said = match key_to_change(&error).filter(|_| !is_built_in) {
+            None => error.to_string(),
+            Some(key) => format!("{error}\n  {key}"),
+        };
+        match error {
+            StartError::NotStarted { .. } | StartError::Target(_) => Failure::usage(said),
+            StartError::Ended { .. }
+            | StartError::NotReady { .. }
+            | StartError::Unreachable { .. }
+            | StartError::NoTls { .. } => Failure::unreachable(said),
+        }
     })
+}
+
+/// What of a target file, or of the command line, would change that.
+const fn key_to_change(error: &StartError) -> Option<&'static str> {
+    match error {
+        StartError::NotStarted { .. } => Some("to change: `spawn.command` of the target file, or --spawn"),
+        StartError::Ended { .. } => {
+            Some("to change: `spawn.command` or `spawn.env` of the target file, or --spawn")
+        }
+        StartError::NotReady { .. } => Some(
+            "to change: let it listen at the port in PORT or `${port}`, say in `spawn.ready` how it shows that it is ready, \
+             or in `spawn.deadline` how long it may take",
+        ),
+        StartError::Unreachable { .. } => Some("to change: `urls` of the target file, or --url"),
+        // They say themselves what to change.
+        StartError::NoTls { .. } | StartError::Target(_) => None,
+    }
 }
 
 /// Lets a system that was shared with a run stop gracefully; whoever still held it would only make that less graceful.

@@ -8,6 +8,7 @@
 //! | whether it is what the scenario expects | [`matching`] |
 //! | a proxy that breaks one thing at a time, so that a suite shows that it can fail | [`crooked`] |
 //! | the steps themselves, many cases at a time | [`run`](run()) |
+//! | whether the target can be used as its file says, before the first case, and what a case needs of it | [`probe`], [`needs`] |
 //! | what follows from what was found | [`verdict`] |
 //! | plain results, and JSON, document, suites and text made of them | [`results`], [`json`], [`coverage`] |
 //! | what a clause or a case is about | [`explain`] |
@@ -27,6 +28,8 @@ pub mod inflate;
 pub mod json;
 pub mod matching;
 pub mod mutants;
+pub mod needs;
+pub mod probe;
 pub mod results;
 mod run;
 pub mod select;
@@ -35,4 +38,4 @@ mod text;
 pub mod transcript;
 pub mod verdict;
 
-pub use run::{Event, Options, RunError, run};
+pub use run::{Event, Options, Preflight, RunError, run};

@@ -17,6 +17,11 @@ pub const fn websocket(dialect: Dialect) -> &'static str {
     }
 }
 
+/// The segment of a documented path that is a channel (`rooms`).
+pub const CHANNEL_SEGMENT: &str = "{channel_id}";
+/// The segment that is a user (`outbox`).
+pub const USER_SEGMENT: &str = "{encoded_user_uuid}";
+
 /// The query parameter that carries the token (common/3a), if the dialect has tokens.
 #[must_use]
 pub const fn token_parameter(dialect: Dialect) -> Option<&'static str> {

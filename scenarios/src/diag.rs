@@ -165,6 +165,19 @@ pub fn closest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
         .map(|(_, name)| name)
 }
 
+/// The one of `known` that `wrong` is a slip of the pen away from: two letters at most. For lists that are open to other
+/// names, where [`closest`] would take a neighbour for a mistake.
+#[must_use]
+pub fn slip_of<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
+    const LETTERS_MAX: usize = 2;
+    known
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(wrong, name), *name))
+        .filter(|(letters, _)| *letters <= LETTERS_MAX)
+        .min_by_key(|(letters, _)| *letters)
+        .map(|(_, name)| name)
+}
+
 /// A range that can be drawn: on character boundaries, inside the text, within one line, at least one byte where
 /// there is one. An excerpt of half a file says less than its first line.
 fn first_line(text: &str, span: Span) -> std::ops::Range<usize> {
@@ -239,6 +252,19 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_name_of_somebodys_own_is_no_slip_of_the_pen() {
+        let known = ["message_bytes", "rate"];
+        for (wrong, meant) in [
+            ("mesage_bytes", Some("message_bytes")),
+            ("raet", Some("rate")),
+            ("message_count", None),
+            ("subscriptions", None),
+        ] {
+            assert_eq!(slip_of(wrong, &known), meant, "{wrong}");
         }
     }
 

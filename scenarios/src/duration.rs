@@ -243,10 +243,40 @@ pub struct FixedDuration(pub Time);
 
 impl<'de> serde::Deserialize<'de> for FixedDuration {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        fixed(text.trim()).map(Self).ok_or_else(|| {
-            serde::de::Error::custom(format!("`{text}` is not a duration, write for example 250ms"))
-        })
+        deserializer.deserialize_any(FixedDurationVisitor)
+    }
+}
+
+/// Takes whatever stands there, so that `250` is answered as what it is: a time without its unit.
+struct FixedDurationVisitor;
+
+impl serde::de::Visitor<'_> for FixedDurationVisitor {
+    type Value = FixedDuration;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a time such as 250ms")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<FixedDuration, E> {
+        fixed(text.trim())
+            .map(FixedDuration)
+            .ok_or_else(|| E::custom(format!("`{text}` is not a duration, write for example 250ms")))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<FixedDuration, E> {
+        Err(E::custom(format!(
+            "`{number}` has no unit, write for example {number}ms or {number}s"
+        )))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<FixedDuration, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<FixedDuration, E> {
+        Err(E::custom(format!(
+            "`{number}` has no unit, write for example {number}ms or {number}s"
+        )))
     }
 }
 

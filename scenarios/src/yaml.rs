@@ -165,7 +165,10 @@ fn explain(source: &Arc<Source>, error: &Error) -> Diag {
             unexpected, expected, ..
         } => diag(
             "wrong-type",
-            format!("{unexpected} stands where {expected} is expected"),
+            format!(
+                "{} stands where {expected} is expected",
+                readable_kind(unexpected)
+            ),
         ),
         Error::InvalidScalar { ty, .. } => {
             let found = source.text.get(span.start..span.end).unwrap_or_default();
@@ -175,10 +178,21 @@ fn explain(source: &Arc<Source>, error: &Error) -> Diag {
             let found = source.text.get(span.start..span.end).unwrap_or_default();
             diag("wrong-type", format!("`{found}` is not true or false"))
         }
-        Error::Unexpected { expected, .. } => diag(
-            "wrong-type",
-            format!("{} is expected here", readable_type(expected)),
-        ),
+        Error::Unexpected { expected, .. } => {
+            let wrong = diag(
+                "wrong-type",
+                format!("{} is expected here", readable_type(expected)),
+            );
+            match *expected {
+                "sequence start" => {
+                    wrong.help("a list is written `[one, two]`, or one item a line after `- `")
+                }
+                "mapping start" => {
+                    wrong.help("a mapping is written `{key: value}`, or one `key: value` a line")
+                }
+                _ => wrong,
+            }
+        }
         Error::Eof { .. } => diag("empty", "the file ends before anything is said".to_owned()),
         Error::DuplicateMappingKey { key, .. } => {
             let name = key.as_deref().unwrap_or("this key");
@@ -215,6 +229,16 @@ fn readable_type(name: &str) -> &str {
         "sequence start" => "a list",
         "mapping start" => "a mapping",
         "string scalar" => "a string",
+        other => other,
+    }
+}
+
+/// What stands somewhere, as a person says it.
+fn readable_kind(name: &str) -> &str {
+    match name {
+        "sequence" => "a list",
+        "map" => "a mapping",
+        "unit" | "unit value" => "nothing",
         other => other,
     }
 }

@@ -99,12 +99,26 @@ fn each_mistake_is_named_with_its_place_and_what_to_do() {
             "plan.yaml:2:1: `name` is there twice in one mapping (keep one of them; a header or parameter that repeats \
              is written as a list)",
         ),
-        ("name: x\nphases: 5\n", "plan.yaml:2:9: a list is expected here"),
+        (
+            "name: x\nphases: 5\n",
+            "plan.yaml:2:9: a list is expected here (a list is written `[one, two]`, or one item a line after `- `)",
+        ),
         (
             "name: [x]\nphases: []\n",
             "plan.yaml:1:7: a string is expected here",
         ),
-        ("- x\n", "plan.yaml:1:1: a mapping is expected here"),
+        (
+            "- x\n",
+            "plan.yaml:1:1: a mapping is expected here (a mapping is written `{key: value}`, or one `key: value` a line)",
+        ),
+        (
+            "name: x\nphases: [{connections: 1, lasting: 5}]\n",
+            "plan.yaml:2:36: `5` has no unit, write for example 5ms or 5s",
+        ),
+        (
+            "name: x\nphases: [{connections: 1, lasting: {}}]\n",
+            "plan.yaml:2:36: a mapping stands where a time such as 250ms is expected",
+        ),
         ("", "plan.yaml:1:1: the file ends before anything is said"),
     ] {
         assert_eq!(read(text).unwrap_err(), error, "{text}");

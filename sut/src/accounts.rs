@@ -9,7 +9,7 @@ use touchstone_scenarios::template::Template;
 use crate::file::{
     FileAuth, FileChannels, FileSecret, FileTenants, FileText, FileUsers, FileWay, PerDialect,
 };
-use crate::target::{TargetError, texts};
+use crate::target::{TargetError, one_of, texts};
 use crate::tokens::Algorithm;
 
 /// How a token comes to be.
@@ -35,6 +35,17 @@ pub struct Signing {
     pub(crate) algorithm: Algorithm,
     /// In place of the spec's.
     pub(crate) claims: Option<Template>,
+}
+
+impl Signing {
+    /// HS256, and the claims of the spec.
+    pub(crate) fn with(secret: String) -> Self {
+        Self {
+            secret,
+            algorithm: Algorithm::default(),
+            claims: None,
+        }
+    }
 }
 
 impl std::fmt::Debug for Signing {
@@ -112,32 +123,37 @@ impl Accounts {
         channels: Option<PerDialect<FileChannels>>,
     ) -> Result<Self, TargetError> {
         Ok(Self {
-            auth: each(auth, tokens_by)?,
-            users: each(users, users_by)?,
-            tenants: each(tenants, tenants_by)?,
-            channels: each(channels, channels_by)?,
+            auth: each("auth", auth, tokens_by)?,
+            users: each("users", users, users_by)?,
+            tenants: each("tenants", tenants, tenants_by)?,
+            channels: each("channels", channels, channels_by)?,
         })
     }
 }
 
 fn each<F: Clone, T>(
+    key: &str,
     file: Option<PerDialect<F>>,
-    read: fn(F) -> Result<T, TargetError>,
+    read: fn(&str, F) -> Result<T, TargetError>,
 ) -> Result<BTreeMap<Dialect, T>, TargetError> {
+    let by_dialect = matches!(file, Some(PerDialect::Each(_)));
     let entries = file.map(PerDialect::by_dialect).unwrap_or_default();
     entries
         .into_iter()
-        .map(|(dialect, entry)| Ok((dialect, read(entry)?)))
+        .map(|(dialect, entry)| {
+            let key = if by_dialect {
+                format!("{key}.{dialect}")
+            } else {
+                key.to_owned()
+            };
+            Ok((dialect, read(&key, entry)?))
+        })
         .collect()
 }
 
-fn one_of(key: &str, names: &str) -> TargetError {
-    TargetError::Value(format!("`{key}` needs exactly one of {names}"))
-}
-
-fn tokens_by(auth: FileAuth) -> Result<TokensBy, TargetError> {
+fn tokens_by(key: &str, auth: FileAuth) -> Result<TokensBy, TargetError> {
     match (auth.secret, auth.login, auth.command.is_empty()) {
-        (Some(secret), None, true) => signing(secret).map(TokensBy::Secret),
+        (Some(secret), None, true) => signing(&format!("{key}.secret"), secret).map(TokensBy::Secret),
         (None, Some(login), true) => Ok(TokensBy::Login {
             way: FileWay {
                 post: Some(login.post),
@@ -148,24 +164,25 @@ fn tokens_by(auth: FileAuth) -> Result<TokensBy, TargetError> {
             token: login.token,
         }),
         (None, None, false) => Ok(TokensBy::Command(auth.command)),
-        _ => Err(one_of("auth", "secret, login and command")),
+        _ => Err(one_of(key, "secret, login and command")),
     }
 }
 
-fn signing(secret: FileSecret) -> Result<Signing, TargetError> {
-    let text = match (secret.env, secret.text) {
-        (Some(name), None) => FileText::Env(name),
-        (None, Some(text)) => FileText::Literal(text),
-        _ => return Err(one_of("auth.secret", "env and text")),
+fn signing(key: &str, secret: FileSecret) -> Result<Signing, TargetError> {
+    let found = match (secret.env, secret.file, secret.text) {
+        (Some(name), None, None) => looked_up(key, "env", FileText::Env(name))?,
+        (None, Some(path), None) => read_secret(key, &path)?,
+        (None, None, Some(text)) => text,
+        _ => return Err(one_of(key, "env, file and text")),
     };
     Ok(Signing {
-        secret: looked_up("auth", "secret", text)?,
+        secret: found,
         algorithm: secret.algorithm,
         claims: secret.claims.map(Template::new),
     })
 }
 
-fn users_by(users: FileUsers) -> Result<UsersBy, TargetError> {
+fn users_by(key: &str, users: FileUsers) -> Result<UsersBy, TargetError> {
     match (
         users.admin,
         users.steps.is_empty(),
@@ -173,23 +190,23 @@ fn users_by(users: FileUsers) -> Result<UsersBy, TargetError> {
         users.list.is_empty(),
     ) {
         (Some(admin), true, true, true) => Ok(UsersBy::Admin(AdminKey::Is(looked_up(
-            "users.admin",
+            &format!("{key}.admin"),
             "key",
             admin.key,
         )?))),
         (None, false, true, true) => Ok(UsersBy::Steps(users.steps)),
         (None, true, false, true) => Ok(UsersBy::Command(users.command)),
         (None, true, true, false) => Ok(UsersBy::List(users.list)),
-        _ => Err(one_of("users", "admin, steps, command and list")),
+        _ => Err(one_of(key, "admin, steps, command and list")),
     }
 }
 
-fn tenants_by(tenants: FileTenants) -> Result<MadeBy, TargetError> {
-    made_by("tenants", tenants.step, tenants.command)
+fn tenants_by(key: &str, tenants: FileTenants) -> Result<MadeBy, TargetError> {
+    made_by(key, tenants.step, tenants.command)
 }
 
-fn channels_by(channels: FileChannels) -> Result<MadeBy, TargetError> {
-    made_by("channels", channels.step, channels.command)
+fn channels_by(key: &str, channels: FileChannels) -> Result<MadeBy, TargetError> {
+    made_by(key, channels.step, channels.command)
 }
 
 fn made_by(key: &str, step: Option<FileWay>, command: Vec<String>) -> Result<MadeBy, TargetError> {
@@ -197,6 +214,24 @@ fn made_by(key: &str, step: Option<FileWay>, command: Vec<String>) -> Result<Mad
         (Some(way), true) => Ok(MadeBy::Way(way)),
         (None, false) => Ok(MadeBy::Command(command)),
         _ => Err(one_of(key, "step and command")),
+    }
+}
+
+/// What a file holds, without the end of its line.
+fn read_secret(key: &str, path: &std::path::Path) -> Result<String, TargetError> {
+    let key = format!("{key}.file");
+    let read = std::fs::read_to_string(path).map_err(|error| {
+        TargetError::key(
+            &key,
+            format!("`{key}`: could not read {}: {error}", path.display()),
+        )
+    })?;
+    match read.trim_end_matches(['\n', '\r']) {
+        "" => Err(TargetError::key(
+            &key,
+            format!("`{key}`: {} is empty", path.display()),
+        )),
+        secret => Ok(secret.to_owned()),
     }
 }
 

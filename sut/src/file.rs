@@ -7,40 +7,50 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use touchstone_protocol::Dialect;
 use touchstone_scenarios::duration::FixedDuration;
 
+use crate::schema;
 use crate::tokens::Algorithm;
 
 /// A target file.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TargetFile {
     /// Where the server listens, `ws://HOST:PORT` or `wss://HOST:PORT`; several are the nodes of one cluster. `${port}` is the port that
     /// was given to a spawned server.
+    #[schemars(length(min = 1), inner(regex(pattern = "^wss?://[^/]+/?$")))]
     pub urls: Vec<String>,
     /// What it speaks; all that this version knows if left out.
     #[serde(default)]
+    #[schemars(schema_with = "schema::dialects")]
     pub dialects: Vec<String>,
     /// Per dialect, where its paths are not the documented ones.
     #[serde(default)]
+    #[schemars(schema_with = "schema::by_dialect::<FilePaths>")]
     pub paths: BTreeMap<String, FilePaths>,
     /// How the server is set, by configuration key: `echo.heartbeat.interval: 1s`. The suite scales its windows to it.
     #[serde(default)]
+    #[schemars(schema_with = "schema::timings")]
     pub timings: BTreeMap<String, FixedDuration>,
     /// Limits the server says it has, by name: `message_bytes: 65536`. A case about one that is not here is skipped.
     #[serde(default)]
+    #[schemars(schema_with = "schema::limits")]
     pub limits: BTreeMap<String, u64>,
     /// What the server can and cannot: `restart: false`. A case that needs what is false is skipped, never green.
     #[serde(default)]
+    #[schemars(schema_with = "schema::capabilities")]
     pub capabilities: BTreeMap<String, bool>,
     /// Per dialect and audience (`user`, `users`, `channel`, `all`): how to make the server emit.
     #[serde(default)]
+    #[schemars(schema_with = "schema::inject")]
     pub inject: BTreeMap<String, BTreeMap<String, FileCall>>,
     /// How to make the store or a handler fail: `store`, `handler`.
     #[serde(default)]
+    #[schemars(schema_with = "schema::faults")]
     pub faults: BTreeMap<String, FileCall>,
     /// How to start and stop the server.
     pub spawn: Option<FileSpawn>,
@@ -54,6 +64,7 @@ pub struct TargetFile {
     pub channels: Option<PerDialect<FileChannels>>,
     /// Per dialect, how the queued events of a user are listed.
     #[serde(default)]
+    #[schemars(schema_with = "schema::by_dialect::<FileEvents>")]
     pub events: BTreeMap<String, FileEvents>,
     /// Who is believed to be the server, with `wss://`. Left out: whom the system believes.
     pub tls: Option<FileTls>,
@@ -62,8 +73,9 @@ pub struct TargetFile {
 }
 
 /// Who is believed to be the server. At most one of the two.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("not" = serde_json::json!({ "required": ["ca", "insecure"], "properties": { "insecure": { "enum": [true] } } })))]
 pub struct FileTls {
     /// A PEM file with the authorities that are believed, in place of the system's; or with the server's own certificate.
     pub ca: Option<PathBuf>,
@@ -73,8 +85,9 @@ pub struct FileTls {
 }
 
 /// How a token comes to be. Exactly one of the three.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = schema::one_of(&["secret", "login", "command"])))]
 pub struct FileAuth {
     /// We sign it.
     pub secret: Option<FileSecret>,
@@ -85,12 +98,15 @@ pub struct FileAuth {
     pub command: Vec<String>,
 }
 
-/// What tokens are signed with. Exactly one of `env` and `text`.
-#[derive(Debug, Clone, Default, Deserialize)]
+/// What tokens are signed with. Exactly one of `env`, `file` and `text`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = schema::one_of(&["env", "file", "text"])))]
 pub struct FileSecret {
     /// The environment variable that holds the secret.
     pub env: Option<String>,
+    /// The file that holds it.
+    pub file: Option<PathBuf>,
     /// The secret itself, for one that is none.
     pub text: Option<String>,
     /// `HS256`, `HS384` or `HS512`.
@@ -101,10 +117,11 @@ pub struct FileSecret {
 }
 
 /// A request that is answered with a token.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileLogin {
     /// Path of a POST.
+    #[schemars(regex(pattern = "^/"))]
     pub post: String,
     /// Headers of the request.
     #[serde(default)]
@@ -113,12 +130,14 @@ pub struct FileLogin {
     #[serde(default)]
     pub json: serde_json::Value,
     /// Where the token stands in the answer: a JSON pointer.
+    #[schemars(regex(pattern = "^(/.*)?$"))]
     pub token: String,
 }
 
 /// How users come to be. Exactly one of the four.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = schema::one_of(&["admin", "steps", "command", "list"])))]
 pub struct FileUsers {
     /// By the admin interface that the built-in server has.
     pub admin: Option<FileAdmin>,
@@ -134,7 +153,7 @@ pub struct FileUsers {
 }
 
 /// An admin interface.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileAdmin {
     /// Its key.
@@ -142,8 +161,9 @@ pub struct FileAdmin {
 }
 
 /// How a tenant comes to be. Exactly one of the two.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = schema::one_of(&["step", "command"])))]
 pub struct FileTenants {
     /// By a request; `${tenant.name}` and `${tenant.schema_name}` in it, which the suite makes up.
     pub step: Option<FileWay>,
@@ -153,8 +173,9 @@ pub struct FileTenants {
 }
 
 /// How a channel comes to be. Exactly one of the two.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = schema::one_of(&["step", "command"])))]
 pub struct FileChannels {
     /// By a request; `${channel.name}`, `${channel.members}`, `${user.…}` (the first member) in it.
     pub step: Option<FileWay>,
@@ -164,16 +185,21 @@ pub struct FileChannels {
 }
 
 /// A request, and what is kept of its answer. Exactly one of `get`, `post`, `put`, `patch`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = schema::one_of(&["get", "post", "put", "patch"])))]
 pub struct FileWay {
     /// Path of a GET.
+    #[schemars(regex(pattern = "^/"))]
     pub get: Option<String>,
     /// Path of a POST.
+    #[schemars(regex(pattern = "^/"))]
     pub post: Option<String>,
     /// Path of a PUT.
+    #[schemars(regex(pattern = "^/"))]
     pub put: Option<String>,
     /// Path of a PATCH.
+    #[schemars(regex(pattern = "^/"))]
     pub patch: Option<String>,
     /// Headers of the request, with variables.
     #[serde(default)]
@@ -187,18 +213,21 @@ pub struct FileWay {
 }
 
 /// How queued events are listed.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileEvents {
     /// Path of a GET, with `${user.id}`.
+    #[schemars(regex(pattern = "^/"))]
     pub get: String,
     /// Headers of the request.
     #[serde(default)]
     pub headers: BTreeMap<String, FileText>,
     /// Where the list stands in the answer: a JSON pointer. Left out: the answer is the list.
     #[serde(default)]
+    #[schemars(regex(pattern = "^(/.*)?$"))]
     pub items: String,
     /// Where in each of them the status stands: a JSON pointer.
+    #[schemars(regex(pattern = "^(/.*)?$"))]
     pub status: Option<String>,
 }
 
@@ -291,22 +320,27 @@ impl<'de, A: serde::de::MapAccess<'de>> serde::de::MapAccess<'de> for Resumed<A>
 }
 
 /// Where a dialect is, if not at its documented paths.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FilePaths {
     /// Path of the WebSocket.
+    #[schemars(regex(pattern = "^/"))]
     pub ws: Option<String>,
     /// Root of the HTTP endpoints.
+    #[schemars(regex(pattern = "^/"))]
     pub http: Option<String>,
 }
 
 /// A request to the server, or a command on this machine. Exactly one of `post`, `put`, `command`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = schema::one_of(&["post", "put", "command"])))]
 pub struct FileCall {
     /// Path of a POST.
+    #[schemars(regex(pattern = "^/"))]
     pub post: Option<String>,
     /// Path of a PUT.
+    #[schemars(regex(pattern = "^/"))]
     pub put: Option<String>,
     /// Headers of the request.
     #[serde(default)]
@@ -320,7 +354,7 @@ pub struct FileCall {
 }
 
 /// How to start and stop the server.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileSpawn {
     /// The program and its arguments; `${port}` is a free port.
@@ -335,11 +369,13 @@ pub struct FileSpawn {
     #[serde(default)]
     pub stop: FileSignal,
     /// How long it may take to be ready, and to stop. Left out: 20 s.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::optional_time")]
     pub deadline: Option<FixedDuration>,
 }
 
 /// How a spawned server shows that it is ready.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FileReady {
     /// It accepts TCP.
@@ -350,7 +386,7 @@ pub enum FileReady {
 }
 
 /// The signal that asks a server to stop.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum FileSignal {
     /// SIGTERM.

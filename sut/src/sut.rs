@@ -29,6 +29,11 @@ use crate::transport::{Tls, Transport, Trust};
 /// Time between two looks at whether a spawned server is ready. There is no event to await: it is another process.
 const READY_POLL: Duration = Duration::from_millis(20);
 
+/// Below those that Linux, macOS and Windows give away by themselves, and above what services are known by.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+/// How many of them are looked at before any will do.
+const PORT_DRAWS: usize = 20;
+
 /// Of a random key, in the name of a folder: no two runs at a time have the same.
 const SCRATCH_ID_CHARS: usize = 16;
 
@@ -497,7 +502,19 @@ async fn reach(transport: &Transport, address: &str) -> Result<(), StartError> {
 }
 
 /// A port that was free a moment ago: a foreign server must be told one before it can bind it.
+///
+/// Not one of those that the system gives away by itself, to listeners and to every connection that somebody opens: until
+/// the server has started it could be somebody else's, who would be taken for it.
 fn free_port() -> Result<u16, StartError> {
+    for _ in 0..PORT_DRAWS {
+        let mut drawn = [0; 2];
+        getrandom::fill(&mut drawn)
+            .map_err(|error| StartError::Target(format!("no randomness for a port: {error}")))?;
+        let port = PORTS.start + u16::from_le_bytes(drawn) % (PORTS.end - PORTS.start);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())

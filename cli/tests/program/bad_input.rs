@@ -456,7 +456,7 @@ fn a_target_that_is_not_to_be_had_ends_3() {
         (
             &["conform", "run", "--target", "both.yaml"],
             USAGE,
-            &["both.yaml: `tls.ca`", "`tls.insecure`", "leave one out"],
+            &["both.yaml:2:28", "`tls.ca`", "`tls.insecure`", "leave one out"],
         ),
     ];
     let both = "urls: [\"wss://h\"]\ntls: {ca: x.pem, insecure: true}\n";

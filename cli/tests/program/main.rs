@@ -6,8 +6,10 @@ mod kills;
 #[cfg(target_os = "linux")]
 mod lifetimes;
 mod mutants;
+mod own_server;
 mod reports;
 mod support;
+mod ticker;
 #[cfg(unix)]
 mod tls;
 mod tls_targets;

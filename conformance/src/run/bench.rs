@@ -9,8 +9,9 @@ use touchstone_scenarios::duration::{self, full_name};
 use touchstone_scenarios::rules::{ClauseId, Level, Rules};
 use touchstone_sut::Sut;
 
-use super::Options;
 use super::lateness::Lateness;
+use super::{Options, preflight};
+use crate::probe::Tried;
 use crate::select::Case;
 
 /// The workbench of a run.
@@ -23,6 +24,8 @@ pub(crate) struct Bench {
     pub(crate) lateness: Arc<Lateness>,
     /// Makes unique ids differ between runs also where the seed does not: sessions of an earlier run may be kept.
     nonce: u64,
+    /// What a look at the target found before the first case.
+    in_the_way: Vec<Tried>,
     /// Only one case at a time brings a server back.
     reviving: tokio::sync::Mutex<()>,
 }
@@ -38,8 +41,21 @@ impl Bench {
             options,
             lateness: Arc::default(),
             nonce: hasher.finish(),
+            in_the_way: Vec::new(),
             reviving: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// The same, and what a look at the target found.
+    pub(crate) fn knowing(self, in_the_way: Vec<Tried>) -> Self {
+        Self { in_the_way, ..self }
+    }
+
+    /// What was found that is in the way of this case.
+    pub(crate) fn in_the_way(&self, case: &Case) -> Option<String> {
+        let found = self.in_the_way.iter();
+        let mut met = found.filter(|tried| preflight::is_met_by(tried, case));
+        met.next().map(preflight::sentence)
     }
 
     /// The same bench with another system on it.
@@ -51,6 +67,7 @@ impl Bench {
             options: self.options.clone(),
             lateness: Arc::clone(&self.lateness),
             nonce,
+            in_the_way: self.in_the_way.clone(),
             reviving: tokio::sync::Mutex::default(),
         }
     }

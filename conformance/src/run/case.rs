@@ -25,6 +25,9 @@ pub(crate) async fn run_case(bench: &Bench, case: &Case, stop: &CancellationToke
             format!("the target has no `{key}`; its target file can say how to reach it"),
         );
     }
+    if let Some(why) = bench.in_the_way(case) {
+        return could_not_run(bench, case, why);
+    }
     let waits = waits(bench, case);
     if waits > bench.options.waits_max {
         let reason = format!(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 use touchstone_protocol::Dialect;
+use touchstone_protocol::routes::{CHANNEL_SEGMENT, USER_SEGMENT};
 use touchstone_scenarios::cast::{CastUser, DEFAULT_CHANNEL, TENANT};
 use touchstone_scenarios::scenario::{Action, Bearer, Connection, Step, Template};
 use touchstone_scenarios::source::Span;
@@ -11,11 +12,6 @@ use touchstone_sut::{ChannelWanted, People, ProvisionError, TokenKind, TokenWant
 
 use super::trial::{Flow, Halt, Trial};
 use crate::matching::text_of;
-
-/// The segment of a dialect's path that is a channel.
-const CHANNEL_SEGMENT: &str = "{channel_id}";
-/// The segment that is a user.
-const USER_SEGMENT: &str = "{encoded_user_uuid}";
 
 /// Those who take part.
 #[derive(Debug, Default)]
@@ -445,7 +441,7 @@ fn kind_named(word: &str) -> Option<TokenKind> {
 }
 
 /// A segment of a path: everything but unreserved characters percent-encoded.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let letter = |byte: u8| match byte {
         b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
         byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),

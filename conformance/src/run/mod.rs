@@ -15,6 +15,7 @@ mod leftovers;
 mod operations;
 mod orders;
 mod outside;
+mod preflight;
 mod steps;
 mod trial;
 mod waits;
@@ -44,6 +45,8 @@ use bench::Bench;
 use case::skipped;
 use lane::{Lane, Pace, Server};
 use waits::waits;
+
+pub(crate) use cast::encoded;
 
 /// Servers that are started for cases which need one to themselves. Few machines run more of them well at a time.
 const SERVERS_MAX: usize = 6;
@@ -85,8 +88,19 @@ pub struct Options {
     pub waits_max: Duration,
     /// What a rerun command begins with: `touchstone conform run --target my.yaml`.
     pub rerun: String,
+    /// Whether a look is taken at the target before the first case.
+    pub preflight: Preflight,
     /// Which program judges.
     pub tool: Tool,
+}
+
+/// Whether a look is taken at the target before the first case, so that what its file says wrongly is said once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preflight {
+    /// It is.
+    Taken,
+    /// The target is known: it is our own, or broken on purpose.
+    Omitted,
 }
 
 impl Default for Options {
@@ -106,6 +120,7 @@ impl Default for Options {
             case_deadline: Duration::from_secs(60),
             waits_max: Duration::from_secs(180),
             rerun: "touchstone conform run".to_owned(),
+            preflight: Preflight::Omitted,
             tool: Tool {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 commit: None,
@@ -130,6 +145,11 @@ pub enum Event {
         /// How many cases it has.
         cases: usize,
     },
+    /// A look at the target found something that will be in the way of some cases.
+    InTheWay {
+        /// What, naming the key of the target file.
+        what: String,
+    },
     /// A case begins.
     CaseStarted {
         /// Its id.
@@ -152,6 +172,10 @@ pub enum RunError {
     /// A pattern of the command line or a line of the list of known failures.
     #[error(transparent)]
     NamesNothing(#[from] NamesNothing),
+    /// Nothing can be tried: of every dialect something that all its cases need is not to be had as the target file
+    /// says.
+    #[error("nothing can be tried as the target file says:\n  {}", .0.join("\n  "))]
+    NothingWorks(Vec<String>),
     /// No scenario is for a dialect that the target speaks.
     #[error("no scenario is for what the target speaks")]
     NoCases,
@@ -179,7 +203,12 @@ pub async fn run(
     }
     options.known_failing.check(&all)?;
     let chosen = choose(all, &options.patterns)?;
-    let bench = Arc::new(Bench::new(sut, rules, options));
+    let in_the_way = match options.preflight {
+        Preflight::Taken => preflight::look(&sut, &chosen).await?,
+        Preflight::Omitted => Vec::new(),
+    };
+    let warnings: Vec<String> = in_the_way.iter().map(preflight::sentence).collect();
+    let bench = Arc::new(Bench::new(sut, rules, options).knowing(in_the_way));
     let started_at = SystemTime::now();
     let began = Instant::now();
     let mut runner = Runner {
@@ -198,6 +227,9 @@ pub async fn run(
             cases: runner.cases.len(),
         })
         .await;
+    for what in warnings {
+        runner.tell(Event::InTheWay { what }).await;
+    }
     let mut watching = JoinSet::new();
     let lateness = Arc::clone(&runner.bench.lateness);
     watching.spawn(async move { lateness.watch().await });

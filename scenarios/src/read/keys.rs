@@ -253,7 +253,7 @@ pub(crate) const TYPES: &[&str] = &[
     "null", "boolean", "number", "integer", "string", "array", "object",
 ];
 /// What `requires` can name: a part of the target file, with what is asked of it after a dot.
-pub(crate) const REQUIREMENTS: &[&str] = &[
+pub const REQUIREMENTS: &[&str] = &[
     "spawn",
     "restart",
     "log",

@@ -34,6 +34,9 @@ use crate::scenario::{Client, Duration, MessageMatcher, Scenario, Scope, Step, T
 use crate::source::{Source, Span, Spanned};
 use crate::yaml::{self, Kind, Node};
 
+pub use crate::read::keys::REQUIREMENTS;
+pub use crate::read::values::LIMITS;
+
 /// What a reading function gives: its value, or the first thing that is wrong with it.
 pub(crate) type Read<T> = Result<T, Diag>;
 

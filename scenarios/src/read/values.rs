@@ -9,7 +9,7 @@ use crate::template::TemplateError;
 use crate::yaml::{Kind, Node};
 
 /// The limits a target file can hold (spec README, "Configuration").
-const LIMITS: &[&str] = &[
+pub const LIMITS: &[&str] = &[
     "message_bytes",
     "handshake_bytes",
     "session_id_chars",

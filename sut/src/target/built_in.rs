@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use touchstone_protocol::{Dialect, defaults, echo};
 
-use super::{BuiltIn, Mounted, Origin, Target};
+use super::{AUDIENCES, BuiltIn, Mounted, Origin, Target};
 use crate::accounts::{AdminKey, UsersBy};
 use crate::file::FileCall;
 
@@ -70,9 +70,6 @@ impl Target {
         target
     }
 }
-
-/// Who can be told something by the admin interface.
-const AUDIENCES: [&str; 4] = ["user", "users", "channel", "all"];
 
 /// The back door of the built-in server, for each audience.
 fn published(dialect: Dialect) -> BTreeMap<String, FileCall> {

@@ -1,6 +1,7 @@
 //! A system under test as it is described: the target file with its defaults put in, or the built-in server.
 
 mod built_in;
+mod check;
 mod paths;
 mod read;
 mod urls;
@@ -13,11 +14,12 @@ use http::{HeaderName, HeaderValue};
 use touchstone_protocol::{Dialect, defaults, direct, echo, feed, outbox, rooms};
 use touchstone_scenarios::diag::Diag;
 
-use crate::accounts::{Accounts, TokensBy, UsersBy};
+use crate::accounts::{Accounts, Signing, TokensBy, UsersBy};
 use crate::file::{FileCall, FileEvents, FilePaths};
 use crate::process::Signal;
 use crate::transport::Trust;
 
+pub(crate) use check::{AUDIENCES, FAULTS, one_of};
 pub(crate) use read::{headers, texts};
 
 /// How long a spawned server may take to be ready, and to stop, unless the target file says otherwise.
@@ -126,20 +128,68 @@ pub enum Ready {
 /// A target that cannot be used as it is given.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
-    /// The file is not there, or may not be read.
-    #[error("could not read the target file {path}: {reason}")]
-    Unreadable {
-        /// The file.
-        path: String,
-        /// What the system says.
-        reason: String,
-    },
-    /// The file is not a target file.
+    /// The file cannot be read, or is no target file.
     #[error("{}", .0.message)]
     Invalid(Box<Diag>),
-    /// A value in it cannot be used; the message names the key.
+    /// A value in it cannot be used. Its place is found by the key, once it is known which file it is.
+    #[error("{message}{}", help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default())]
+    Key {
+        /// With its dots: `users.direct.steps.0.post`.
+        key: String,
+        /// What of it is wrong.
+        part: Part,
+        /// What is wrong, naming the key or the value.
+        message: String,
+        /// What to do about it.
+        help: Option<String>,
+    },
+    /// What the command line says of it cannot be used.
     #[error("{0}")]
     Value(String),
+}
+
+/// What is wrong of a key and its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Nobody knows such a key.
+    Name,
+    /// It holds what it cannot hold.
+    Value,
+}
+
+impl TargetError {
+    pub(crate) fn key(key: &str, message: impl Into<String>) -> Self {
+        Self::Key {
+            key: key.to_owned(),
+            part: Part::Value,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    /// The same, of the key itself: its name is wrong.
+    pub(crate) fn name(key: &str, message: impl Into<String>) -> Self {
+        Self::Key {
+            key: key.to_owned(),
+            part: Part::Name,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    pub(crate) fn with_help(self, help: impl Into<String>) -> Self {
+        match self {
+            Self::Key {
+                key, part, message, ..
+            } => Self::Key {
+                key,
+                part,
+                message,
+                help: Some(help.into()),
+            },
+            Self::Invalid(_) | Self::Value(_) => self,
+        }
+    }
 }
 
 impl Target {
@@ -256,6 +306,45 @@ impl Target {
             ["timings", name @ ..] => self.timings.contains_key(&name.join(".")),
             _ => false,
         }
+    }
+
+    /// The same, of what a target file can say for one dialect and not for another: `users`, `auth.secret`, `channels` …
+    #[must_use]
+    pub fn has_for(&self, dialect: Dialect, key: &str) -> bool {
+        if let Some(known) = self.capabilities.get(key) {
+            return *known;
+        }
+        let accounts = &self.accounts;
+        let by_admin = matches!(accounts.users.get(&dialect), Some(UsersBy::Admin(_)));
+        match key {
+            "users" => accounts.users.contains_key(&dialect),
+            "users.admin" => by_admin,
+            "tenants" => by_admin || accounts.tenants.contains_key(&dialect),
+            "channels" => by_admin || accounts.channels.contains_key(&dialect),
+            "auth" => {
+                let brought = |users: &UsersBy| match users {
+                    UsersBy::List(list) => list.iter().all(|user| user.contains_key("token")),
+                    UsersBy::Admin(_) | UsersBy::Steps(_) | UsersBy::Command(_) => false,
+                };
+                self.is_built_in()
+                    || accounts.auth.contains_key(&dialect)
+                    || accounts.users.get(&dialect).is_some_and(brought)
+            }
+            "auth.secret" => {
+                self.is_built_in() || matches!(accounts.auth.get(&dialect), Some(TokensBy::Secret(_)))
+            }
+            other => self.has(other),
+        }
+    }
+
+    /// The same server, with tokens of every dialect signed with this secret: HS256, and the claims of the spec.
+    #[must_use]
+    pub fn signed_with(mut self, secret: &str) -> Self {
+        for dialect in Dialect::ALL.iter().filter(|dialect| dialect.has_tokens()) {
+            let signing = Signing::with(secret.to_owned());
+            self.accounts.auth.insert(*dialect, TokensBy::Secret(signing));
+        }
+        self
     }
 
     /// The headers of every request and handshake of a dialect; of requests that are no dialect's, those of the first.

@@ -1,13 +1,13 @@
 //! A target from what the command line names: a URL, a command, or a file.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::path::Path;
 
 use http::{HeaderName, HeaderValue};
 use touchstone_protocol::Dialect;
-use touchstone_scenarios::source::Source;
-use touchstone_scenarios::yaml;
+use touchstone_scenarios::{read_source, yaml};
 
+use super::check::{self, dialect_named};
 use super::urls::{self, Scheme, address_of};
 use super::{Origin, Ready, SPAWN_DEADLINE, Security, Target, TargetError};
 use crate::accounts::Accounts;
@@ -54,14 +54,7 @@ impl Target {
     /// # Errors
     /// The command cannot be split, is empty, or needs a shell.
     pub fn from_command(command: &str, dialects: &[Dialect]) -> Result<Self, TargetError> {
-        let words = shlex::split(command)
-            .filter(|words| !words.is_empty())
-            .ok_or_else(|| TargetError::Value(format!("`{command}` is no command: check its quotes")))?;
-        if let Some(word) = for_a_shell(&words) {
-            return Err(TargetError::Value(format!(
-                "`{word}` is for a shell, and there is none; write sh -c '…', with an `exec` before the server"
-            )));
-        }
+        let words = Self::command_words(command)?;
         let origin = Origin::Spawned {
             command: words,
             env: BTreeMap::new(),
@@ -73,28 +66,43 @@ impl Target {
         Ok(Self::at(command, or_all(dialects.to_vec()), origin))
     }
 
+    /// The words of a command, split as a shell splits them.
+    ///
+    /// # Errors
+    /// The command cannot be split, is empty, or needs a shell.
+    pub fn command_words(command: &str) -> Result<Vec<String>, TargetError> {
+        let words = shlex::split(command)
+            .filter(|words| !words.is_empty())
+            .ok_or_else(|| TargetError::Value(format!("`{command}` is no command: check its quotes")))?;
+        if let Some(word) = for_a_shell(&words) {
+            return Err(TargetError::Value(format!(
+                "`{word}` is for a shell, and there is none; write sh -c '…', with an `exec` before the server"
+            )));
+        }
+        Ok(words)
+    }
+
     /// Reads a target file.
     ///
     /// # Errors
     /// It cannot be read, is no target file (the diagnostic has the place), or a value in it cannot be used.
     pub fn from_file(path: &str) -> Result<Self, TargetError> {
-        let text = std::fs::read_to_string(path).map_err(|error| TargetError::Unreadable {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })?;
-        let source = Arc::new(Source {
-            path: path.to_owned(),
-            text,
-        });
+        let source = read_source(Path::new(path)).map_err(|diag| TargetError::Invalid(Box::new(diag)))?;
         let file: TargetFile =
-            yaml::from_str(&source).map_err(|diag| TargetError::Invalid(Box::new(diag)))?;
+            yaml::from_str(&source).map_err(|diag| TargetError::Invalid(Box::new(check::explained(diag))))?;
         Self::from_parsed(path, file).map_err(|error| match error {
-            TargetError::Value(why) => TargetError::Value(format!("{path}: {why}")),
+            TargetError::Key {
+                key,
+                part,
+                message,
+                help,
+            } => TargetError::Invalid(Box::new(check::placed(&source, (&key, part), message, help))),
             other => other,
         })
     }
 
     fn from_parsed(name: &str, file: TargetFile) -> Result<Self, TargetError> {
+        check::check(&file)?;
         let dialects = file
             .dialects
             .iter()
@@ -103,20 +111,23 @@ impl Target {
         let (scheme, addresses) = urls::read(&file.urls)?;
         let trust = file.tls.map(trust).transpose()?;
         if scheme == Scheme::Ws && trust.is_some() {
-            return Err(TargetError::Value(
-                "`tls` is for `urls` that begin with wss://, and these begin with ws://".into(),
+            return Err(TargetError::key(
+                "tls",
+                "`tls` is for `urls` that begin with wss://, and these begin with ws://",
             ));
         }
         let origin = match file.spawn {
             None if addresses.iter().any(|address| address.contains("${port}")) => {
-                return Err(TargetError::Value(
-                    "`${port}` in `urls` is the port of a server that is started: add `spawn`, or write the port".into(),
+                return Err(TargetError::key(
+                    "urls",
+                    "`${port}` in `urls` is the port of a server that is started: add `spawn`, or write the port",
                 ));
             }
             None => Origin::Running { addresses },
             Some(spawn) if spawn.command.is_empty() => {
-                return Err(TargetError::Value(
-                    "`spawn.command` is empty: name the program to start".into(),
+                return Err(TargetError::key(
+                    "spawn.command",
+                    "`spawn.command` is empty: name the program to start",
                 ));
             }
             Some(spawn) => Origin::Spawned {
@@ -179,8 +190,9 @@ fn security(scheme: Scheme, trust: Option<Trust>) -> Security {
 
 fn trust(tls: FileTls) -> Result<Trust, TargetError> {
     match (tls.ca, tls.insecure) {
-        (Some(_), true) => Err(TargetError::Value(
-            "`tls.ca` says who is believed and `tls.insecure` that everybody is: leave one out".into(),
+        (Some(_), true) => Err(TargetError::key(
+            "tls.insecure",
+            "`tls.ca` says who is believed and `tls.insecure` that everybody is: leave one out",
         )),
         (Some(path), false) => Ok(Trust::Authorities(path)),
         (None, true) => Ok(Trust::Anyone),
@@ -196,11 +208,6 @@ fn or_all(dialects: Vec<Dialect>) -> Vec<Dialect> {
     }
 }
 
-fn dialect_named(key: &str, name: &str) -> Result<Dialect, TargetError> {
-    name.parse()
-        .map_err(|error| TargetError::Value(format!("`{key}`: {error}")))
-}
-
 /// The texts of a map, environment variables looked up.
 pub(crate) fn texts(
     key: &str,
@@ -211,9 +218,9 @@ pub(crate) fn texts(
         FileText::Env(variable) => std::env::var(&variable)
             .map(|text| (name.clone(), text))
             .map_err(|_| {
-                TargetError::Value(format!(
-                    "`{key}.{name}`: the environment variable {variable} is not set"
-                ))
+                let key = format!("{key}.{name}");
+                let message = format!("`{key}`: the environment variable {variable} is not set");
+                TargetError::key(&key, message)
             }),
     };
     values.into_iter().map(look_up).collect()
@@ -228,16 +235,21 @@ pub(crate) fn headers(
         let header = HeaderName::try_from(&name)
             .ok()
             .zip(HeaderValue::try_from(text).ok());
-        header.ok_or_else(|| TargetError::Value(format!("`{key}.{name}` is no HTTP header")))
+        header.ok_or_else(|| {
+            let key = format!("{key}.{name}");
+            TargetError::key(&key, format!("`{key}` is no HTTP header"))
+        })
     };
     texts(key, values.clone())?.into_iter().map(read).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use touchstone_protocol::defaults;
+    use touchstone_scenarios::source::Source;
 
     use super::*;
     use crate::accounts::{TokensBy, UsersBy};
@@ -363,55 +375,5 @@ mod tests {
         assert!(target.has("events.outbox") && !target.has("admin"));
         assert_eq!(target.headers_for(Some(Dialect::Direct)).len(), 1);
         assert_eq!(target.headers_for(Some(Dialect::Feed)).len(), 0);
-    }
-
-    #[test]
-    fn a_wrong_target_file_names_the_place_or_the_key() {
-        let rows = [
-            ("urls: []", "`urls` is empty"),
-            ("urls: [\"ws://x:${port}\"]", "add `spawn`"),
-            ("urls: [\"ws://x:1\", \"wss://x:2\"]", "all ws:// or all wss://"),
-            ("urls: [\"ws://x:1\"]\ntls: {ca: ca.pem}", "`tls` is for `urls`"),
-            (
-                "urls: [\"wss://x:1\"]\ntls: {ca: c, insecure: true}",
-                "leave one out",
-            ),
-            ("urls: [\"wss://x:1\"]\ntls: {cert: c}", "cert"),
-            (
-                "urls: [\"ws://x:1\"]\ndialects: [ecco]",
-                "`ecco` is not a dialect; there is: echo, rooms, outbox, feed, direct",
-            ),
-            (
-                "urls: [\"ws://x:1\"]\nspawn: {command: []}",
-                "`spawn.command` is empty",
-            ),
-            (
-                "urls: [\"ws://x:1\"]\nheaders: {A: {env: NO_SUCH_VARIABLE}}",
-                "NO_SUCH_VARIABLE is not set",
-            ),
-            ("urls: [\"ws://x:1\"]\ntiming: {}", "timing"),
-            ("urls: [\"ws://x:1\"]\nauth: {secrets: {text: s}}", "secrets"),
-            (
-                "urls: [\"ws://x:1\"]\nauth: {direct: {}}",
-                "`auth` needs exactly one of secret, login and command",
-            ),
-            (
-                "urls: [\"ws://x:1\"]\nauth: {direct: {command: [x]}, dirct: {command: [x]}}",
-                "`dirct` is not a dialect",
-            ),
-            (
-                "urls: [\"ws://x:1\"]\nauth: {secret: {env: NO_SUCH_VARIABLE}}",
-                "NO_SUCH_VARIABLE is not set",
-            ),
-            (
-                "urls: [\"ws://x:1\"]\nusers: {command: [x], list: [{id: 1}]}",
-                "`users` needs exactly one of admin, steps, command and list",
-            ),
-            ("urls: [\"ws://x:1\"]\nusers: {admin: {key: k, url: u}}", "url"),
-        ];
-        for (text, why) in rows {
-            let error = read(text).unwrap_err().to_string();
-            assert!(error.contains(why), "{error}");
-        }
     }
 }

@@ -23,22 +23,31 @@ impl Scheme {
 /// `HOST:PORT` of each URL, and how all of them begin.
 pub(super) fn read(urls: &[String]) -> Result<(Scheme, Vec<String>), TargetError> {
     let Some(first) = urls.first() else {
-        return Err(TargetError::Value(
-            "`urls` is empty: write for example [\"ws://127.0.0.1:8080\"]".into(),
+        return Err(TargetError::key(
+            "urls",
+            "`urls` is empty: write for example [\"ws://127.0.0.1:8080\"]",
         ));
     };
-    let (scheme, _) = address_of(first)?;
+    let (scheme, _) = address_of(first).map_err(|error| at(0, &error))?;
     let mut addresses = Vec::with_capacity(urls.len());
-    for url in urls {
-        let (its, address) = address_of(url)?;
+    for (index, url) in urls.iter().enumerate() {
+        let (its, address) = address_of(url).map_err(|error| at(index, &error))?;
         if its != scheme {
-            return Err(TargetError::Value(format!(
-                "`urls` has `{first}` and `{url}`: the nodes of one cluster are all ws:// or all wss://"
-            )));
+            return Err(TargetError::key(
+                &format!("urls.{index}"),
+                format!(
+                    "`urls` has `{first}` and `{url}`: the nodes of one cluster are all ws:// or all wss://"
+                ),
+            ));
         }
         addresses.push(address);
     }
     Ok((scheme, addresses))
+}
+
+/// The same mistake, as one of the file's.
+fn at(index: usize, error: &TargetError) -> TargetError {
+    TargetError::key(&format!("urls.{index}"), error.to_string())
 }
 
 /// `HOST:PORT` of a WebSocket's URL. A path is refused: where a dialect is belongs to `paths`.
