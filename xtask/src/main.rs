@@ -25,7 +25,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Formatting, lints, the house's rules, every test, the documentation.
+    /// Formatting, lints, the house's rules, every mutant, every test, the documentation.
     Test {
         /// Fail instead of installing what a test needs.
         #[arg(long)]
@@ -39,7 +39,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
     },
-    /// What takes too long for every commit: the whole suite many times, 32 cases at once.
+    /// What takes too long for every commit: the kill matrix, and the whole suite many times, 32 cases at once.
     Prove {
         /// How often the suite is run.
         #[arg(long, default_value_t = 20)]

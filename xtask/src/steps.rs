@@ -1,6 +1,9 @@
 //! The tasks, step by step. Every step says what it runs, so that it can be run alone.
 
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -10,6 +13,23 @@ use crate::{docs, house, needs};
 
 /// What `cargo xtask bench` is asked for to measure whole servers.
 const SIDE_BY_SIDE: &str = "side-by-side";
+
+/// Each mutant with the cases its file names. A machine that is busy otherwise may try again what it spoilt.
+const NAMED_MUTANTS: [&str; 10] = [
+    "run",
+    "--quiet",
+    "--package",
+    "touchstone",
+    "--",
+    "conform",
+    "mutants",
+    "--named",
+    "--retries",
+    "2",
+];
+
+/// How many times in a row the suite has to be green while both cores are kept busy.
+const CONTROL_RUNS: &str = "20";
 
 /// How often a durable server is killed to prove that it keeps what it confirmed.
 const KILLS: &str = "200";
@@ -27,6 +47,8 @@ pub(crate) fn test(missing: Missing) -> Result<()> {
     cargo(&["check", "--package", "touchstone-conformance"])?;
     // The tests of the command line start the program itself.
     cargo(&["build", "--package", "touchstone"])?;
+    // Can the suite fail? Each mutant has to be noticed by the cases that its file names.
+    cargo(&NAMED_MUTANTS)?;
     cargo(&["test", "--workspace", "--doc"])?;
     cargo(&["test", "--workspace", "--all-targets"])?;
     run(Command::new(env!("CARGO"))
@@ -72,9 +94,16 @@ fn side_by_side(rest: &[String]) -> Result<()> {
     run(&mut command)
 }
 
-/// The whole suite, `rounds` times, with as many cases at once as show a race if there is one; then once behind TLS.
+/// The kill matrix; then the whole suite, `rounds` times, with as many cases at once as show a race if there is one; then
+/// once behind TLS.
 pub(crate) fn prove(rounds: u32) -> Result<()> {
     cargo(&["build", "--release", "--package", "touchstone"])?;
+    {
+        let _busy = Busy::on_every_core()?;
+        matrix(&["--quick", "--control", CONTROL_RUNS])
+            .context("the control of the kill matrix on busy cores")?;
+    }
+    matrix(&[]).context("the kill matrix")?;
     run(Command::new(env!("CARGO")).env("KILLS", KILLS).args([
         "test",
         "--package",
@@ -111,6 +140,45 @@ pub(crate) fn prove(rounds: u32) -> Result<()> {
         "--tls",
     ])
     .context("a round behind TLS")
+}
+
+/// The kill matrix of the program as it is shipped.
+fn matrix(more: &[&str]) -> Result<()> {
+    let matrix = ["run", "--release", "--quiet", "--", "conform", "mutants"];
+    cargo(&[&matrix, more].concat())
+}
+
+/// Threads that have every core do something else as well, until they are dropped.
+struct Busy {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Busy {
+    fn on_every_core() -> Result<Self> {
+        let cores = thread::available_parallelism().context("the number of cores is not known")?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let spin = |_| {
+            let stop = Arc::clone(&stop);
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            })
+        };
+        let threads = (0..cores.get()).map(spin).collect();
+        Ok(Self { stop, threads })
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            // A thread that only spins does not panic.
+            let _ended = thread.join();
+        }
+    }
 }
 
 /// The documents that are made from data.

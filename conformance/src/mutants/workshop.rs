@@ -68,6 +68,10 @@ impl Workshop {
             0
         };
         let (alone, together) = (Queue::new(Mutex::new(alone)), Queue::new(Mutex::new(together)));
+        let mut watching = JoinSet::new();
+        let lateness = Arc::clone(&self.bench.lateness);
+        // Until the trials are made: it is ended by being dropped.
+        watching.spawn(async move { lateness.watch().await });
         let mut lanes = JoinSet::new();
         for _ in 0..at_once.max(1) {
             lanes.spawn(Arc::clone(self).lane(Arc::clone(&together), Place::Shared));
@@ -82,7 +86,7 @@ impl Workshop {
 
     async fn lane(self: Arc<Self>, queue: Queue, place: Place) {
         let mut own = None;
-        while let Some(trial) = self.next(&queue) {
+        while let Some(trial) = self.next(&queue, place).await {
             let seen = match (self.fault_of(&trial), place) {
                 (Some(fault), Place::Own) => self.with_launcher(&trial, fault).await,
                 (None, Place::Own) => {
@@ -114,7 +118,12 @@ impl Workshop {
         }
     }
 
-    fn next(&self, queue: &Queue) -> Option<Trial> {
+    async fn next(&self, queue: &Queue, place: Place) -> Option<Trial> {
+        if place == Place::Shared {
+            // A busy machine gets fewer trials at once, and not later ones.
+            let keeping_up = self.bench.lateness.caught_up();
+            self.stop.run_until_cancelled(keeping_up).await?;
+        }
         while !self.stop.is_cancelled() {
             let trial = lock(queue).pop_front()?;
             if !lock(&self.tally).makes_needless(&trial, &self.subjects, &self.cases) {
@@ -181,8 +190,13 @@ impl Workshop {
         };
         let view = Arc::new(server.through(proxy.addresses().to_vec()));
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
-        let bench = Arc::new(self.bench.beside(view, number));
-        let result = run_apart(&bench, case, &self.stop).await.result;
+        let mut bench = Arc::new(self.bench.beside(view, number));
+        let mut result = run_apart(&bench, case, &self.stop).await.result;
+        if trial.subject.is_none() && result.deserves_another() {
+            // With nothing broken: the judge itself was late.
+            bench = Arc::new(bench.again());
+            result = run_apart(&bench, case, &self.stop).await.result;
+        }
         if case.scenario.alone || result.verdict == CaseVerdict::CouldNotRun {
             bench.revive().await;
         }
