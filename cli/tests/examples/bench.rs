@@ -115,6 +115,9 @@ impl Bench {
             );
             wanted.is_some()
         };
+        if installed("requirements.txt") {
+            command.env("PYTHONPATH", folder.join("python"));
+        }
         if installed("package.json") {
             let with_bug = root().join("examples/servers/with-bug.cjs");
             command.env("NODE_PATH", folder.join("node_modules"));

@@ -142,6 +142,25 @@ async fn a_back_door_that_does_not_open_is_no_verdict() {
     }
 }
 
+#[tokio::test]
+async fn a_store_that_a_case_leaves_broken_is_mended() {
+    let server = Server::start(Crook::Mute).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (path, told) = (folder.path().join("target.yaml"), folder.path().join("told"));
+    let text = format!(
+        "urls: [\"{}\"]\nfaults: {{store: {{command: [sh, -c, 'echo $0 >> {}', \"${{for}}\"]}}}}\n",
+        server.url(),
+        told.display()
+    );
+    std::fs::write(&path, text).unwrap();
+    let yaml = "title: it fails meanwhile\nrule: echo/2a\nrequires: [faults.store]\nalone: true\nsteps:\n  \
+                - fault: {store: down, for: 60s}\n  - connect: {as: c}\n  - c.send: hello\n  \
+                - c.expect: {echo: hello}\n  - fault: {store: down, for: 0s}\n";
+    let case = judge_target(Target::from_file(&path.to_string_lossy()).unwrap(), yaml).await;
+    assert_eq!(summary(&case), "failed message echo/2a", "{:?}", case.reason);
+    assert_eq!(std::fs::read_to_string(told).unwrap(), "60000ms\n0ms\n");
+}
+
 async fn judge_child(behaviour: &str, yaml: &str) -> CaseResult {
     judge_target(child_target(behaviour), yaml).await
 }

@@ -1,0 +1,1 @@
+"""Multi-tenant chat channels: history, typing, read receipts, presence."""
