@@ -14,7 +14,7 @@ use touchstone_report::{Document, Verdict};
 use touchstone_scenarios::duration::FixedDuration;
 use touchstone_sut::{Security, Target};
 
-use crate::args::{CheckArgs, JOBS};
+use crate::args::{CheckArgs, JOBS_BUILT_IN};
 use crate::exit::{self, Failure, Outcome};
 use crate::summary::Detail;
 use crate::{conform, descriptors, interrupt, load, outputs, print, summary, target, tool};
@@ -103,7 +103,7 @@ async fn check(
         patterns,
         strictness: conform::strictness(true),
         seed,
-        jobs: usize::from(JOBS),
+        jobs: usize::from(JOBS_BUILT_IN),
         tool: tool(),
         ..Options::default()
     };

@@ -18,7 +18,7 @@ use touchstone_scenarios::scenario::Scenario;
 use touchstone_scenarios::{builtin_scenarios, load_all, load_dir};
 use touchstone_sut::Sut;
 
-use crate::args::{ConformCommand, ConformListArgs, ConformRunArgs, TargetArgs};
+use crate::args::{ConformCommand, ConformListArgs, ConformRunArgs, JOBS, JOBS_BUILT_IN, TargetArgs};
 use crate::exit::{self, Failure, Outcome};
 use crate::outputs::{self, ConformFormat, ConformReport};
 use crate::progress::Progress;
@@ -87,11 +87,15 @@ fn options(args: &ConformRunArgs) -> Result<Options, Failure> {
         None => KnownFailing::default(),
         Some(path) => known_failing(path)?,
     };
+    let is_built_in = args.target.is_built_in();
+    let jobs = args
+        .jobs
+        .unwrap_or(if is_built_in { JOBS_BUILT_IN } else { JOBS });
     Ok(Options {
         patterns: patterns(&args.ids)?,
-        strictness: strictness(args.strict || args.target.is_built_in()),
+        strictness: strictness(args.strict || is_built_in),
         known_failing,
-        jobs: usize::from(args.jobs),
+        jobs: usize::from(jobs),
         fail_fast: args.fail_fast,
         no_skips: args.no_skips,
         patience: args.patience,

@@ -18,8 +18,8 @@ const SLACK: Duration = Duration::from_millis(5);
 const KEPT_MAX: usize = 6_000;
 /// How far back it is of interest whether the judge keeps up.
 const LOOK_BACK: Duration = Duration::from_millis(250);
-/// Late by more than this of that time, it does not.
-const BEHIND: Duration = Duration::from_millis(50);
+/// Late by more than this of that time, half of it, it does not.
+const BEHIND: Duration = Duration::from_millis(125);
 
 /// When the judge was late. Written by [`watch`](Self::watch), read by everybody who judges.
 #[derive(Debug, Default)]
