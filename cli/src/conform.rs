@@ -41,7 +41,7 @@ pub(crate) async fn run(command: ConformCommand) -> Outcome {
             Ok(exit::OK)
         }
         ConformCommand::Mutants(args) => mutants::run(&args).await,
-        ConformCommand::Init(args) => crate::init::run(args).await,
+        ConformCommand::Init(args) => crate::init::run(&args).await,
         ConformCommand::Validate { paths } => validate(&paths),
     }
 }

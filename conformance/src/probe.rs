@@ -83,7 +83,7 @@ pub async fn probe(sut: &Sut, dialect: Dialect, depth: Depth) -> Vec<Tried> {
             .collect(),
     };
     // Where something is in the way, the list says what, and nothing after it can be tried.
-    let _in_the_way = probe.walk(depth).await;
+    let _in_the_way = Box::pin(probe.walk(depth)).await;
     probe.tried
 }
 

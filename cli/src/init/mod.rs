@@ -19,12 +19,12 @@ use crate::{conform, interrupt, print, target};
 use draft::{Given, Trusted};
 
 /// Writes a target file, unless one is only to be tried, and tries it.
-pub(crate) async fn run(args: InitArgs) -> Outcome {
+pub(crate) async fn run(args: &InitArgs) -> Outcome {
     let path = match &args.try_file {
         Some(path) => path.clone(),
         None => {
-            let given = given(&args)?;
-            write(&args, &draft::text(&given))?;
+            let given = given(args)?;
+            write(args, &draft::text(&given))?;
             args.out.clone()
         }
     };

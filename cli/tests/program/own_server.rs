@@ -7,8 +7,13 @@ use std::thread;
 
 use crate::support::{Ended, PROGRAM, folder, run, touchstone};
 
+/// Paths, and the status that each is answered with.
+type Answers = &'static [(&'static str, u16)];
+/// What a server answers, the target file below `urls`, which cases, and what is said.
+type Row<'a> = (Answers, &'a str, &'a str, &'a [&'a str]);
+
 /// A server of HTTP that answers each path with a status, and every other with 404. It ends with the test's process.
-fn answering(rows: &'static [(&'static str, u16)]) -> SocketAddr {
+fn answering(rows: Answers) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -46,7 +51,7 @@ fn answer(mut stream: TcpStream, rows: &[(&str, u16)]) {
     let _ = stream.write_all(format!("{head}{body}").as_bytes());
 }
 
-fn judge(rows: &'static [(&'static str, u16)], below: &str, patterns: &[&str]) -> Ended {
+fn judge(rows: Answers, below: &str, patterns: &[&str]) -> Ended {
     let address = answering(rows);
     let target = format!("urls: [\"ws://{address}\"]\n{below}");
     let folder = folder(&[("my.yaml", &target)]);
@@ -63,7 +68,7 @@ const LOGIN: &str = "auth: {login: {post: /login, json: {name: \"${user.name}\"}
 
 #[test]
 fn what_no_case_could_do_without_is_said_once_with_its_key() {
-    let rows: &[(&'static [(&'static str, u16)], &str, &str, &[&str])] = &[
+    let rows: &[Row<'_>] = &[
         (
             &[],
             "dialects: [echo]\n",

@@ -204,7 +204,11 @@ pub async fn run(
     options.known_failing.check(&all)?;
     let chosen = choose(all, &options.patterns)?;
     let in_the_way = match options.preflight {
-        Preflight::Taken => preflight::look(&sut, &chosen).await?,
+        // Interrupted meanwhile: no case is begun, and the report says so.
+        Preflight::Taken => match stop.run_until_cancelled(preflight::look(&sut, &chosen)).await {
+            Some(found) => found?,
+            None => Vec::new(),
+        },
         Preflight::Omitted => Vec::new(),
     };
     let warnings: Vec<String> = in_the_way.iter().map(preflight::sentence).collect();
