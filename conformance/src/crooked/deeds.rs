@@ -321,10 +321,15 @@ fn edit(unit: &mut Unit, (rule, deed): (usize, usize), changes: &[Edit], memory:
     let Ok(mut json) = serde_json::from_slice::<Value>(body) else {
         return;
     };
+    let before = json.clone();
     for (number, change) in changes.iter().enumerate() {
         edits::apply(change, &mut json, &mut |place, now| {
             memory.before((rule, deed, number), place, now)
         });
+    }
+    if json == before {
+        // Nor is anything changed in how it is written.
+        return;
     }
     let body = json.to_string().into_bytes();
     match unit {

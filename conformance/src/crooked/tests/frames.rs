@@ -390,8 +390,8 @@ async fn a_way_that_hangs_passes_nothing_and_stays_open() {
 async fn what_is_the_same_afterwards_was_not_touched() {
     let stage = Stage::with("on: {down: {}}\ndo: {edit: {remove: /gone}}").await;
     let (mut client, mut server) = stage.open().await;
-    server.write_all(&text(r#"{"a":1}"#)).await.unwrap();
-    expect(&mut client, &text(r#"{"a":1}"#)).await;
+    server.write_all(&text(r#"{ "a": 1 }"#)).await.unwrap();
+    expect(&mut client, &text(r#"{ "a": 1 }"#)).await;
     assert_eq!(stage.proxy.touched(), 0);
     server.write_all(&text(r#"{"a":1,"gone":2}"#)).await.unwrap();
     expect(&mut client, &text(r#"{"a":1}"#)).await;
