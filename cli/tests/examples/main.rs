@@ -36,6 +36,11 @@ fn rooms_over_django() {
     every_bug_is_found("rooms-django");
 }
 
+#[test]
+fn echo_over_ws() {
+    every_bug_is_found("echo-ws");
+}
+
 fn every_bug_is_found(server: &str) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let bench = Bench::new(server);

@@ -46,7 +46,21 @@ pub(crate) async fn run_case(bench: &Bench, case: &Case, stop: &CancellationToke
     };
     outcome.result.duration = began.elapsed();
     outcome.result.late = bench.lateness.since(began);
+    end_faults(bench, case).await;
     outcome
+}
+
+/// Whatever the case did to the store is over before the next one begins: it may have ended before its fault.
+async fn end_faults(bench: &Bench, case: &Case) {
+    if case
+        .scenario
+        .requires
+        .iter()
+        .any(|key| key.value == "faults.store")
+    {
+        // A server that does not answer has no fault left, or the next case says what is wrong with it.
+        let _ = bench.sut.break_store("down", Duration::ZERO).await;
+    }
 }
 
 async fn run_trials(bench: &Bench, case: &Case) -> Outcome {
