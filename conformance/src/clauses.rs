@@ -43,6 +43,7 @@ pub fn clauses_of(step: &Step) -> Vec<ClauseId> {
         | Action::Introduce
         | Action::Operate(_)
         | Action::Kill
+        | Action::Unlogged { .. }
         | Action::Fault(_)
         | Action::Stop { .. }
         | Action::Stopped { .. }

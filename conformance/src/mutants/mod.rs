@@ -309,7 +309,12 @@ impl Work {
         }
     }
 
-    async fn make_at_once(&self, stage: &str, trials: Vec<Trial>, at_once: usize) {
+    async fn make_at_once(&self, stage: &str, mut trials: Vec<Trial>, at_once: usize) {
+        let Workshop { subjects, cases, .. } = &*self.workshop;
+        {
+            let tally = lock(&self.workshop.tally);
+            trials.retain(|trial| !tally.makes_needless(trial, subjects, cases));
+        }
         let event = Event::Begun {
             stage: stage.to_owned(),
             trials: trials.len(),

@@ -227,9 +227,12 @@ fn concerns_the_launcher(case: &Case) -> bool {
 
 fn step_concerns_the_launcher(step: &Step) -> bool {
     match &step.action {
-        Action::Stop { .. } | Action::Stopped { .. } | Action::Kill | Action::Start | Action::Log { .. } => {
-            true
-        }
+        Action::Stop { .. }
+        | Action::Stopped { .. }
+        | Action::Kill
+        | Action::Start
+        | Action::Log { .. }
+        | Action::Unlogged { .. } => true,
         Action::Table(table) => table.each.iter().any(step_concerns_the_launcher),
         Action::Interleave { lanes, .. } => lanes
             .iter()

@@ -362,6 +362,7 @@ fn is_about(action: &Action, name: &ActorName) -> bool {
         | Action::Stopped { .. }
         | Action::Start
         | Action::Log { .. }
+        | Action::Unlogged { .. }
         | Action::Metrics { .. }
         | Action::Pause(_)
         | Action::Interleave { .. }

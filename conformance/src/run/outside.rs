@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 use touchstone_scenarios::scenario::{
-    Fault, HttpBody, HttpRequest, Matcher, MetricMoved, ResponseMatcher, Signal, Step, StoreFault,
+    Fault, HttpBody, HttpRequest, Matcher, MetricMoved, ResponseMatcher, Signal, Step, StoreFault, Template,
 };
 use touchstone_sut::http::{CallError, HttpRequest as Request, HttpResponse};
 use touchstone_sut::{Metrics, Signal as SutSignal};
@@ -21,6 +21,8 @@ use crate::verdict::Check;
 
 /// Between two looks at something that cannot be awaited: an answer over HTTP, a metric.
 pub(super) const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+/// What a server writes about something that has been answered is in its log by then.
+const WRITTEN_WITHIN: Duration = Duration::from_millis(200);
 /// How long gauges may take to come to rest before a case that counts on them.
 const REST: Duration = Duration::from_secs(1);
 
@@ -219,6 +221,25 @@ impl Trial<'_> {
                     .map_or_else(|| "none".to_owned(), |line| shortened(line));
                 let actual = format!("no such line among {}; the last: {last}", lines.len());
                 break Comparison::mismatch(matcher.span, expectation(matcher), actual);
+            }
+        };
+        self.mark(Instant::now());
+        self.judge_outside(step, found)
+    }
+
+    /// `unlogged`: no line of the server's log since the case began, nor one that still comes.
+    pub(super) async fn unlogged(&mut self, step: &Step, text: &Template) -> Flow {
+        self.checks.looked_at(Check::Message);
+        let text = text_of(self.resolve(text)?);
+        let until = Instant::now() + WRITTEN_WITHIN;
+        let found = loop {
+            let log = self.bench.sut.log();
+            let seen = log.mark();
+            if log.since(self.log_mark).iter().any(|line| line.contains(&text)) {
+                break Comparison::mismatch(step.span, "no line of the log with it", "one that holds it");
+            }
+            if timeout_at(until, log.written_after(seen)).await.is_err() {
+                break Comparison::default();
             }
         };
         self.mark(Instant::now());

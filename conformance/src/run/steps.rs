@@ -57,6 +57,7 @@ impl Trial<'_> {
             Action::Stopped { exit } => self.stopped(step, *exit).await,
             Action::Start => self.start(step).await,
             Action::Log { matcher } => self.log(step, matcher).await,
+            Action::Unlogged { text } => self.unlogged(step, text).await,
             Action::Metrics { moved } => self.metrics(step, moved).await,
             Action::Pause(lasting) => {
                 let lasting = self.duration(lasting)?;

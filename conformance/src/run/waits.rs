@@ -60,6 +60,7 @@ fn of_step(bench: &Bench, case: &Case, step: &Step) -> Duration {
             | Action::Stopped { .. }
             | Action::Start
             | Action::Log { .. }
+            | Action::Unlogged { .. }
             | Action::Metrics { .. } => Duration::ZERO,
         }
 }

@@ -53,6 +53,7 @@ pub(crate) const VERBS: &[&str] = &[
     "stopped",
     "start",
     "log",
+    "unlogged",
     "metrics",
     "pause",
     "interleave",

@@ -316,6 +316,9 @@ impl Reader<'_> {
             "log" => Action::Log {
                 matcher: self.message_shape(value)?,
             },
+            "unlogged" => Action::Unlogged {
+                text: self.template(value)?,
+            },
             "metrics" => Action::Metrics {
                 moved: self.metrics(value)?,
             },

@@ -148,7 +148,7 @@ fn need_of(action: &Action) -> Option<Need> {
                 },
             )
         }
-        Action::Log { .. } => ("log", Reach::ItsOwn),
+        Action::Log { .. } | Action::Unlogged { .. } => ("log", Reach::ItsOwn),
         Action::Metrics { .. } => ("metrics", Reach::ItsOwn),
         // Felt by everybody, and asked of the target when the case is run.
         Action::Operate(Operation::Drain { .. }) => ("admin", Reach::Everybody),

@@ -324,6 +324,11 @@ pub enum Action {
         /// Against the line read as JSON; a line that is not JSON is matched as a string.
         matcher: Matcher,
     },
+    /// `unlogged: "${ann.token}"`: no line of the spawned server's log, written since the case began, may hold the text.
+    Unlogged {
+        /// The text.
+        text: Template,
+    },
     /// `metrics: {app_messages_total: {at_least: 2}}`: how far a metric must have moved since the case began.
     Metrics {
         /// One entry a metric.

@@ -137,6 +137,9 @@ pub(super) fn global_verb(verb: &str) -> Value {
         }
         "start" => json!({ "description": "Starts the stopped server again.", "type": ["null", "boolean"] }),
         "log" => of("matcher", "A line of the spawned server's log must match."),
+        "unlogged" => {
+            json!({ "type": "string", "description": "No line of the spawned server's log may hold this." })
+        }
         "metrics" => json!({ "type": "object", "description": "How far metrics must have moved.",
             "additionalProperties": { "type": "object", "required": ["at_least"], "additionalProperties": false,
                 "properties": { "at_least": { "type": "number" }, "or": one_or_more("word", "Other names of it.") } } }),
