@@ -43,10 +43,14 @@ pub fn compare_response(
             return Comparison::mismatch(span, "TCP to end without an answer", "it is still open");
         }
         (Answer::Dropped, false) => {
-            return Comparison::mismatch(span, expectation(matcher), "TCP ended without an answer");
+            return Comparison::mismatch(
+                span,
+                expectation(matcher, environment),
+                "TCP ended without an answer",
+            );
         }
         (Answer::Silence, false) => {
-            return Comparison::mismatch(span, expectation(matcher), "no answer in time");
+            return Comparison::mismatch(span, expectation(matcher, environment), "no answer in time");
         }
         (Answer::Response { response, accept }, false) => (response, accept),
     };
@@ -94,7 +98,7 @@ fn compare_status(
     };
     if !matcher.status.iter().any(accepts) {
         let clause = matcher.status_clause.as_ref().map(|clause| clause.value.clone());
-        let expected = format!("status {}", statuses(matcher));
+        let expected = format!("status {}", statuses(matcher, environment));
         found.mismatches.push(Mismatch {
             clause,
             ..miss(span, &expected, describe(response))
@@ -153,18 +157,25 @@ pub fn describe(response: &Response) -> String {
     format!("HTTP {} {body}", response.status).trim_end().to_owned()
 }
 
-fn statuses(matcher: &ResponseMatcher) -> String {
+fn statuses(matcher: &ResponseMatcher, environment: &Environment<'_>) -> String {
     let shown = matcher.status.iter().map(|status| match status {
         StatusMatcher::Exactly(status) => status.to_string(),
         StatusMatcher::Class(hundreds) => format!("{hundreds}xx"),
-        StatusMatcher::Variable(template) => super::text_of(template.value.clone()),
+        StatusMatcher::Variable(template) => match template.resolve(environment.variable) {
+            Ok(Value::Array(all)) => {
+                let all: Vec<_> = all.into_iter().map(super::text_of).collect();
+                all.join(" or ")
+            }
+            Ok(wanted) => super::text_of(wanted),
+            Err(_) => super::text_of(template.value.clone()),
+        },
     });
     shown.collect::<Vec<_>>().join(" or ")
 }
 
-fn expectation(matcher: &ResponseMatcher) -> String {
+fn expectation(matcher: &ResponseMatcher, environment: &Environment<'_>) -> String {
     match (matcher.status.is_empty(), matcher.upgraded) {
-        (false, _) => format!("an answer with status {}", statuses(matcher)),
+        (false, _) => format!("an answer with status {}", statuses(matcher, environment)),
         (true, Some(true)) => "an upgrade".to_owned(),
         (true, Some(false) | None) => "an answer".to_owned(),
     }
@@ -226,6 +237,31 @@ mod tests {
             mismatches(&matcher, Answer::Silence),
             ["an answer with status 426 or 5xx"]
         );
+    }
+
+    #[test]
+    fn a_status_of_a_tables_row_is_shown_as_it_is_there() {
+        let template = touchstone_scenarios::scenario::Template::new(Value::String("${status}".to_owned()));
+        let matcher = ResponseMatcher {
+            status: vec![StatusMatcher::Variable(template)],
+            ..ResponseMatcher::default()
+        };
+        let environment = Environment {
+            variable: &|name| (name == "status").then(|| serde_json::json!([401, "5xx"])),
+            timing: &|_| None,
+            answers: None,
+            epoch_seconds: 0.0,
+        };
+        let (refused, let_in) = (response(401, &[]), response(200, &[]));
+        let compared = |response| {
+            let answer = Answer::Response {
+                response,
+                accept: None,
+            };
+            compare_response(&matcher, answer, Span::default(), &environment).mismatches
+        };
+        assert!(compared(&refused).is_empty());
+        assert_eq!(compared(&let_in)[0].expected, "status 401 or 5xx");
     }
 
     #[test]
