@@ -8,7 +8,7 @@ use touchstone_protocol::Dialect;
 use touchstone_scenarios::duration;
 use touchstone_server::StoreChoice;
 
-use crate::outputs::{ConformReport, LoadReport};
+use crate::outputs::{ConformReport, CoverageReport, LoadReport};
 use crate::settings::KeyFlags;
 
 /// A production WebSocket server, a load generator, and a conformance suite that can fail.
@@ -297,6 +297,12 @@ A line for each thing that was tried: it works, it fails with what the server
 answered, or the file does not say yet how, and so many cases are skipped for it.
 Exit code 0 if nothing failed, 1 if something did, 3 if the server is not there.")]
     Init(InitArgs),
+    /// Show what crossed the wire in a run, clause by clause, and what did not
+    #[command(after_help = COVERAGE_EXAMPLES)]
+    Coverage(ConformCoverageArgs),
+    /// Show a result again, in any format, or several side by side
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(ConformReportArgs),
     /// Check files of scenarios and of mutants without a server
     #[command(after_help = "Example:\n  touchstone conform validate my-scenarios")]
     Validate {
@@ -344,6 +350,53 @@ pub(crate) struct ConformRunArgs {
     #[arg(long)]
     pub(crate) trace: bool,
     /// Write a report: json, junit, tap, markdown or html; `-` is stdout. May be given several times
+    #[arg(long = "report", value_name = "FORMAT=PATH")]
+    pub(crate) reports: Vec<ConformReport>,
+}
+
+const COVERAGE_EXAMPLES: &str = "Examples:
+  touchstone conform coverage
+  touchstone conform coverage --url ws://127.0.0.1:8080 --report html=coverage.html
+  touchstone conform coverage --from touchstone-report/report.json
+
+A hole is a clause, a kind of message or a close code of the rules that no case
+has seen, though the target has all that it takes. Holes are listed with what
+would fill them, and make the exit code 1.";
+
+const REPORT_EXAMPLES: &str = "Examples:
+  touchstone conform report result.json --report markdown=comment.md
+  touchstone conform report before.json after.json
+  touchstone conform report a.json b.json --report html=side-by-side.html
+
+Takes what `conform run --report json=FILE` and `check` leave. Each cell is the
+worst that a case of the clause found. It only shows: the exit code is 0 whatever
+the results say.";
+
+#[derive(Debug, Args)]
+pub(crate) struct ConformCoverageArgs {
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    /// A result, as `conform run --report json=FILE` and `check` leave it, in place of a run
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["target", "url", "spawn", "tls", "scenarios", "jobs"])]
+    pub(crate) from: Option<PathBuf>,
+    /// Folder with scenarios of your own, in place of the built-in ones
+    #[arg(long, value_name = "DIR")]
+    pub(crate) scenarios: Option<PathBuf>,
+    /// Cases at once
+    #[arg(long, value_name = "N", default_value_t = JOBS, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) jobs: u16,
+    /// Write a report: json, markdown or html; `-` is stdout. May be given several times
+    #[arg(long = "report", value_name = "FORMAT=PATH")]
+    pub(crate) reports: Vec<CoverageReport>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConformReportArgs {
+    /// Results, in the order of their columns
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Write a report: json, junit, tap, markdown or html (of several results json, markdown or html); `-` is stdout.
+    /// May be given several times
     #[arg(long = "report", value_name = "FORMAT=PATH")]
     pub(crate) reports: Vec<ConformReport>,
 }

@@ -64,6 +64,9 @@ pub(crate) async fn run(args: CheckArgs) -> Outcome {
     write(&args.out, &checked, &document, began.elapsed())?;
     conform::print_failures(&checked.run)?;
     conform::print_second_attempts(&checked.run)?;
+    if let Some(holes) = checked.holes() {
+        summary::print(&holes, Detail::Full)?;
+    }
     load::print_failures(checked.load.as_ref())?;
     summary::print(&document, Detail::Glance)?;
     print::line(&format!("Report: {}", args.out.join("index.html").display()))?;
@@ -145,20 +148,39 @@ impl CheckArgs {
 
 impl Checked {
     fn document(&self) -> Document {
+        Document::join("touchstone check", self.parts())
+    }
+
+    fn parts(&self) -> Vec<Document> {
         let part = |title: &str, document| Document {
             title: title.to_owned(),
             ..document
         };
         let mut parts = vec![part("conform", self.run.document())];
+        parts.extend(self.holes());
         parts.push(match &self.load {
             Some(load) => part("load", load.document()),
             None => Document::new("load", Verdict::Interrupted, "Interrupted before the load run."),
         });
-        Document::join("touchstone check", parts)
+        parts
+    }
+
+    /// What the whole suite has left out of the rules, if it was run to its end: the built-in server can show all of it.
+    fn holes(&self) -> Option<Document> {
+        let is_whole = self.run.only.is_empty() && self.run.verdict != Verdict::Interrupted;
+        let holes = self.run.coverage.holes();
+        (is_whole && !holes.is_empty()).then(|| {
+            let noun = if holes.len() == 1 { "hole" } else { "holes" };
+            let headline = format!("{} {noun} in the coverage of the rules", holes.len());
+            Document::new("coverage", Verdict::Failed, headline).section(self.run.coverage.holes_section())
+        })
     }
 
     fn suites(&self) -> Suites {
         let mut suites = self.run.suites();
+        if self.holes().is_some() {
+            suites.suites.push(self.run.coverage.suite());
+        }
         suites
             .suites
             .extend(self.load.iter().flat_map(|load| load.suites().suites));
@@ -188,27 +210,83 @@ fn write(out: &Path, checked: &Checked, document: &Document, took: Duration) -> 
 mod tests {
     use std::time::SystemTime;
 
+    use touchstone_conformance::coverage::ClauseCoverage;
+    use touchstone_scenarios::rules::{ClauseId, Level};
+
     use super::*;
+
+    fn run(verdict: Verdict) -> Run {
+        Run {
+            tool: tool(),
+            target: "built-in".to_owned(),
+            started_at: SystemTime::UNIX_EPOCH,
+            duration: Duration::ZERO,
+            seed: 7,
+            verdict,
+            only: Vec::new(),
+            coverage: touchstone_conformance::coverage::Coverage::default(),
+            cases: Vec::new(),
+        }
+    }
 
     #[test]
     fn who_is_interrupted_before_the_load_run_gets_no_verdict_of_the_suite_alone() {
         for verdict in [Verdict::Passed, Verdict::Failed, Verdict::Interrupted] {
-            let run = Run {
-                tool: tool(),
-                target: "built-in".to_owned(),
-                started_at: SystemTime::UNIX_EPOCH,
-                duration: Duration::ZERO,
-                seed: 7,
-                verdict,
-                coverage: touchstone_conformance::coverage::Coverage::default(),
-                cases: Vec::new(),
-            };
+            let run = run(verdict);
             let document = Checked { run, load: None }.document();
             assert_eq!(
                 summary::exit_code(document.verdict),
                 exit::INTERRUPTED,
                 "{verdict:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_hole_fails_the_check_of_the_whole_suite_and_no_other() {
+        let uncovered = ClauseCoverage {
+            id: ClauseId("echo/2a".to_owned()),
+            level: Level::Must,
+            sentence: "It echoes.".to_owned(),
+            needs: None,
+            cases: Vec::new(),
+            not_judged: None,
+        };
+        let covered = ClauseCoverage {
+            cases: vec!["echo/2a-x".to_owned()],
+            ..uncovered.clone()
+        };
+        let elsewhere = ClauseCoverage {
+            needs: Some("nodes".to_owned()),
+            ..uncovered.clone()
+        };
+        for (name, verdict, only, clause, fails) in [
+            ("a hole", Verdict::Passed, None, &uncovered, true),
+            ("no hole", Verdict::Passed, None, &covered, false),
+            ("not on this target", Verdict::Passed, None, &elsewhere, false),
+            (
+                "a part of the suite",
+                Verdict::Passed,
+                Some("echo/*"),
+                &uncovered,
+                false,
+            ),
+            ("interrupted", Verdict::Interrupted, None, &uncovered, false),
+        ] {
+            let mut run = run(verdict);
+            run.only.extend(only.map(str::to_owned));
+            run.coverage.clauses.push(clause.clone());
+            let checked = Checked { run, load: None };
+            assert_eq!(checked.holes().is_some(), fails, "{name}");
+            let failed = checked.parts().iter().any(|part| part.verdict == Verdict::Failed);
+            assert_eq!(failed, fails, "{name}: the verdict, which is the exit code");
+            let failures = checked
+                .suites()
+                .suites
+                .iter()
+                .map(|suite| suite.cases.len())
+                .sum::<usize>();
+            assert_eq!(failures, usize::from(fails), "{name}: JUnit");
         }
     }
 }

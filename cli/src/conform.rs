@@ -1,5 +1,8 @@
 //! `touchstone conform`: scenarios, a target and a choice of cases become a run and its reports.
 
+mod coverage;
+mod results;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,6 +45,8 @@ pub(crate) async fn run(command: ConformCommand) -> Outcome {
         }
         ConformCommand::Mutants(args) => mutants::run(&args).await,
         ConformCommand::Init(args) => crate::init::run(&args).await,
+        ConformCommand::Coverage(args) => coverage::run(args).await,
+        ConformCommand::Report(args) => results::report(&args),
         ConformCommand::Validate { paths } => validate(&paths),
     }
 }
@@ -64,22 +69,40 @@ async fn run_suite(args: ConformRunArgs) -> Outcome {
         write(report, &run, &document)?;
     }
     if !outputs::take_stdout(&args.reports) {
+        let skips = if args.no_skips {
+            Skips::InFull
+        } else {
+            Skips::Counted
+        };
         if show_all {
             print_texts(run.cases.iter())?;
             print_second_attempts(&run)?;
         } else {
-            print_failures(&run)?;
-            print_second_attempts(&run)?;
-            print_differences(&run)?;
-            if args.no_skips {
-                print_texts(of_verdict(&run, CaseVerdict::Skipped))?;
-            } else {
-                print_skipped(&run)?;
-            }
+            print_run(&run, skips)?;
         }
         summary::print(&document, Detail::Glance)?;
     }
     Ok(summary::exit_code(run.verdict))
+}
+
+/// How much is said of cases that were skipped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Skips {
+    /// A line for each reason.
+    Counted,
+    /// They make the run fail, so each is shown.
+    InFull,
+}
+
+/// What does not hold, and why the rest was not tried.
+fn print_run(run: &Run, skips: Skips) -> Result<(), Failure> {
+    print_failures(run)?;
+    print_second_attempts(run)?;
+    print_differences(run)?;
+    match skips {
+        Skips::InFull => print_texts(of_verdict(run, CaseVerdict::Skipped)),
+        Skips::Counted => print_skipped(run),
+    }
 }
 
 fn options(args: &ConformRunArgs) -> Result<Options, Failure> {

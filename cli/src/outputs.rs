@@ -18,6 +18,8 @@ pub(crate) struct Output<F> {
 
 /// A report of `conform`.
 pub(crate) type ConformReport = Output<ConformFormat>;
+/// A report of `conform coverage`.
+pub(crate) type CoverageReport = Output<CoverageFormat>;
 /// A report of `load`.
 pub(crate) type LoadReport = Output<LoadFormat>;
 
@@ -27,6 +29,14 @@ pub(crate) enum ConformFormat {
     Json,
     Junit,
     Tap,
+    Markdown,
+    Html,
+}
+
+/// The formats of `conform coverage`, and of several results side by side: what is about no single case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CoverageFormat {
+    Json,
     Markdown,
     Html,
 }
@@ -51,6 +61,14 @@ impl Named for ConformFormat {
         ("json", Self::Json),
         ("junit", Self::Junit),
         ("tap", Self::Tap),
+        ("markdown", Self::Markdown),
+        ("html", Self::Html),
+    ];
+}
+
+impl Named for CoverageFormat {
+    const NAMES: &'static [(&'static str, Self)] = &[
+        ("json", Self::Json),
         ("markdown", Self::Markdown),
         ("html", Self::Html),
     ];

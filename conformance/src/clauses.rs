@@ -5,6 +5,8 @@ use touchstone_scenarios::scenario::{
     Action, ClosedMatcher, Expected, Matcher, MatcherKind, MessageMatcher, ResponseMatcher, Scenario, Step,
 };
 
+use crate::select::Case;
+
 /// The step's own clause and those of its fields, in the order of the file. Steps inside of it are not looked into.
 #[must_use]
 pub fn clauses_of(step: &Step) -> Vec<ClauseId> {
@@ -60,7 +62,19 @@ pub fn clauses_of(step: &Step) -> Vec<ClauseId> {
 #[must_use]
 pub fn clauses_of_scenario(scenario: &Scenario) -> Vec<ClauseId> {
     let mut found = vec![scenario.rule.value.clone()];
-    in_steps(&scenario.steps, &mut found);
+    in_steps(&scenario.steps, Rows::All, &mut found);
+    each_once(found)
+}
+
+/// Every clause that a case would look at, its own first: of a table's rows only that of its own row.
+#[must_use]
+pub fn clauses_of_case(case: &Case) -> Vec<ClauseId> {
+    let mut found = vec![case.rule().clone()];
+    in_steps(&case.scenario.steps, Rows::None, &mut found);
+    each_once(found)
+}
+
+fn each_once(found: Vec<ClauseId>) -> Vec<ClauseId> {
     let mut once: Vec<ClauseId> = Vec::new();
     for clause in found {
         if !once.contains(&clause) {
@@ -70,16 +84,27 @@ pub fn clauses_of_scenario(scenario: &Scenario) -> Vec<ClauseId> {
     once
 }
 
-fn in_steps(steps: &[Step], found: &mut Vec<ClauseId>) {
+/// Whose clauses are looked for, where steps are a table.
+#[derive(Clone, Copy)]
+enum Rows {
+    All,
+    None,
+}
+
+fn in_steps(steps: &[Step], rows: Rows, found: &mut Vec<ClauseId>) {
     for step in steps {
         found.extend(clauses_of(step));
         match &step.action {
             Action::Table(table) => {
-                let rows = table.rows.iter().filter_map(|row| row.clause.as_ref());
-                found.extend(rows.map(|clause| clause.value.clone()));
-                in_steps(&table.each, found);
+                if matches!(rows, Rows::All) {
+                    let rows = table.rows.iter().filter_map(|row| row.clause.as_ref());
+                    found.extend(rows.map(|clause| clause.value.clone()));
+                }
+                in_steps(&table.each, rows, found);
             }
-            Action::Interleave { lanes, .. } => lanes.iter().for_each(|(_, steps)| in_steps(steps, found)),
+            Action::Interleave { lanes, .. } => {
+                lanes.iter().for_each(|(_, steps)| in_steps(steps, rows, found));
+            }
             _ => {}
         }
     }

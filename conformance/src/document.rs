@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use touchstone_report::cases::{Case, Outcome, Suite, Suites};
 use touchstone_report::timestamp::rfc3339;
 use touchstone_report::{Bar, Block, Cell, Column, Document, Section, Table, Tile, Tone, number};
-use touchstone_scenarios::rules::ClauseId;
 
-use crate::coverage::ClauseCoverage;
+use crate::clause_states::{tone, word};
 use crate::results::{CaseResult, Run};
-use crate::tap::Direction;
 use crate::verdict::CaseVerdict;
 
 impl Run {
@@ -102,26 +100,6 @@ impl Run {
             }
         };
         let broken = counts.of(CaseVerdict::CouldNotRun);
-        let (covered, coverable) = self.covered_clauses();
-        let seen_codes = self
-            .coverage
-            .close_codes
-            .iter()
-            .filter(|close| close.seen > 0)
-            .count();
-        let seen_messages = self
-            .coverage
-            .messages
-            .iter()
-            .filter(|message| message.seen > 0)
-            .count();
-        let share = |seen: usize, all: usize| if seen == all { Tone::Good } else { Tone::Warn };
-        let codes = self
-            .coverage
-            .close_codes
-            .iter()
-            .filter(|close| close.seen > 0 || close.needs.is_none());
-        let codes = codes.count();
         let mut tiles = vec![
             Tile::new("cases passed", of(CaseVerdict::Passed))
                 .note(format!(
@@ -144,41 +122,22 @@ impl Run {
         if !self.is_of_a_dialect() {
             return tiles;
         }
-        tiles.extend([
-            Tile::new("clauses", number::count(covered as u64))
-                .note(format!("of {coverable} that can be checked"))
-                .tone(share(covered, coverable)),
-            Tile::new("close codes seen", number::count(seen_codes as u64))
-                .note(format!("of {codes}"))
-                .tone(share(seen_codes, codes)),
-            Tile::new("kinds of messages seen", number::count(seen_messages as u64))
-                .note(format!("of {}", self.coverage.messages.len()))
-                .tone(share(seen_messages, self.coverage.messages.len())),
-        ]);
+        let shares = [
+            ("clauses", self.coverage.clause_share(), "that can be checked"),
+            ("close codes seen", self.coverage.close_code_share(), ""),
+            ("kinds of messages seen", self.coverage.message_share(), ""),
+        ];
+        tiles.extend(shares.into_iter().map(|(label, share, of)| {
+            Tile::new(label, number::count(share.covered as u64))
+                .note(format!("of {} {of}", share.coverable).trim_end())
+                .tone(share.tone())
+        }));
         tiles
     }
 
     /// Whether a case is about a dialect: others cover nothing of one.
     fn is_of_a_dialect(&self) -> bool {
         self.cases.iter().any(|case| case.dialect.is_some())
-    }
-
-    /// How many clauses some case looked at, and how many could be.
-    #[must_use]
-    pub fn covered_clauses(&self) -> (usize, usize) {
-        let covered = self
-            .coverage
-            .clauses
-            .iter()
-            .filter(|clause| !clause.cases.is_empty())
-            .count();
-        let coverable = self
-            .coverage
-            .clauses
-            .iter()
-            .filter(|clause| is_coverable(clause))
-            .count();
-        (covered, coverable)
     }
 
     fn problems_section(&self) -> Section {
@@ -209,7 +168,7 @@ impl Run {
         if self.coverage.clauses.is_empty() || !self.is_of_a_dialect() {
             return Section::new("Clauses");
         }
-        let verdicts = self.clause_verdicts();
+        let states = self.clause_states();
         let mut bar = Bar::new("clauses");
         let mut counts: BTreeMap<&'static str, (u64, Tone)> = BTreeMap::new();
         let mut table = Table::new([
@@ -220,7 +179,11 @@ impl Run {
             Column::text("verdict"),
         ]);
         for clause in &self.coverage.clauses {
-            let (word, tone) = clause_word(clause, verdicts.get(&clause.id).copied());
+            let (word, tone) = match states.get(&clause.id) {
+                Some(state) => (word(state.verdict), tone(state.verdict)),
+                None if clause.needs.is_some() => (clause.absence(), Tone::Neutral),
+                None => (clause.absence(), Tone::Warn),
+            };
             counts.entry(word).or_insert((0, tone)).0 += 1;
             table.push([
                 Cell::plain(&clause.id.0),
@@ -238,61 +201,16 @@ impl Run {
             .with(Block::Table(table))
     }
 
-    /// The worst that was found under each clause.
-    fn clause_verdicts(&self) -> BTreeMap<ClauseId, CaseVerdict> {
-        let mut verdicts = BTreeMap::new();
-        for case in &self.cases {
-            for finding in &case.findings {
-                let worst: &mut CaseVerdict =
-                    verdicts.entry(finding.clause.clone()).or_insert(finding.weight);
-                *worst = (*worst).max(finding.weight);
-            }
-        }
-        verdicts
-    }
-
     fn wire_section(&self) -> Section {
         let mut section = Section::new("What crossed the wire");
         if !self.is_of_a_dialect() {
             return section;
         }
         if !self.coverage.messages.is_empty() {
-            let mut table = Table::new([
-                Column::text("dialect"),
-                Column::text("message"),
-                Column::text("direction"),
-                Column::number("seen"),
-            ]);
-            for message in &self.coverage.messages {
-                let direction = match message.direction {
-                    Direction::Up => "client to server",
-                    Direction::Down => "server to client",
-                };
-                table.push([
-                    Cell::plain(message.dialect.name()),
-                    Cell::plain(&message.kind),
-                    Cell::plain(direction),
-                    seen_cell(message.seen, None),
-                ]);
-            }
-            section = section.with(Block::Table(table));
+            section = section.with(Block::Table(self.coverage.messages_table()));
         }
         if !self.coverage.close_codes.is_empty() {
-            let mut table = Table::new([
-                Column::text("dialect"),
-                Column::text("close code"),
-                Column::text("when"),
-                Column::number("seen"),
-            ]);
-            for close in &self.coverage.close_codes {
-                table.push([
-                    Cell::plain(close.dialect.name()),
-                    Cell::plain(close.code.to_string()),
-                    Cell::plain(&close.when),
-                    seen_cell(close.seen, close.needs.as_deref()),
-                ]);
-            }
-            section = section.with(Block::Table(table));
+            section = section.with(Block::Table(self.coverage.close_codes_table()));
         }
         section
     }
@@ -385,50 +303,6 @@ const SECOND_ATTEMPTS: &str = "The judge itself was late while these were tried,
 /// What makes the run fail comes first; what is alike keeps its order.
 fn worst_first_key(case: &&CaseResult) -> std::cmp::Reverse<(bool, CaseVerdict)> {
     std::cmp::Reverse((case.verdict.fails_the_run(), case.verdict))
-}
-
-/// A clause that something missing keeps from being checked is no hole.
-fn is_coverable(clause: &ClauseCoverage) -> bool {
-    clause.needs.is_none() || !clause.cases.is_empty()
-}
-
-fn clause_word(clause: &ClauseCoverage, verdict: Option<CaseVerdict>) -> (&'static str, Tone) {
-    match (verdict, clause.cases.is_empty()) {
-        (Some(verdict), _) => (word(verdict), tone(verdict)),
-        (None, false) => ("holds", Tone::Good),
-        (None, true) if clause.needs.is_some() => ("cannot be checked yet", Tone::Neutral),
-        (None, true) => ("not checked", Tone::Warn),
-    }
-}
-
-fn word(verdict: CaseVerdict) -> &'static str {
-    match verdict {
-        CaseVerdict::Passed => "holds",
-        CaseVerdict::Failed => "failed",
-        CaseVerdict::NonStrict => "non-strict",
-        CaseVerdict::Informational => "informational",
-        CaseVerdict::KnownFailing => "known failing",
-        CaseVerdict::UnexpectedlyPassed => "unexpectedly passed",
-        CaseVerdict::Skipped => "skipped",
-        CaseVerdict::CouldNotRun => "could not run",
-    }
-}
-
-fn tone(verdict: CaseVerdict) -> Tone {
-    match verdict {
-        CaseVerdict::Passed => Tone::Good,
-        CaseVerdict::Failed | CaseVerdict::CouldNotRun | CaseVerdict::UnexpectedlyPassed => Tone::Bad,
-        CaseVerdict::NonStrict | CaseVerdict::Skipped | CaseVerdict::KnownFailing => Tone::Warn,
-        CaseVerdict::Informational => Tone::Neutral,
-    }
-}
-
-fn seen_cell(seen: u64, needs: Option<&str>) -> Cell {
-    match (seen, needs) {
-        (0, Some(needs)) => Cell::plain(format!("needs {needs}")),
-        (0, None) => Cell::warn("never"),
-        (seen, _) => Cell::number(seen),
-    }
 }
 
 /// Failed is a failure, could not run an error; lesser findings pass, with a property (design, "Verdicts and exit").

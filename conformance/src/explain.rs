@@ -109,7 +109,7 @@ fn explain_clause(clause: &Clause, scenarios: &[Arc<Scenario>]) -> String {
         out.push_str(&format!("  known alternative: {alternative}\n"));
     }
     if let Some(needs) = &clause.needs {
-        out.push_str(&format!("  cannot be checked yet: it needs {needs}\n"));
+        out.push_str(&format!("  can be checked only on a target that has `{needs}`\n"));
     }
     let looks = |scenario: &&Arc<Scenario>| clauses_of_scenario(scenario).contains(&clause.id);
     let cases: Vec<_> = scenarios.iter().filter(looks).collect();

@@ -10,11 +10,14 @@
 //! | the steps themselves, many cases at a time | [`run`](run()) |
 //! | whether the target can be used as its file says, before the first case, and what a case needs of it | [`probe`], [`needs`] |
 //! | what follows from what was found | [`verdict`] |
-//! | plain results, and JSON, document, suites and text made of them | [`results`], [`json`], [`coverage`] |
+//! | plain results, and JSON, document, suites and text made of them | [`results`], [`json`] |
+//! | what a run covered of the rules, and its holes | [`coverage`] |
+//! | several runs beside each other | [`side_by_side`] |
 //! | what a clause or a case is about | [`explain`] |
 //!
 //! A failed expectation is data. An error means that nothing could be run.
 
+mod clause_states;
 pub mod clauses;
 pub mod client;
 pub mod coverage;
@@ -33,6 +36,7 @@ pub mod probe;
 pub mod results;
 mod run;
 pub mod select;
+pub mod side_by_side;
 pub mod tap;
 mod text;
 pub mod transcript;

@@ -25,6 +25,8 @@ pub struct Run {
     pub seed: u64,
     /// The one answer.
     pub verdict: Verdict,
+    /// Which cases were asked for, as patterns; empty for all of them.
+    pub only: Vec<String>,
     /// In the order of their ids.
     pub cases: Vec<CaseResult>,
     /// What crossed the wire.

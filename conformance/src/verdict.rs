@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use touchstone_scenarios::rules::{ClauseId, Level};
 
 /// The aspects of a case that are shown apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Check {
     /// What messages say.
     Message,
@@ -47,7 +49,8 @@ impl Check {
 }
 
 /// The state of one aspect.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CheckState {
     /// Looked at, and it holds.
     Ok,
@@ -56,18 +59,6 @@ pub enum CheckState {
     /// Nothing in the case looks at it.
     #[default]
     NotApplicable,
-}
-
-impl CheckState {
-    /// As reports write it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Failed => "failed",
-            Self::NotApplicable => "not_applicable",
-        }
-    }
 }
 
 /// The aspects of one case.
@@ -93,6 +84,11 @@ impl Checks {
         self.0[check as usize] = CheckState::Failed;
     }
 
+    /// Puts one into a state, as a report tells it.
+    pub fn set(&mut self, check: Check, state: CheckState) {
+        self.0[check as usize] = state;
+    }
+
     /// Joins what two runs of the same case looked at.
     pub fn merge(&mut self, other: Self) {
         for check in Check::ALL {
@@ -106,7 +102,8 @@ impl Checks {
 }
 
 /// How a case ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CaseVerdict {
     /// All that it looked at holds.
     Passed,
@@ -234,12 +231,27 @@ pub struct Finding {
     pub expected: String,
     /// What was seen.
     pub actual: String,
+    /// All of the message, where `actual` is a part of it.
+    pub whole: Option<String>,
+    /// Every place at which the message is not the expected one, if it is more than one; what is the same is left out.
+    pub differences: Vec<Difference>,
     /// Why this outcome is known, if it is a listed alternative.
     pub alternative: Option<String>,
 }
 
+/// A place in a message at which it is not the expected one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// JSON pointer into the message; empty for all of it.
+    pub pointer: String,
+    /// What was expected there.
+    pub expected: String,
+    /// What is there.
+    pub actual: String,
+}
+
 /// A place in a scenario file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// The step, counted from 1 through `given` and `steps`.
     pub step: usize,

@@ -8,7 +8,7 @@
 //! A cell that is nothing but code leads to the `Details` whose summary begins with the same code, where there is one.
 
 /// The outcome of a run, as every JSON report and every exit code knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// All that was judged holds.

@@ -1,6 +1,6 @@
 //! Moments as reports write them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// RFC 3339 in UTC with milliseconds, for times from 1970 on.
 #[must_use]
@@ -13,6 +13,30 @@ pub fn rfc3339(time: SystemTime) -> String {
         "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z",
         since.subsec_millis()
     )
+}
+
+/// The moment that [`rfc3339`] wrote; `None` for anything else.
+#[must_use]
+pub fn moment(text: &str) -> Option<SystemTime> {
+    let field = |from: usize, to: usize| -> Option<u64> {
+        let digits = text.get(from..to)?;
+        let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse().ok().filter(|_| all_digits)
+    };
+    let day = days(field(0, 4)?, field(5, 7)?, field(8, 10)?)?;
+    let seconds = day * 86_400 + field(11, 13)? * 3_600 + field(14, 16)? * 60 + field(17, 19)?;
+    let moment = UNIX_EPOCH + Duration::from_millis(seconds * 1_000 + field(20, 23)?);
+    // Whatever else is wrong with the text, it is not what this moment is written as.
+    (rfc3339(moment) == text).then_some(moment)
+}
+
+/// The day of a date, counted from 1970-01-01: the inverse of [`civil`].
+fn days(year: u64, month: u64, day: u64) -> Option<u64> {
+    let year = if month > 2 { year } else { year.checked_sub(1)? };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day.checked_sub(1)?;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    (era * 146_097 + day_of_era).checked_sub(719_468)
 }
 
 /// Year, month and day of a day counted from 1970-01-01 (Howard Hinnant, "chrono-compatible low-level date algorithms").
@@ -34,8 +58,6 @@ fn civil(days: u64) -> (u64, u64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -47,10 +69,25 @@ mod tests {
             (1_709_251_199, 1, "2024-02-29T23:59:59.001Z"),
             (4_107_542_400, 0, "2100-03-01T00:00:00.000Z"),
         ] {
-            assert_eq!(
-                rfc3339(UNIX_EPOCH + Duration::from_millis(seconds * 1_000 + millis)),
-                text
-            );
+            let time = UNIX_EPOCH + Duration::from_millis(seconds * 1_000 + millis);
+            assert_eq!(rfc3339(time), text);
+            assert_eq!(moment(text), Some(time));
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_none() {
+        for text in [
+            "",
+            "2024-02-30T00:00:00.000Z",
+            "2024-00-10T00:00:00.000Z",
+            "2024-02-29T24:00:00.000Z",
+            "2024-02-29T23:59:59.001",
+            "2024-02-29 23:59:59.001Z",
+            "1969-12-31T23:59:59.000Z",
+            "yesterday, or so, whatever",
+        ] {
+            assert_eq!(moment(text), None, "{text}");
         }
     }
 }

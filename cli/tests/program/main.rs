@@ -8,6 +8,7 @@ mod lifetimes;
 mod mutants;
 mod own_server;
 mod reports;
+mod results;
 mod support;
 mod ticker;
 #[cfg(unix)]

@@ -175,6 +175,8 @@ fn help_fits_eighty_columns() {
         &["serve"],
         &["conform", "run"],
         &["conform", "explain"],
+        &["conform", "coverage"],
+        &["conform", "report"],
         &["load", "run"],
         &["completions"],
     ] {

@@ -11,6 +11,7 @@ use super::bench::Bench;
 use super::orders::{Turns, orders};
 use super::trial::{End, Trial, TrialReport};
 use super::waits::waits;
+use crate::clauses::clauses_of_case;
 use crate::coverage::Seen;
 use crate::results::{CaseResult, OrderName};
 use crate::select::Case;
@@ -142,6 +143,7 @@ fn names(case: &Case, turns: &Turns) -> String {
 pub(crate) fn skipped(bench: &Bench, case: &Case, reason: String) -> Outcome {
     let mut result = blank(bench, case, CaseVerdict::Skipped);
     result.reason = Some(reason);
+    result.clauses = clauses_of_case(case);
     Outcome {
         result,
         seen: Seen::default(),
@@ -152,6 +154,7 @@ pub(crate) fn skipped(bench: &Bench, case: &Case, reason: String) -> Outcome {
 pub(crate) fn could_not_run(bench: &Bench, case: &Case, reason: String) -> Outcome {
     let mut result = blank(bench, case, CaseVerdict::CouldNotRun);
     result.reason = Some(reason);
+    result.clauses = clauses_of_case(case);
     Outcome {
         result,
         seen: Seen::default(),

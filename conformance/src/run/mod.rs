@@ -33,7 +33,7 @@ use touchstone_scenarios::rules::Rules;
 use touchstone_scenarios::scenario::Scenario;
 use touchstone_sut::Sut;
 
-use crate::coverage::Seen;
+use crate::coverage::{Looked, Seen};
 use crate::results::{CaseResult, Counts, Run, Tool};
 use crate::select::{Case, KnownFailing, NamesNothing, Pattern, cases, choose};
 use crate::verdict::{CaseVerdict, Strictness};
@@ -392,12 +392,25 @@ impl Runner {
         } else {
             Verdict::Passed
         };
-        let judged = cases
-            .iter()
-            .filter(|case| !matches!(case.verdict, CaseVerdict::Skipped | CaseVerdict::CouldNotRun))
-            .map(|case| (case.id.as_str(), case.clauses.as_slice()));
+        let looked = cases.iter().map(|case| Looked {
+            case: &case.id,
+            clauses: &case.clauses,
+            not_judged: match case.verdict {
+                CaseVerdict::Skipped | CaseVerdict::CouldNotRun => Some(case.reason.as_deref().unwrap_or("")),
+                CaseVerdict::Passed
+                | CaseVerdict::Failed
+                | CaseVerdict::NonStrict
+                | CaseVerdict::Informational
+                | CaseVerdict::KnownFailing
+                | CaseVerdict::UnexpectedlyPassed => None,
+            },
+        });
         let target = self.bench.sut.target();
-        let coverage = self.seen.coverage(&target.dialects, self.bench.rules, judged);
+        let has = |key: &str| target.has(key);
+        let coverage = self
+            .seen
+            .coverage(&target.dialects, self.bench.rules, &has, looked);
+        let only = self.bench.options.patterns.iter().map(ToString::to_string);
         Run {
             tool: self.bench.options.tool.clone(),
             target: target.name.clone(),
@@ -405,6 +418,7 @@ impl Runner {
             duration,
             seed: self.bench.options.seed,
             verdict,
+            only: only.collect(),
             coverage,
             cases,
         }

@@ -389,6 +389,8 @@ impl<'a> Trial<'a> {
             pointer: mismatch.pointer,
             expected: hide(mismatch.expected),
             actual: hide(mismatch.actual),
+            whole: None,
+            differences: Vec::new(),
             alternative: alternative.map(str::to_owned),
         };
         self.findings.push(finding);

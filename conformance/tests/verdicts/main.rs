@@ -1,6 +1,7 @@
 //! Every construct can fail: small scenarios against servers that do one thing wrong.
 
 mod behind_tls;
+mod corpus;
 mod crooked;
 mod ends;
 mod expectations;

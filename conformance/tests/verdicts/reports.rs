@@ -1,8 +1,13 @@
 //! What reports say of a run.
 
+use touchstone_conformance::coverage::HoleKind;
 use touchstone_conformance::explain::explain;
 use touchstone_conformance::results::Run;
+use touchstone_conformance::side_by_side::{Extent, SideBySide};
+use touchstone_conformance::{Options, json};
 use touchstone_report::cases::Outcome;
+use touchstone_report::terminal::{self, Detail};
+use touchstone_report::{Palette, Verdict};
 use touchstone_scenarios::rules::Rules;
 
 use crate::crooked::{Crook, Server};
@@ -64,7 +69,7 @@ async fn the_json_has_the_keys_that_scripts_rely_on() {
     assert_eq!(json["verdict"], "failed");
     let summary = serde_json::json!({
         "total": 2, "passed": 0, "failed": 1, "non_strict": 0, "informational": 0, "skipped": 1,
-        "could_not_run": 0, "known_failing": 0, "unexpectedly_passed": 0,
+        "could_not_run": 0, "known_failing": 0, "unexpectedly_passed": 0, "second_attempts": 0,
     });
     assert_eq!(json["summary"], summary);
     let case = &json["cases"][0];
@@ -133,6 +138,170 @@ async fn for_junit_failed_is_a_failure_and_skipped_is_skipped() {
         matches!(outcomes[..], [Outcome::Failed { .. }, Outcome::Skipped { .. }]),
         "{outcomes:?}"
     );
+}
+
+#[tokio::test]
+async fn a_result_that_was_written_is_read_as_it_was() {
+    let server = Server::start(Crook::Shouts).await;
+    let skipped = SHOUTED.replace("actors:", "requires: [faults.store]\nactors:");
+    let broken = SHOUTED.replace(
+        "given: [{connect: ann}]",
+        "given: [{connect: ann}, {ann.expect: {a: b}}]",
+    );
+    let scenarios = [
+        scenario("echo/x", SHOUTED),
+        scenario("echo/y", &skipped),
+        scenario("echo/z", &broken),
+    ];
+    let traced = Options {
+        trace: true,
+        patterns: vec!["echo/*".parse().unwrap()],
+        ..options()
+    };
+    let run = run_against(&server, &scenarios, traced).await;
+    let written = run.to_json();
+    let read = json::read(&written.to_string()).unwrap();
+    assert_eq!(read.to_json(), written);
+    assert_eq!(read.document(), run.document());
+    let outcomes = |run: &Run| {
+        let cases = run.suites().suites.into_iter().flat_map(|suite| suite.cases);
+        cases.map(|case| (case.name, case.outcome)).collect::<Vec<_>>()
+    };
+    assert_eq!(outcomes(&read), outcomes(&run));
+    let texts = |run: &Run| {
+        run.cases
+            .iter()
+            .map(|case| case.failure_text())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(texts(&read), texts(&run));
+    assert_eq!(read.only, ["echo/*"]);
+    // As `check` leaves it.
+    let check = serde_json::json!({"schema": "touchstone.check/1", "conform": written});
+    assert_eq!(json::read(&check.to_string()).unwrap().to_json(), written);
+}
+
+#[test]
+fn what_is_no_result_is_told_from_one() {
+    for (text, why) in [
+        ("{", "it is not JSON"),
+        ("{}", "its `schema` is missing"),
+        (
+            r#"{"schema": "touchstone.load/1"}"#,
+            "its `schema` is `touchstone.load/1`",
+        ),
+        (
+            r#"{"schema": "touchstone.conform/1"}"#,
+            "this version cannot read it: missing field",
+        ),
+        (r#"{"schema": "touchstone.check/1"}"#, "its `schema` is missing"),
+    ] {
+        let error = json::read(text).unwrap_err().to_string();
+        assert!(error.starts_with(why), "{text}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_hole_is_named_with_what_would_fill_it() {
+    let run = red_run().await;
+    let holes = run.coverage.holes();
+    let fill = |kind, name: &str| {
+        let hole = holes.iter().find(|hole| hole.kind == kind && hole.name == name);
+        hole.map(|hole| hole.fill.as_str())
+    };
+    assert_eq!(
+        fill(HoleKind::Clause, "echo/2a"),
+        None,
+        "it failed, so it was looked at"
+    );
+    assert_eq!(
+        fill(HoleKind::Clause, "echo/2c"),
+        Some("a scenario with `rule: echo/2c`, or with a step or field under this clause")
+    );
+    assert_eq!(fill(HoleKind::Message, "answer, from the server, on echo"), None);
+    assert_eq!(
+        fill(HoleKind::Message, "bye, from the server, on echo"),
+        Some("a scenario of echo that makes the server send `bye`, and expects it")
+    );
+    assert_eq!(
+        fill(HoleKind::CloseCode, "1003 on echo"),
+        Some(
+            "a scenario of echo in which the client closes, with `close: {code: 1003}`: the client's own; answered with the same"
+        )
+    );
+    let document = run.coverage_document();
+    assert_eq!(document.verdict, Verdict::Failed);
+    assert_eq!(document.headline, format!("{} holes", holes.len()));
+    let waiting: Vec<_> = run
+        .coverage
+        .waiting()
+        .into_iter()
+        .map(|waiting| (waiting.name, waiting.needs))
+        .collect();
+    assert!(
+        waiting.contains(&("echo/6g".to_owned(), "redis".to_owned())),
+        "{waiting:?}"
+    );
+    assert!(fill(HoleKind::Clause, "echo/6g").is_none());
+    let json = run.coverage_report_json();
+    assert_eq!(json["schema"], "touchstone.coverage/1");
+    assert_eq!(json["holes"].as_array().unwrap().len(), holes.len());
+}
+
+#[tokio::test]
+async fn a_clause_whose_cases_were_skipped_is_a_hole_that_says_why() {
+    let server = Server::start(Crook::Honest).await;
+    let skipped = SHOUTED.replace("actors:", "requires: [faults.store]\nactors:");
+    let run = run_against(&server, &[scenario("echo/y", &skipped)], options()).await;
+    let holes = run.coverage.holes();
+    let hole = holes.iter().find(|hole| hole.name == "echo/2a").unwrap();
+    assert!(
+        hole.fill
+            .starts_with("its cases were not judged: the target has no `faults.store`"),
+        "{hole:?}"
+    );
+}
+
+#[tokio::test]
+async fn two_servers_stand_side_by_side_with_what_differs() {
+    let shouting = red_run().await;
+    let honest = Server::start(Crook::Honest).await;
+    let honest = run_against(&honest, &[scenario("echo/x", SHOUTED)], options()).await;
+    let (shouting_target, honest_target) = (shouting.target.clone(), honest.target.clone());
+    let sides = SideBySide::new(vec![("a".to_owned(), shouting), ("b".to_owned(), honest)]);
+    let json = sides.to_json();
+    assert_eq!(json["schema"], "touchstone.side-by-side/1");
+    assert_eq!(json["verdict"], "failed");
+    let clauses = json["clauses"].as_array().unwrap();
+    let row = clauses.iter().find(|row| row["id"] == "echo/2a").unwrap();
+    let cells =
+        serde_json::json!([{"verdict": "failed", "cases": ["echo/x"]}, {"verdict": "passed", "cases": []}]);
+    assert_eq!((&row["cells"], &row["differs"]), (&cells, &true.into()));
+    let document = sides.document(Extent::Differences);
+    assert_eq!(
+        document.headline,
+        format!("1 of {} clauses differs", clauses.len())
+    );
+    let text = terminal::render(
+        &document,
+        terminal::Options {
+            columns: 80,
+            palette: Palette::Plain,
+            detail: Detail::Full,
+        },
+    );
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert!(
+        text.contains("✘ failed: echo/x") && text.contains("✔ holds"),
+        "{text}"
+    );
+    let page = touchstone_report::html::render(&sides.document(Extent::Everything)).unwrap();
+    for part in [&shouting_target, &honest_target, "All clauses", "echo/2c"] {
+        assert!(
+            page.contains(part.replace('/', "&#x2f;").as_str()) || page.contains(part),
+            "no {part}"
+        );
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use touchstone_protocol::Dialect;
 
 use crate::corpus;
@@ -49,7 +49,8 @@ pub enum Basis {
 }
 
 /// What an alternate server owes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Otherwise: failed.
     Must,
@@ -114,8 +115,8 @@ pub struct Clause {
     pub alternatives: Vec<String>,
     /// The dialects it applies to: a common clause names them, every other clause has its folder's.
     pub dialects: Vec<Dialect>,
-    /// What has to exist before any scenario can check it (`token`, `nodes`, `durable` …): coverage tells by it a
-    /// clause that nobody has covered from one that cannot be covered yet.
+    /// What a target has to have before any scenario can check it (`nodes`, `redis`, `durable` …), as scenarios write it
+    /// under `requires:`: coverage tells by it a clause that nobody has covered from one that cannot be covered there.
     pub needs: Option<String>,
 }
 
@@ -196,7 +197,7 @@ pub struct CloseCodeUse {
 }
 
 /// Who sends a close code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SentBy {
     /// The server.

@@ -1,11 +1,17 @@
 //! Which messages, close codes and clauses a run has really seen: made from what crossed the wire.
 
+mod document;
+mod holes;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use touchstone_protocol::Dialect;
 use touchstone_scenarios::rules::{
-    ClauseId, Direction as RuleDirection, Folder, Level, MessageKind, Rules, Shape,
+    ClauseId, Direction as RuleDirection, Folder, Level, MessageKind, Rules, SentBy, Shape,
 };
+
+pub use document::Share;
+pub use holes::{Hole, HoleKind, Waiting};
 
 use crate::frames::{Content, Message};
 use crate::matching::{Environment, compare};
@@ -42,12 +48,39 @@ pub struct CloseCoverage {
     pub dialect: Dialect,
     /// The code.
     pub code: u16,
-    /// How often it was seen, in either direction.
-    pub seen: u64,
+    /// Who may send it; `None` for a code that the rules do not name.
+    pub sent_by: Option<SentBy>,
+    /// How often the judge's client sent it.
+    pub up: u64,
+    /// How often the server sent it.
+    pub down: u64,
     /// In which case it is used; empty for a code that the rules do not name.
     pub when: String,
-    /// What has to exist before it can be seen.
+    /// What the target has to have before it can be seen, and has not.
     pub needs: Option<String>,
+}
+
+impl CloseCoverage {
+    /// How often it was seen from those who may send it. What the judge sends to provoke somebody covers nothing.
+    #[must_use]
+    pub const fn seen(&self) -> u64 {
+        match self.sent_by {
+            Some(SentBy::Client) => self.up,
+            Some(SentBy::Server) | None => self.down,
+            Some(SentBy::Both) => self.up + self.down,
+        }
+    }
+
+    /// Whether everybody who may send it has.
+    #[must_use]
+    pub const fn is_covered(&self) -> bool {
+        match self.sent_by {
+            Some(SentBy::Client) => self.up > 0,
+            Some(SentBy::Server) => self.down > 0,
+            Some(SentBy::Both) => self.up > 0 && self.down > 0,
+            None => true,
+        }
+    }
 }
 
 /// A clause.
@@ -59,10 +92,23 @@ pub struct ClauseCoverage {
     pub level: Level,
     /// The rule in a sentence or a few.
     pub sentence: String,
-    /// What has to exist before any case can look at it.
+    /// What the target has to have before any case can look at it, and has not.
     pub needs: Option<String>,
     /// The cases that looked at it and were judged.
     pub cases: Vec<String>,
+    /// Why no case was judged that looks at it, if there are such cases.
+    pub not_judged: Option<String>,
+}
+
+/// What a run knows of its cases, for [`Seen::coverage`].
+#[derive(Debug, Clone, Copy)]
+pub struct Looked<'a> {
+    /// The case.
+    pub case: &'a str,
+    /// The clauses that it looks at.
+    pub clauses: &'a [ClauseId],
+    /// Why it was not judged; `None` if it was.
+    pub not_judged: Option<&'a str>,
 }
 
 /// What one case has seen; runs add these up.
@@ -115,13 +161,15 @@ impl Seen {
         }
     }
 
-    /// What was seen beside what the rules of these dialects name. `judged`: the clauses that each case looked at.
+    /// What was seen beside what the rules of these dialects name. `has` says of a key of the target file whether the
+    /// target has it.
     #[must_use]
     pub fn coverage<'a>(
         &self,
         dialects: &[Dialect],
         rules: &Rules,
-        judged: impl Iterator<Item = (&'a str, &'a [ClauseId])>,
+        has: &dyn Fn(&str) -> bool,
+        cases: impl Iterator<Item = Looked<'a>>,
     ) -> Coverage {
         let mut messages = Vec::new();
         let mut close_codes = Vec::new();
@@ -141,12 +189,18 @@ impl Seen {
                     seen,
                 });
             }
-            close_codes.extend(self.close_codes_of(*dialect, folder));
+            close_codes.extend(self.close_codes_of(*dialect, folder, has));
         }
         let mut by_clause: BTreeMap<&ClauseId, Vec<String>> = BTreeMap::new();
-        for (case, clauses) in judged {
-            for clause in clauses {
-                by_clause.entry(clause).or_default().push(case.to_owned());
+        let mut not_judged: BTreeMap<&ClauseId, &str> = BTreeMap::new();
+        for looked in cases {
+            for clause in looked.clauses {
+                match looked.not_judged {
+                    None => by_clause.entry(clause).or_default().push(looked.case.to_owned()),
+                    Some(why) => {
+                        not_judged.entry(clause).or_insert(why);
+                    }
+                }
             }
         }
         let clauses = rules.clauses().filter(|clause| {
@@ -156,8 +210,12 @@ impl Seen {
             id: clause.id.clone(),
             level: clause.basis.level(),
             sentence: clause.sentence.clone(),
-            needs: clause.needs.clone(),
+            needs: clause.needs.clone().filter(|key| !has(key)),
             cases: by_clause.get(&clause.id).cloned().unwrap_or_default(),
+            not_judged: not_judged
+                .get(&clause.id)
+                .filter(|_| !by_clause.contains_key(&clause.id))
+                .map(|why| (*why).to_owned()),
         });
         Coverage {
             messages,
@@ -169,7 +227,12 @@ impl Seen {
 
 impl Seen {
     /// The codes that the rules name, and those that the server sent besides, in their order.
-    fn close_codes_of(&self, dialect: Dialect, folder: Option<&Folder>) -> Vec<CloseCoverage> {
+    fn close_codes_of(
+        &self,
+        dialect: Dialect,
+        folder: Option<&Folder>,
+        has: &dyn Fn(&str) -> bool,
+    ) -> Vec<CloseCoverage> {
         let named = folder.map_or(&[][..], |folder| &folder.close_codes);
         let sent = self
             .close_codes
@@ -179,15 +242,21 @@ impl Seen {
         let codes: BTreeSet<u16> = named.iter().map(|known| known.code).chain(seen).collect();
         let covered = codes.into_iter().map(|code| {
             let known = named.iter().find(|known| known.code == code);
+            let seen = self
+                .close_codes
+                .get(&(dialect, code))
+                .copied()
+                .unwrap_or_default();
             CloseCoverage {
                 dialect,
                 code,
-                seen: self
-                    .close_codes
-                    .get(&(dialect, code))
-                    .map_or(0, |seen| seen.up + seen.down),
+                sent_by: known.map(|known| known.sent_by),
+                up: seen.up,
+                down: seen.down,
                 when: known.map_or_else(String::new, |known| known.when.clone()),
-                needs: known.and_then(|known| known.needs.clone()),
+                needs: known
+                    .and_then(|known| known.needs.clone())
+                    .filter(|key| !has(key)),
             }
         });
         covered.collect()
