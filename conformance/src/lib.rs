@@ -35,6 +35,7 @@ pub mod needs;
 pub mod probe;
 pub mod results;
 mod run;
+mod secrecy;
 pub mod select;
 pub mod side_by_side;
 pub mod tap;

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use crate::frame_checks::describe;
 use crate::frames::{Content, Frame, opcode};
 use crate::matching;
+use crate::secrecy::hidden;
 use crate::tap::{Direction, OurEnd, Record, ServerEnd};
 
 /// Lines at the beginning and at the end that are kept; what lies between is counted.
@@ -129,12 +130,11 @@ impl Scribe {
     }
 
     fn line(&mut self, at: Instant, actor: Option<&str>, direction: Option<Direction>, text: String) {
-        let mut text = text;
-        for (secret, shown) in &self.secrets {
-            if !secret.is_empty() {
-                text = text.replace(secret, shown);
-            }
-        }
+        let known = self.secrets.iter();
+        let text = hidden(
+            text,
+            known.map(|(secret, shown)| (secret.as_str(), shown.as_str())),
+        );
         let at = at.saturating_duration_since(self.began);
         self.lines.push(Line {
             at,

@@ -23,6 +23,7 @@ use super::orders::Turns;
 use crate::clauses::clauses_of;
 use crate::coverage::Seen;
 use crate::matching::{Comparison, Environment, Mismatch};
+use crate::secrecy::hidden;
 use crate::select::Case;
 use crate::transcript::{Scribe, Transcript};
 use crate::verdict::{Checks, Finding, Place, weight};
@@ -225,12 +226,12 @@ impl<'a> Trial<'a> {
 
     /// A text as reports may show it.
     pub(super) fn hide(&self, text: String) -> String {
-        let secrets = self
-            .bench
-            .secrets()
-            .into_iter()
-            .chain(self.cast.secrets.iter().cloned());
-        secrets.fold(text, |text, (secret, shown)| text.replace(&secret, &shown))
+        let of_target = self.bench.secrets();
+        let known = of_target.iter().chain(&self.cast.secrets);
+        hidden(
+            text,
+            known.map(|(secret, shown)| (secret.as_str(), shown.as_str())),
+        )
     }
 
     /// Before a step: counts it, and remembers which clauses it looks at.
