@@ -13,6 +13,9 @@ use bench::{Bench, Bug};
 /// Servers at a time: each waits for its intervals longer than it works.
 const SERVERS_MAX: usize = 4;
 
+/// How often a bug is looked for: what two connections do at the same time shows a race most times, not every time.
+const ATTEMPTS: usize = 3;
+
 /// One kind of server after the other: more at a time would be too late for their own intervals.
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -47,11 +50,21 @@ fn every_bug_is_found(server: &str) {
     let bugs = bench.bugs();
     assert!(!bugs.is_empty(), "{server} has no bugs");
     let cases: BTreeSet<_> = bugs.iter().flat_map(|bug| bug.found_by.clone()).collect();
-    let mut wrong: Vec<String> = bench
-        .run(None, &cases.into_iter().collect::<Vec<_>>())
+    let mut red: Vec<_> = cases.into_iter().collect();
+    // Its interpreter shares the machine with everything else that is tested: what is red only beside that is not wrong.
+    for _ in 0..ATTEMPTS {
+        let cases = bench.run(None, &red).into_iter();
+        red = cases
+            .filter(|case| case.verdict != "passed")
+            .map(|case| case.id)
+            .collect();
+        if red.is_empty() {
+            break;
+        }
+    }
+    let mut wrong: Vec<String> = red
         .into_iter()
-        .filter(|case| case.verdict != "passed")
-        .map(|case| format!("{server} without a bug: {} {}", case.id, case.verdict))
+        .map(|id| format!("{server} without a bug: {id} does not pass"))
         .collect();
     wrong.extend(hunted(&bench, &bugs));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -65,7 +78,7 @@ fn hunted(bench: &Bench, bugs: &[Bug]) -> Vec<String> {
         for _ in 0..SERVERS_MAX {
             scope.spawn(|| {
                 while let Some(bug) = bugs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let missed = missed(bench, bug);
+                    let missed = missed_at_last(bench, bug);
                     wrong
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
@@ -75,6 +88,17 @@ fn hunted(bench: &Bench, bugs: &[Bug]) -> Vec<String> {
         }
     });
     wrong.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn missed_at_last(bench: &Bench, bug: &Bug) -> Vec<String> {
+    let mut left = Vec::new();
+    for _ in 0..ATTEMPTS {
+        left = missed(bench, bug);
+        if left.is_empty() {
+            break;
+        }
+    }
+    left
 }
 
 fn missed(bench: &Bench, bug: &Bug) -> Vec<String> {
