@@ -122,7 +122,6 @@ impl Trial<'_> {
                     StoreFault::Slow => "slow",
                 };
                 self.note(format!("fault: store {mode} for {lasting:?}"));
-                self.store_broken = !lasting.is_zero();
                 self.bench.sut.break_store(mode, lasting).await
             }
             Fault::Handler { times } => {
@@ -133,13 +132,6 @@ impl Trial<'_> {
         done.map_err(|error| self.broken(step.span, &error))?;
         self.mark(Instant::now());
         Ok(())
-    }
-
-    /// A case that went wrong may have left the store broken, which would be held against the next one.
-    pub(super) async fn mend_store(&mut self) {
-        // A server that cannot be told so any more has no store that is broken either, or is found out by the next case.
-        let _mended = self.bench.sut.break_store("down", Duration::ZERO).await;
-        self.store_broken = false;
     }
 
     pub(super) async fn stop(&mut self, step: &Step, signal: Signal) -> Flow {

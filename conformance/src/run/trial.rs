@@ -103,8 +103,6 @@ pub(crate) struct Trial<'a> {
     notes: Vec<(Instant, String)>,
     /// The server was told to stop: that connections end is no surprise.
     pub(crate) stopped: bool,
-    /// The store was told to fail, and not to recover.
-    pub(crate) store_broken: bool,
     pub(crate) log_mark: Mark,
     pub(crate) metrics: Option<Metrics>,
 }
@@ -134,7 +132,6 @@ impl<'a> Trial<'a> {
             earliest: now,
             notes: Vec::new(),
             stopped: false,
-            store_broken: false,
             log_mark: bench.sut.log().mark(),
             metrics: None,
         }
@@ -156,9 +153,6 @@ impl<'a> Trial<'a> {
                 self.judge_size()
             }
         };
-        if self.store_broken {
-            self.mend_store().await;
-        }
         self.finish(end).await
     }
 
