@@ -2,10 +2,10 @@
 //!
 //! | step | where |
 //! |---|---|
-//! | which mutants there are, on which dialect, and which cases may notice them | [`subject`] |
-//! | trials: a case, through a proxy of its own that breaks one thing, or nothing | [`workshop`] |
-//! | what was seen, what that makes needless, and what it comes to | [`tally`] |
-//! | plain results, and JSON, document and suites made of them | [`results`] |
+//! | which mutants there are, on which dialect, and which cases may notice them | `subject` |
+//! | trials: a case, through a proxy of its own that breaks one thing, or nothing | `workshop` |
+//! | what was seen, what that makes needless, and what it comes to | `tally` |
+//! | plain results, and JSON, document and suites made of them | `results` |
 //!
 //! A case *notices* a mutant when it fails under a clause that the mutant breaks, and passes with nothing broken.
 
