@@ -1,16 +1,18 @@
 //! The client half of a dialect, without a socket and without a clock.
 //!
-//! A simulated session asks its half what to do [`next`](ClientHalf::next) and tells it every text it
+//! A simulated session asks its half to [act](ClientHalf::act) and tells it every text it
 //! [hears](ClientHalf::hear). Who decides when, over which connection, and what is measured, is elsewhere. The
-//! [`Key`] travels in the content and pairs a stimulus with its effects wherever they are heard: one send may have
+//! [`Stamp`] travels in the content and pairs a stimulus with its effects wherever they are heard: one message may have
 //! one answer, many deliveries, or both.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::close::CloseCode;
+
 /// Names one message of a run: who sent it, and as which of theirs.
-///
-/// Its written form, `~sender.sequence~` in hexadecimal, survives JSON and every dialect's content rules unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     /// Unique among all generators that may reach one server: the run's tag above the session's number.
@@ -19,21 +21,44 @@ pub struct Key {
     pub sequence: u32,
 }
 
-impl Key {
-    /// Reads the key at the start of a content; whatever follows it is padding.
+/// What a message carries of the run it belongs to: its key, and when it was to leave and did.
+///
+/// Whoever hears it, in whichever thread or process, knows by it how long it was on its way. Its written form,
+/// `~sender.sequence.intended.lag~` in hexadecimal, survives JSON and every dialect's content rules unchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Which message.
+    pub key: Key,
+    /// When it was meant to be sent, in µs since the run began.
+    pub intended_micros: u64,
+    /// How much later it was sent, in µs.
+    pub lag_micros: u64,
+}
+
+impl Stamp {
+    /// The longest written form of a run of up to 30 days, in bytes; a content cannot be shorter.
+    pub const BYTES_MAX: usize = 48;
+
+    /// Reads the stamp at the start of a content; whatever follows it is padding.
     ///
     /// `None` for a content that no simulated session wrote.
     #[must_use]
     pub fn read(content: &str) -> Option<Self> {
-        let (sender, rest) = content.strip_prefix('~')?.split_once('.')?;
-        let (sequence, _padding) = rest.split_once('~')?;
-        Some(Self {
-            sender: u64::from_str_radix(sender, 16).ok()?,
-            sequence: u32::from_str_radix(sequence, 16).ok()?,
-        })
+        let (stamp, _padding) = content.strip_prefix('~')?.split_once('~')?;
+        let mut parts = stamp.split('.');
+        let mut number = || u64::from_str_radix(parts.next()?, 16).ok();
+        let stamp = Self {
+            key: Key {
+                sender: number()?,
+                sequence: u32::try_from(number()?).ok()?,
+            },
+            intended_micros: number()?,
+            lag_micros: number()?,
+        };
+        parts.next().is_none().then_some(stamp)
     }
 
-    /// Appends the key and then padding until the content has `content_bytes`; a key is never cut.
+    /// Appends the stamp and then padding until the content has `content_bytes`; a stamp is never cut.
     pub fn write(self, content_bytes: usize, content: &mut String) {
         let start = content.len();
         write!(content, "{self}").expect("a String takes everything");
@@ -42,37 +67,147 @@ impl Key {
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "~{:x}.{:x}~", self.sender, self.sequence)
+        let Self {
+            key: Key { sender, sequence },
+            intended_micros,
+            lag_micros,
+        } = self;
+        write!(f, "~{sender:x}.{sequence:x}.{intended_micros:x}.{lag_micros:x}~")
     }
 }
 
-/// What a simulated user does next.
+/// Something a user of a protocol can do, as workloads, thresholds and reports name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Act {
+    /// In a workload's `mix`, and the name of its latency.
+    pub name: Cow<'static, str>,
+    /// What follows if all goes well.
+    pub effect: Effect,
+}
+
+impl Act {
+    /// An act of a dialect.
+    #[must_use]
+    pub const fn new(name: &'static str, effect: Effect) -> Self {
+        Self {
+            name: Cow::Borrowed(name),
+            effect,
+        }
+    }
+}
+
+/// What follows an act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// The server answers the user with his own stamp, and tells nobody else.
+    Answer,
+    /// The server confirms to the user that it has his message, and delivers it to those whom it is for.
+    Delivery {
+        /// Who is owed it.
+        audience: Audience,
+    },
+    /// The server replies without a stamp: the next reply to this act on the connection belongs to the oldest one that
+    /// waits.
+    Reply,
+    /// Nothing that the user would hear, and nothing that anybody is owed.
+    Nothing,
+}
+
+/// Who is owed a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// The members of the sender's group, himself not.
+    OthersOfGroup,
+    /// The members of the sender's group, himself too.
+    Group,
+    /// The one member of the group whom it names (`recipient` of [`Turn`]).
+    Recipient,
+    /// Everybody who is connected, the sender too.
+    Everybody,
+}
+
+/// What a user is asked to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn {
+    /// Which of the protocol's acts.
+    pub act: usize,
+    /// To be carried in the content.
+    pub stamp: Stamp,
+    /// Bytes of content, where the act has one and the protocol allows as many.
+    pub content_bytes: usize,
+    /// The place of the other user in [`Persona::group`], where the act is for one.
+    pub recipient: usize,
+}
+
+/// Space for what a user says; lent for one turn, cleared by whoever writes to it.
+#[derive(Debug, Default)]
+pub struct Draft {
+    /// A frame's text, or a request's body.
+    pub body: String,
+    /// A request's path.
+    pub path: String,
+}
+
+/// What a simulated user does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next<'a> {
     /// Send this text over the own connection.
     Send(&'a str),
-    /// Make the server emit by its back door; the JSON is the body of the target's `inject`.
-    Inject(&'a str),
-    /// Nothing: this dialect's user only listens.
-    Listen,
+    /// Ask the server over HTTP, as this user.
+    Request(Request<'a>),
+    /// Make the server emit to this user's group by its back door: the kind of event, and its data as JSON.
+    Inject {
+        /// The event's type.
+        kind: &'a str,
+        /// Its data.
+        data: &'a str,
+    },
+    /// Nothing: there is no occasion for it, such as a receipt before anything was received.
+    Nothing,
 }
 
-/// What a simulated user heard.
+/// A request with the user's own token (`Authorization: Bearer`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// `GET`, `POST` …
+    pub method: &'static str,
+    /// As documented; it is moved to where the target has it.
+    pub path: &'a str,
+    /// JSON, or empty.
+    pub body: &'a str,
+}
+
+/// What a simulated user heard. One text may say several things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heard<'a> {
-    /// The server's answer to this session's own message.
+    /// From here on the connection is a full one: the greeting of the dialect is complete, what is sent to the user's group
+    /// reaches it.
+    Ready,
+    /// The server's answer to this user's own message.
     Answer {
         /// Which message.
-        key: Key,
+        stamp: Stamp,
         /// The number the server gave it, on a dialect that counts (echo/2b).
         count: Option<u64>,
+    },
+    /// The server has this user's own message: from now on it is owed.
+    Confirmed {
+        /// Which message.
+        stamp: Stamp,
     },
     /// A message as its recipient hears it.
     Delivery {
         /// Which message.
-        key: Key,
+        stamp: Stamp,
+        /// By which way it came.
+        by: Way,
+    },
+    /// The reply to the oldest act of this kind that waits on the connection.
+    Reply {
+        /// Which act.
+        act: usize,
     },
     /// Something the server said of its own accord.
     Push,
@@ -81,52 +216,194 @@ pub enum Heard<'a> {
         /// To be sent at once.
         reply: Option<&'a str>,
     },
-    /// Nothing this dialect's server says; counted as an error.
+    /// The server will not do what this user asked for.
+    Refused,
+    /// Nothing this protocol's server says; counted as an error.
     Unknown,
 }
 
-/// One user's half of a dialect. Pure; one value per session, kept over its reconnects.
+/// How a delivery came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Sent when it was said.
+    Live,
+    /// Read back: history, or what was queued while the user was away. No delivery latency is taken of it, and it is never a
+    /// duplicate of a live one.
+    CaughtUp,
+}
+
+/// What somebody who comes back has to do first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comeback {
+    /// He does not come back.
+    Never,
+    /// Wait and connect.
+    Again,
+    /// Get a new token, wait and connect.
+    WithNewToken,
+}
+
+/// Texts that a client says unasked to show that it is alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beat<'a> {
+    /// From one to the next; the first comes one interval after the connection is open.
+    pub interval: Duration,
+    /// What it says.
+    pub text: &'a str,
+}
+
+/// What a client keeps for later while it is not connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OfflineQueue {
+    /// No more than so many; the oldest go first.
+    pub messages_max: usize,
+    /// None older than this.
+    pub age_max: Duration,
+}
+
+/// Who a simulated user is to the server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Persona {
+    /// His id, as text.
+    pub id: String,
+    /// The token of the next connection; empty where there are none.
+    pub token: String,
+    /// The tenant's schema, on a dialect with tenants.
+    pub tenant: String,
+    /// The id of the channel or conversation that his group shares, where the dialect has such a thing.
+    pub channel: String,
+    /// The ids of his group's members, himself included.
+    pub group: Arc<[String]>,
+    /// His own place in it.
+    pub place: usize,
+}
+
+/// One user's half of a protocol. Pure; one value per session, kept over its reconnects.
 pub trait ClientHalf {
-    /// The path's query, `?` included, for the next connection; the same session every time.
-    fn query(&self) -> String;
+    /// The path's segments in braces and the query, `?` included, for the next connection: the same session every time.
+    fn address(&self) -> Address;
 
-    /// What to do when it is this user's turn. `content` is scratch space, cleared first; the message is to carry `key` and have
-    /// `content_bytes` of content where the dialect allows it.
-    fn next<'a>(&mut self, key: Key, content_bytes: usize, content: &'a mut String) -> Next<'a>;
+    /// What this user says first on a connection that stands, one text after the other; most dialects want nothing.
+    fn greeting(&mut self, say: &mut dyn FnMut(&str)) {
+        let _ = say;
+    }
 
-    /// Takes in a text message of the server.
-    fn hear<'a>(&mut self, text: &'a str) -> Heard<'a>;
+    /// Does what `turn` asks for. `draft` is scratch space.
+    fn act<'a>(&mut self, turn: Turn, draft: &'a mut Draft) -> Next<'a>;
+
+    /// Takes in a text message of the server and tells what it says.
+    fn hear<'a>(&mut self, text: &'a str, tell: &mut impl FnMut(Heard<'a>));
+
+    /// Takes in the answer to a request of [`act`](Self::act) or [`catch_up`](Self::catch_up).
+    fn answered<'a>(&mut self, asked: Asked, status: u16, body: &'a str, tell: &mut impl FnMut(Heard<'a>)) {
+        let _ = body;
+        match asked {
+            Asked::Act { stamp, .. } if (200..300).contains(&status) => tell(Heard::Confirmed { stamp }),
+            Asked::Act { .. } | Asked::CatchUp => tell(Heard::Refused),
+        }
+    }
+
+    /// What to do next to read back what was missed, `step` being 0 at first; `Nothing` when there is nothing to read any
+    /// more, or no way.
+    fn catch_up<'a>(&mut self, step: u32, draft: &'a mut Draft) -> Next<'a> {
+        let _ = (step, draft);
+        Next::Nothing
+    }
+
+    /// What this client says unasked to show that it is alive.
+    fn beat(&self) -> Option<Beat<'_>> {
+        None
+    }
+
+    /// What this client keeps for later while it is not connected.
+    fn offline_queue(&self) -> Option<OfflineQueue> {
+        None
+    }
 
     /// How long a client of this dialect waits before it comes back.
     fn backoff(&self) -> Backoff;
+
+    /// Whether it comes back after the server closed with `code` (`None`: without a close frame, or without a code in it).
+    fn comeback(&self, code: Option<u16>) -> Comeback {
+        match code {
+            Some(code) if !CloseCode(code).invites_back() => Comeback::Never,
+            Some(_) | None => Comeback::Again,
+        }
+    }
+
+    /// Another token for the next connection and request.
+    fn new_token(&mut self, token: &str) {
+        let _ = token;
+    }
 }
 
-/// Exponential back-off as data.
+/// Which request was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// An act of the user.
+    Act {
+        /// Which of the protocol's acts.
+        act: usize,
+        /// Its stamp.
+        stamp: Stamp,
+    },
+    /// What was missed.
+    CatchUp,
+}
+
+/// Where a connection goes, beneath the dialect's route.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Address {
+    /// Values of the route's segments in braces, in their order, percent-encoded.
+    pub segments: Vec<String>,
+    /// `?` and what follows, or empty.
+    pub query: String,
+}
+
+/// How long to wait before coming back, as data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     /// Before the first attempt.
     pub first: Duration,
+    /// From one to the next.
+    pub growth: Growth,
     /// No wait is longer, advice of the server apart.
     pub max: Duration,
+    /// After so many attempts in a row that failed, the client gives up; `None`: never.
+    pub attempts_max: Option<u32>,
+}
+
+/// How a wait grows from one attempt to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Growth {
+    /// By a factor, in percent: 200 doubles.
+    Percent(u32),
+    /// By the first wait, each time.
+    Linear,
 }
 
 impl Backoff {
     /// The wait before reconnect attempt `attempt` (from 0), shortened by at most a fifth so that a crowd that was dropped together
-    /// does not come back together.
+    /// does not come back together; `None` if the client gives up.
     ///
     /// `jitter` is in [0, 1): the caller's chance. `advice` is the server's own (common/6b): it replaces the back-off where it is
     /// longer, and the jitter is then added, because a client must not come before it was asked to.
     #[must_use]
-    pub fn wait(self, attempt: u32, jitter: f64, advice: Option<Duration>) -> Duration {
-        let doubled = self
-            .first
-            .saturating_mul(1_u32.checked_shl(attempt).unwrap_or(u32::MAX));
-        let own = doubled.min(self.max);
+    pub fn wait(self, attempt: u32, jitter: f64, advice: Option<Duration>) -> Option<Duration> {
+        if self.attempts_max.is_some_and(|max| attempt >= max) {
+            return None;
+        }
+        let factor = match self.growth {
+            Growth::Percent(percent) => (f64::from(percent) / 100.0).powf(f64::from(attempt)),
+            Growth::Linear => f64::from(attempt) + 1.0,
+        };
+        let seconds = (self.first.as_secs_f64() * factor).min(self.max.as_secs_f64());
+        let own = Duration::from_secs_f64(seconds);
         let spread = own.mul_f64(0.2 * jitter.clamp(0.0, 1.0));
-        match advice {
+        Some(match advice {
             Some(advice) if advice > own => advice + spread,
             _ => own - spread,
-        }
+        })
     }
 }
 
@@ -135,32 +412,53 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_read_back_from_its_content_whatever_the_padding() {
-        let key = Key {
-            sender: 0xdead_beef_0000_002a,
-            sequence: 300,
+    fn a_stamp_is_read_back_from_its_content_whatever_the_padding() {
+        let stamp = Stamp {
+            key: Key {
+                sender: 0xdead_beef_0000_002a,
+                sequence: 300,
+            },
+            intended_micros: 1_000_000,
+            lag_micros: 17,
         };
-        for (content_bytes, expected) in [(0, "~deadbeef0000002a.12c~"), (25, "~deadbeef0000002a.12c~xxx")] {
+        for (content_bytes, expected) in [
+            (0, "~deadbeef0000002a.12c.f4240.11~"),
+            (34, "~deadbeef0000002a.12c.f4240.11~xxx"),
+        ] {
             let mut content = String::new();
-            key.write(content_bytes, &mut content);
+            stamp.write(content_bytes, &mut content);
             assert_eq!(content, expected);
-            assert_eq!(Key::read(&content), Some(key));
+            assert_eq!(Stamp::read(&content), Some(stamp));
         }
     }
 
     #[test]
-    fn other_contents_have_no_key() {
+    fn no_stamp_of_thirty_days_is_longer_than_it_says() {
+        let stamp = Stamp {
+            key: Key {
+                sender: u64::MAX,
+                sequence: u32::MAX,
+            },
+            intended_micros: 30 * 24 * 3_600_000_000,
+            lag_micros: 3_600_000_000,
+        };
+        assert_eq!(stamp.to_string().len(), Stamp::BYTES_MAX);
+    }
+
+    #[test]
+    fn other_contents_have_no_stamp() {
         for content in [
             "",
             "hello",
-            "~1.2",
-            "~.~",
-            "~1.x~",
-            "x~1.2~",
-            "~1~",
-            "~1.100000000~",
+            "~1.2.3.4",
+            "~...~",
+            "~1.2.3~",
+            "~1.2.3.4.5~",
+            "~1.x.3.4~",
+            "x~1.2.3.4~",
+            "~1.100000000.3.4~",
         ] {
-            assert_eq!(Key::read(content), None, "{content}");
+            assert_eq!(Stamp::read(content), None, "{content}");
         }
     }
 
@@ -168,7 +466,9 @@ mod tests {
     fn the_wait_doubles_up_to_its_limit_and_follows_longer_advice() {
         let backoff = Backoff {
             first: Duration::from_millis(500),
+            growth: Growth::Percent(200),
             max: Duration::from_secs(10),
+            attempts_max: None,
         };
         let seconds = Duration::from_secs;
         let rows: &[(&str, u32, f64, Option<Duration>, Duration)] = &[
@@ -195,7 +495,25 @@ mod tests {
             ("shorter advice does not", 5, 0.0, Some(seconds(7)), seconds(10)),
         ];
         for (name, attempt, jitter, advice, expected) in rows {
-            assert_eq!(backoff.wait(*attempt, *jitter, *advice), *expected, "{name}");
+            assert_eq!(
+                backoff.wait(*attempt, *jitter, *advice),
+                Some(*expected),
+                "{name}"
+            );
         }
+    }
+
+    #[test]
+    fn a_wait_may_grow_evenly_and_end() {
+        let backoff = Backoff {
+            first: Duration::from_secs(3),
+            growth: Growth::Linear,
+            max: Duration::from_secs(3600),
+            attempts_max: Some(5),
+        };
+        let waits: Vec<_> = (0..6)
+            .map(|attempt| backoff.wait(attempt, 0.0, None).map(|wait| wait.as_secs()))
+            .collect();
+        assert_eq!(waits, [Some(3), Some(6), Some(9), Some(12), Some(15), None]);
     }
 }

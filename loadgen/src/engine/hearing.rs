@@ -38,19 +38,25 @@ impl Hearing {
         text: &'t str,
         turn: &mut Turn<'_>,
     ) -> Option<&'t str> {
-        match client.hear(text) {
-            Heard::Answer { key, count } => self.answer(key, count, turn),
-            Heard::Delivery { .. } | Heard::Push => turn.recorder.pushes += 1,
+        let mut wanted_back = None;
+        client.hear(text, &mut |heard| match heard {
+            Heard::Answer { stamp, count } => self.answer(stamp.key, count, turn),
             Heard::Heartbeat { reply } => {
-                let gap = self.last_heartbeat.map(|last| turn.now - last);
-                turn.recorder
-                    .heartbeat(gap.zip(self.last_gap).map(|(gap, before)| gap.abs_diff(before)));
-                (self.last_heartbeat, self.last_gap) = (Some(turn.now), gap);
-                return reply;
+                self.heartbeat(turn);
+                wanted_back = reply;
             }
+            Heard::Ready | Heard::Confirmed { .. } | Heard::Reply { .. } | Heard::Refused => {}
+            Heard::Delivery { .. } | Heard::Push => turn.recorder.pushes += 1,
             Heard::Unknown => turn.recorder.error(ErrorKind::Unknown, 1),
-        }
-        None
+        });
+        wanted_back
+    }
+
+    fn heartbeat(&mut self, turn: &mut Turn<'_>) {
+        let gap = self.last_heartbeat.map(|last| turn.now - last);
+        turn.recorder
+            .heartbeat(gap.zip(self.last_gap).map(|(gap, before)| gap.abs_diff(before)));
+        (self.last_heartbeat, self.last_gap) = (Some(turn.now), gap);
     }
 
     fn answer(&mut self, key: Key, count: Option<u64>, turn: &mut Turn<'_>) {

@@ -155,7 +155,7 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
                         }
                     };
                     self.ended(slot, end);
-                    end.comes_back()
+                    end.comes_back(&self.sessions[slot].borrow().client)
                 }
                 Err(failure) => {
                     self.recorder.borrow_mut().error(failure.kind, 1);
@@ -168,9 +168,10 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
             let Some(advice) = comes_back else { break };
             let backoff = self.sessions[slot].borrow().client.backoff();
             let jitter = self.scratch.borrow_mut().jitter();
-            due = self
-                .now()
-                .saturating_add(nanos(backoff.wait(attempts, jitter, advice)));
+            let Some(wait) = backoff.wait(attempts, jitter, advice) else {
+                break;
+            };
+            due = self.now().saturating_add(nanos(wait));
             attempts += 1;
             tokio::select! {
                 biased;
@@ -189,7 +190,7 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
             .await
             .expect("the semaphore is never closed");
         let begun = self.now();
-        let query = self.sessions[slot].borrow().client.query();
+        let query = self.sessions[slot].borrow().client.address().query;
         let key = self.scratch.borrow_mut().handshake_key();
         let node = self.job.session(slot) as usize % self.job.nodes.len();
         let place = (node, &self.job.nodes[node]);

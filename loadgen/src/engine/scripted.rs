@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::time::Instant;
-use touchstone_protocol::client::Key;
+use touchstone_protocol::client::Stamp;
 use touchstone_wire::{Binary, Event, Receiver, Role, Rules, handshake, server_close, server_text};
 
 use super::Connector;
@@ -217,7 +217,7 @@ impl Server {
         stream: &mut impl Stream,
         held_back: &mut Option<String>,
     ) -> io::Result<bool> {
-        let key = Key::read(&text).expect("every message has a key");
+        let key = Stamp::read(&text).expect("every message has a stamp").key;
         let received = Received {
             session: key.sender as u32,
             sequence: key.sequence,

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use touchstone_protocol::client::{ClientHalf, Key, Next};
+use touchstone_protocol::client::{self, ClientHalf, Comeback, Draft, Key, Next, Stamp};
 use touchstone_protocol::close::CloseCode;
 use touchstone_protocol::defaults;
 use touchstone_wire::{Binary, Event, OpCode, Receiver, Role, Rules};
@@ -27,7 +27,7 @@ const RULES: Rules = Rules {
 pub(crate) struct Scratch {
     read: Box<[u8]>,
     pub(super) frame: Vec<u8>,
-    content: String,
+    draft: Draft,
     pub(super) chance: fastrand::Rng,
 }
 
@@ -36,7 +36,7 @@ impl Scratch {
         Self {
             read: vec![0; 64 << 10].into_boxed_slice(),
             frame: Vec::new(),
-            content: String::new(),
+            draft: Draft::default(),
             chance,
         }
     }
@@ -87,14 +87,15 @@ impl End {
         }
     }
 
-    /// Whether a client comes back after it, and after how long at least.
-    pub(crate) fn comes_back(self) -> Option<Option<Duration>> {
+    /// Whether this client comes back after it, and after how long at least.
+    pub(crate) fn comes_back(self, client: &impl ClientHalf) -> Option<Option<Duration>> {
         match self {
             Self::Farewell => None,
             Self::Cut | Self::Dropped | Self::Violated => Some(None),
-            Self::Closed { code, advice } => code
-                .is_none_or(|code| CloseCode(code).invites_back())
-                .then_some(advice),
+            Self::Closed { code, advice } => match client.comeback(code) {
+                Comeback::Never => None,
+                Comeback::Again | Comeback::WithNewToken => Some(advice),
+            },
         }
     }
 }
@@ -209,20 +210,27 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
             turn.recorder.error(ErrorKind::NotSent, 1);
             return;
         }
-        let key = Key {
-            sender: self.hearing.sender,
-            sequence: self.hearing.ledger.next_sequence(),
+        let stamp = Stamp {
+            key: Key {
+                sender: self.hearing.sender,
+                sequence: self.hearing.ledger.next_sequence(),
+            },
+            intended_micros: intended / 1_000,
+            lag_micros: turn.now.saturating_sub(intended) / 1_000,
         };
         let Scratch {
-            frame,
-            content,
-            chance,
-            ..
+            frame, draft, chance, ..
         } = &mut *turn.scratch;
-        let text = match self.client.next(key, content_bytes, content) {
+        let asked = client::Turn {
+            act: 0,
+            stamp,
+            content_bytes,
+            recipient: 0,
+        };
+        let text = match self.client.act(asked, draft) {
             Next::Send(text) => text,
             // A user who says nothing of his own owes no answer and is owed none.
-            Next::Inject(_) | Next::Listen => return,
+            Next::Request(_) | Next::Inject { .. } | Next::Nothing => return,
         };
         let timing = Timing {
             intended,

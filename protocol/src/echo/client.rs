@@ -9,8 +9,11 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::client::{Backoff, ClientHalf, Heard, Key, Next};
+use crate::client::{Act, Address, Backoff, ClientHalf, Draft, Effect, Growth, Heard, Next, Stamp, Turn};
 use crate::echo::{QUERY_PERSISTENCE, QUERY_SESSION};
+
+/// What its users can do.
+pub const ACTS: &[Act] = &[Act::new("say", Effect::Answer)];
 
 /// Whether the server is asked to keep the messages (echo/7a).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,45 +40,55 @@ impl EchoClient {
 }
 
 impl ClientHalf for EchoClient {
-    fn query(&self) -> String {
+    fn address(&self) -> Address {
         let session = self.session;
-        match self.persistence {
-            Persistence::Count => format!("?{QUERY_SESSION}=load-{session:x}"),
-            Persistence::Messages => format!("?{QUERY_SESSION}=load-{session:x}&{QUERY_PERSISTENCE}=true"),
-        }
-    }
-
-    fn next<'a>(&mut self, key: Key, content_bytes: usize, content: &'a mut String) -> Next<'a> {
-        content.clear();
-        key.write(content_bytes, content);
-        Next::Send(content)
-    }
-
-    fn hear<'a>(&mut self, text: &'a str) -> Heard<'a> {
-        let Ok(message) = serde_json::from_str::<Message<'_>>(text) else {
-            return Heard::Unknown;
+        let kept = match self.persistence {
+            Persistence::Count => String::new(),
+            Persistence::Messages => format!("&{QUERY_PERSISTENCE}=true"),
         };
-        if let (Some(count), Some(echo)) = (message.count, &message.echo) {
-            return Key::read(&echo.0).map_or(Heard::Unknown, |key| Heard::Answer {
-                key,
-                count: Some(count),
-            });
+        Address {
+            segments: Vec::new(),
+            query: format!("?{QUERY_SESSION}=load-{session:x}{kept}"),
         }
-        if message.ts.is_some() {
-            return Heard::Heartbeat { reply: None };
-        }
-        if message.bye.is_some() || message.kind.is_some_and(|kind| kind.0 == "broadcast") {
-            return Heard::Push;
-        }
-        Heard::Unknown
+    }
+
+    fn act<'a>(&mut self, turn: Turn, draft: &'a mut Draft) -> Next<'a> {
+        draft.body.clear();
+        turn.stamp.write(turn.content_bytes, &mut draft.body);
+        Next::Send(&draft.body)
+    }
+
+    fn hear<'a>(&mut self, text: &'a str, tell: &mut impl FnMut(Heard<'a>)) {
+        tell(heard(text));
     }
 
     fn backoff(&self) -> Backoff {
         Backoff {
             first: Duration::from_millis(500),
+            growth: Growth::Percent(200),
             max: Duration::from_secs(10),
+            attempts_max: None,
         }
     }
+}
+
+fn heard(text: &str) -> Heard<'_> {
+    let Ok(message) = serde_json::from_str::<Message<'_>>(text) else {
+        return Heard::Unknown;
+    };
+    if let (Some(count), Some(echo)) = (message.count, &message.echo) {
+        return Stamp::read(&echo.0).map_or(Heard::Unknown, |stamp| Heard::Answer {
+            stamp,
+            count: Some(count),
+        });
+    }
+    if message.ts.is_some() {
+        return Heard::Heartbeat { reply: None };
+    }
+    if message.bye.is_some() || message.kind.is_some_and(|kind| kind.0 == "broadcast") {
+        return Heard::Push;
+    }
+    Heard::Unknown
 }
 
 /// All that the server says, as one flat envelope: a tagged enum would buffer every message before reading it.
@@ -99,25 +112,33 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::Key;
 
     fn client() -> EchoClient {
         EchoClient::new(0x7_0000_0003, Persistence::Count)
     }
 
+    fn stamp() -> Stamp {
+        Stamp {
+            key: Key {
+                sender: 3,
+                sequence: 10,
+            },
+            intended_micros: 5,
+            lag_micros: 1,
+        }
+    }
+
     #[test]
     fn each_message_of_the_server_is_told_apart() {
-        let key = Key {
-            sender: 3,
-            sequence: 10,
-        };
         let answer = |count| Heard::Answer {
-            key,
+            stamp: stamp(),
             count: Some(count),
         };
         let rows = [
-            (r#"{"count":7,"echo":"~3.a~xxxx"}"#, answer(7)),
-            (r#"{"echo":"~3.a~","extra":[1],"count":7}"#, answer(7)),
-            (r#"{"count":8,"echo":"\u007e3.a~"}"#, answer(8)),
+            (r#"{"count":7,"echo":"~3.a.5.1~xxxx"}"#, answer(7)),
+            (r#"{"echo":"~3.a.5.1~","extra":[1],"count":7}"#, answer(7)),
+            (r#"{"count":8,"echo":"\u007e3.a.5.1~"}"#, answer(8)),
             (r#"{"ts":"1703123456789"}"#, Heard::Heartbeat { reply: None }),
             (r#"{"ts":1703123456789}"#, Heard::Heartbeat { reply: None }),
             (
@@ -130,30 +151,35 @@ mod tests {
             ),
             (r#"{"count":7}"#, Heard::Unknown),
             (r#"{"count":7,"echo":"hello"}"#, Heard::Unknown),
-            (r#"{"count":-1,"echo":"~3.a~"}"#, Heard::Unknown),
+            (r#"{"count":-1,"echo":"~3.a.5.1~"}"#, Heard::Unknown),
             (r#"{"type":"new"}"#, Heard::Unknown),
             ("hello", Heard::Unknown),
             ("", Heard::Unknown),
         ];
         for (text, expected) in rows {
-            assert_eq!(client().hear(text), expected, "{text}");
+            assert_eq!(heard(text), expected, "{text}");
         }
     }
 
     #[test]
-    fn a_message_carries_its_key_and_has_the_size_that_was_asked_for() {
-        let key = Key {
-            sender: 3,
-            sequence: 10,
+    fn a_message_carries_its_stamp_and_has_the_size_that_was_asked_for() {
+        let mut draft = Draft {
+            body: "left over".to_owned(),
+            ..Draft::default()
         };
-        let mut content = String::from("left over");
-        assert_eq!(client().next(key, 8, &mut content), Next::Send("~3.a~xxx"));
+        let turn = Turn {
+            act: 0,
+            stamp: stamp(),
+            content_bytes: 12,
+            recipient: 0,
+        };
+        assert_eq!(client().act(turn, &mut draft), Next::Send("~3.a.5.1~xxx"));
     }
 
     #[test]
     fn a_session_comes_back_under_its_own_name() {
-        assert_eq!(client().query(), "?session=load-700000003");
+        assert_eq!(client().address().query, "?session=load-700000003");
         let keeping = EchoClient::new(1, Persistence::Messages);
-        assert_eq!(keeping.query(), "?session=load-1&redis_persistence=true");
+        assert_eq!(keeping.address().query, "?session=load-1&redis_persistence=true");
     }
 }
