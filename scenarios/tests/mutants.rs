@@ -96,7 +96,7 @@ fn a_mutant_is_its_folder_its_name_and_what_it_breaks() {
     };
     assert!(matches!(
         rules.as_slice(),
-        [Rule { on: Trigger::Frame { way: Way::Down }, which: Which::Every(2), does }] if matches!(does.as_slice(), [Deed::Drop])
+        [Rule { on: Trigger::Frame { way: Way::Down }, which: Which::Every(2), after: None, does }] if matches!(does.as_slice(), [Deed::Drop])
     ));
 }
 

@@ -1,7 +1,7 @@
 //! What all connections of a proxy share: the mutant, what it has been applied to, what it remembers.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Map, Value};
@@ -33,6 +33,8 @@ pub(super) struct Crook {
     touched: AtomicU64,
     /// How many units each rule was applied to.
     applied: Vec<AtomicU64>,
+    /// Whether what each rule comes after has passed.
+    awake: Vec<AtomicBool>,
     /// How many matched each rule, of what is counted over all connections.
     counts: Mutex<Vec<u32>>,
     stale: Mutex<Stale>,
@@ -48,13 +50,20 @@ impl Crook {
             connections: AtomicU64::new(0),
             touched: AtomicU64::new(0),
             applied: Vec::new(),
+            awake: Vec::new(),
             counts: Mutex::default(),
             stale: Mutex::default(),
             tokens: Mutex::default(),
         };
-        let rules = crook.rules().len();
+        let awake = crook
+            .rules()
+            .iter()
+            .map(|rule| AtomicBool::new(rule.after.is_none()));
+        let awake: Vec<_> = awake.collect();
+        let rules = awake.len();
         Self {
             applied: (0..rules).map(|_| AtomicU64::new(0)).collect(),
+            awake,
             counts: Mutex::new(vec![0; rules]),
             ..crook
         }
@@ -118,7 +127,12 @@ impl Crook {
     ) -> Option<(Unit, Plan)> {
         let mut applying = Vec::new();
         for (number, rule) in self.rules().iter().enumerate() {
-            if !matches(&rule.on, subject) {
+            // What wakes a rule is not what it is applied to.
+            let awake = self.awake[number].load(Ordering::Relaxed);
+            if !awake && rule.after.as_ref().is_some_and(|after| matches(after, subject)) {
+                self.awake[number].store(true, Ordering::Relaxed);
+            }
+            if !awake || !matches(&rule.on, subject) {
                 continue;
             }
             let count = if subject.is_counted_over_all() {

@@ -186,9 +186,14 @@ fn has_status(wanted: &[StatusMatcher], status: u16) -> bool {
     wanted.is_empty() || wanted.iter().any(accepts)
 }
 
+/// What the rules are about, and what has to come before.
+fn triggers(rules: &[Rule]) -> impl Iterator<Item = &Trigger> {
+    rules.iter().flat_map(Rule::triggers)
+}
+
 /// Whether a whole frame with this header is something a rule may be about.
 pub(super) fn want_frame(rules: &[Rule], way: Way, header: &Header) -> bool {
-    rules.iter().any(|rule| match &rule.on {
+    triggers(rules).any(|trigger| match trigger {
         Trigger::Message { way: of, .. } | Trigger::Form { way: of, .. } => {
             *of == way && is_plain_data(header)
         }
@@ -202,7 +207,7 @@ pub(super) fn want_frame(rules: &[Rule], way: Way, header: &Header) -> bool {
 
 /// Whether a rule is about whole messages of this way.
 pub(super) fn want_messages(rules: &[Rule], way: Way) -> bool {
-    rules.iter().any(|rule| match &rule.on {
+    triggers(rules).any(|trigger| match trigger {
         Trigger::Message { way: of, .. } | Trigger::Form { way: of, .. } => *of == way,
         Trigger::Frame { .. }
         | Trigger::Header { .. }
@@ -217,7 +222,7 @@ pub(super) fn want_messages(rules: &[Rule], way: Way) -> bool {
 
 /// Whether a rule is about any frame of this way.
 pub(super) fn want_frames(rules: &[Rule], way: Way) -> bool {
-    rules.iter().any(|rule| match &rule.on {
+    triggers(rules).any(|trigger| match trigger {
         Trigger::Message { way: of, .. }
         | Trigger::Form { way: of, .. }
         | Trigger::Frame { way: of }
@@ -235,7 +240,7 @@ pub(super) fn is_plain_data(header: &Header) -> bool {
 
 /// Whether a rule is about a request with this head, or about the answer to it and its body.
 pub(super) fn want_request(rules: &[Rule], head: &HttpUnit) -> bool {
-    rules.iter().any(|rule| match &rule.on {
+    triggers(rules).any(|trigger| match trigger {
         Trigger::Request(wanted) => has_head(wanted, head),
         Trigger::Answer { to, .. } => to.json.is_some() && has_head(to, head),
         _ => false,
@@ -244,7 +249,7 @@ pub(super) fn want_request(rules: &[Rule], head: &HttpUnit) -> bool {
 
 /// Whether a rule is about an answer with this head.
 pub(super) fn want_answer(rules: &[Rule], head: &HttpUnit, to: &HttpUnit) -> bool {
-    rules.iter().any(|rule| match &rule.on {
+    triggers(rules).any(|trigger| match trigger {
         Trigger::Answer { to: wanted, status } => has_status(status, head.status()) && is_request(wanted, to),
         _ => false,
     })
@@ -252,7 +257,7 @@ pub(super) fn want_answer(rules: &[Rule], head: &HttpUnit, to: &HttpUnit) -> boo
 
 /// Whether a rule is about any request (up) or any answer (down).
 pub(super) fn want_http(rules: &[Rule], way: Way) -> bool {
-    rules.iter().any(|rule| match (&rule.on, way) {
+    triggers(rules).any(|trigger| match (trigger, way) {
         (Trigger::Request(_), Way::Up) | (Trigger::Answer { .. }, Way::Down) => true,
         (Trigger::Answer { to, .. }, Way::Up) => to.json.is_some(),
         _ => false,

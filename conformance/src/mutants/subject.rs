@@ -48,8 +48,9 @@ impl Subject {
             Fault::Launcher(_) => None,
             Fault::Proxy(rules) => {
                 let is_watchable =
-                    |rule: &Rule| !matches!(rule.on, Trigger::Frame { .. } | Trigger::Header { .. });
-                rules.iter().all(is_watchable).then_some(rules.as_slice())
+                    |trigger: &Trigger| !matches!(trigger, Trigger::Frame { .. } | Trigger::Header { .. });
+                let mut triggers = rules.iter().flat_map(Rule::triggers);
+                triggers.all(is_watchable).then_some(rules.as_slice())
             }
         }
     }

@@ -79,12 +79,22 @@ pub enum LauncherFault {
 /// When something passes, something is done to it.
 #[derive(Debug, Clone)]
 pub struct Rule {
+    /// `after: TRIGGER`: what has to have passed before, on any connection. Until then the rule is about nothing, and
+    /// nothing is counted for it; what passes is not yet itself affected.
+    pub after: Option<Trigger>,
     /// What has to pass.
     pub on: Trigger,
     /// Which of those that match.
     pub which: Which,
     /// What is done to it, in this order. Never empty.
     pub does: Vec<Deed>,
+}
+
+impl Rule {
+    /// All that has to be looked at for it: what it is about, and what has to come before.
+    pub fn triggers(&self) -> impl Iterator<Item = &Trigger> {
+        std::iter::once(&self.on).chain(&self.after)
+    }
 }
 
 /// Whose bytes.

@@ -280,6 +280,7 @@ pub(crate) const MUTANT: &[&str] = &[
     "clauses",
     "killed_by",
     "dialects",
+    "after",
     "on",
     "nth",
     "every",
@@ -289,7 +290,7 @@ pub(crate) const MUTANT: &[&str] = &[
     "launcher",
 ];
 /// One rule of several.
-pub(crate) const MUTANT_RULE: &[&str] = &["on", "nth", "every", "from", "do"];
+pub(crate) const MUTANT_RULE: &[&str] = &["after", "on", "nth", "every", "from", "do"];
 /// What a launcher breaks.
 pub(crate) const LAUNCHER: &[&str] = &["log", "store", "signals", "exit", "stop"];
 /// What has to pass.

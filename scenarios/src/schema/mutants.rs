@@ -101,6 +101,10 @@ fn mutant_key(key: &str) -> Value {
             "The cases that are known to notice, by id or pattern.",
         ),
         "dialects" => dialects("Whose connections it breaks, where the file's name does not say it."),
+        "after" => of(
+            "trigger",
+            "What has to have passed before, on any connection: until then nothing is done, and nothing counted.",
+        ),
         "on" => of("trigger", "What has to pass."),
         "nth" => whole(1, u64::from(u32::MAX), "This one alone, from 1."),
         "every" => whole(1, u64::from(u32::MAX), "Each so manieth."),

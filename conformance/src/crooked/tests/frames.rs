@@ -399,6 +399,42 @@ async fn what_is_the_same_afterwards_was_not_touched() {
 }
 
 #[tokio::test]
+async fn a_rule_waits_for_what_it_comes_after() {
+    let stage = Stage::with("after: {up: {$text: now}}\non: {down: {$text: x}}\nnth: 2\ndo: drop").await;
+    let (mut client, mut server) = stage.open().await;
+    let (mut other, mut from_other) = stage.open().await;
+    server.write_all(&texts(&["x", "x", "x"])).await.unwrap();
+    expect(&mut client, &texts(&["x", "x", "x"])).await;
+    other.write_all(&frame(Way::Up, 0x81, b"now")).await.unwrap();
+    expect(&mut from_other, &frame(Way::Up, 0x81, b"now")).await;
+    server.write_all(&texts(&["x", "x", "last"])).await.unwrap();
+    expect(&mut client, &texts(&["x", "last"])).await;
+    assert_eq!(stage.proxy.touched_by_rule(), [1], "from there on it is counted");
+
+    // What wakes it is not what it is applied to, whichever way that goes.
+    let stage = Stage::with("after: {down: {$text: x}}\non: {down: {$text: x}}\ndo: drop").await;
+    let (mut client, mut server) = stage.open().await;
+    server.write_all(&texts(&["x", "x", "last"])).await.unwrap();
+    expect(&mut client, &texts(&["x", "last"])).await;
+
+    let rule = "after: {request: {path: /stop, json: {store: down}}}\non: {down: {$text: x}}\ndo: drop";
+    let stage = Stage::with(rule).await;
+    let (mut client, mut server) = stage.open().await;
+    for (body, got) in [("up", &["x", "last"][..]), ("down", &["last"])] {
+        let (mut asking, mut asked) = stage.connect().await;
+        let request = format!(
+            "POST /stop HTTP/1.1\r\nContent-Length: {}\r\n\r\n",
+            body.len() + 12
+        );
+        let request = format!("{request}{{\"store\":\"{body}\"}}");
+        asking.write_all(request.as_bytes()).await.unwrap();
+        expect(&mut asked, request.as_bytes()).await;
+        server.write_all(&texts(&["x", "last"])).await.unwrap();
+        expect(&mut client, &texts(got)).await;
+    }
+}
+
+#[tokio::test]
 async fn who_opens_is_greeted() {
     let stage = Stage::with("on: {opened: true}\ndo: {reply: hello}").await;
     let (mut client, _server) = stage.open().await;

@@ -254,12 +254,21 @@ impl Reader<'_> {
     }
 
     fn rule_fields(&mut self, fields: &mut Fields<'_>) -> Read<Rule> {
+        let after = match fields.take("after") {
+            Some((_, node)) => Some(self.trigger(node)?),
+            None => None,
+        };
         let on = fields.require(self, "on")?;
         let on = self.trigger(on)?;
         let which = self.which(fields)?;
         let does = fields.require(self, "do")?;
         let does = self.deeds(does, &on)?;
-        Ok(Rule { on, which, does })
+        Ok(Rule {
+            after,
+            on,
+            which,
+            does,
+        })
     }
 
     fn which(&self, fields: &mut Fields<'_>) -> Read<Which> {
