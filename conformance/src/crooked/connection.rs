@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 use touchstone_protocol::Dialect;
+use touchstone_scenarios::mutant::Way;
 
 use super::crook::Crook;
 use super::http::HttpUnit;
@@ -153,6 +154,11 @@ impl Connection {
     /// Where a leak goes: all others of the dialect, the one opened last at the end.
     pub(super) fn others(&self) -> Vec<Inlets> {
         self.crook.registry.others(self.id, self.dialect())
+    }
+
+    /// Who is opened later gets it too.
+    pub(super) fn keep(&self, way: Way, bytes: Vec<u8>) {
+        self.crook.registry.keep(self.dialect(), way, bytes);
     }
 
     /// From now on nothing goes to the server.

@@ -218,6 +218,8 @@ pub(super) struct Plan {
     pub(super) swap: bool,
     /// Also to all others.
     pub(super) leak: bool,
+    /// Also to all who come later.
+    pub(super) keep: bool,
     /// To one other only.
     pub(super) divert: bool,
     /// Once more after these times.
@@ -240,6 +242,7 @@ impl Default for Plan {
             overtaken: false,
             swap: false,
             leak: false,
+            keep: false,
             divert: false,
             again: Vec::new(),
             replies: Vec::new(),
@@ -265,6 +268,7 @@ pub(super) fn apply(
             Deed::Delay { by, overtaken } => (plan.delay, plan.overtaken) = (*by, *overtaken),
             Deed::Swap => plan.swap = true,
             Deed::Leak => plan.leak = true,
+            Deed::Keep => plan.keep = true,
             Deed::Divert => plan.divert = true,
             Deed::Again(after) => plan.again.push(*after),
             Deed::Reply(payload) => plan.replies.push(message_bytes(opposite(way), payload)),

@@ -258,6 +258,9 @@ impl<'a> Lane<'a> {
         if plan.leak || plan.divert {
             self.leak(&bytes, plan.divert);
         }
+        if plan.keep {
+            self.connection.keep(self.way, bytes.clone());
+        }
         let times = if plan.divert { 0 } else { plan.times as usize };
         let all = bytes.repeat(times);
         if plan.swap {

@@ -261,6 +261,8 @@ pub enum Deed {
     Replace(Payload),
     /// `leak: true`: it also goes to every other connection of the same dialect that is open through the proxy.
     Leak,
+    /// `keep: true`: every connection of the same dialect that is opened later gets it too, before all else.
+    Keep,
     /// `divert: true`: it goes to one other connection (the one opened last), and not where it should.
     Divert,
     /// `reply: PAYLOAD`: this goes back to where it came from. With `drop` beside it: in place of being passed on.

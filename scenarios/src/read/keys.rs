@@ -330,6 +330,7 @@ pub(crate) const DEEDS: &[&str] = &[
     "edit",
     "replace",
     "leak",
+    "keep",
     "divert",
     "reply",
     "also",
@@ -349,7 +350,7 @@ pub(crate) const DEEDS: &[&str] = &[
     "sign",
 ];
 /// Those that need nothing but their name.
-pub(crate) const FLAG_DEEDS: &[&str] = &["drop", "swap", "leak", "divert", "hang"];
+pub(crate) const FLAG_DEEDS: &[&str] = &["drop", "swap", "leak", "keep", "divert", "hang"];
 /// How JSON is changed.
 pub(crate) const EDITS: &[&str] = &[
     "set", "remove", "rename", "retype", "copy", "add", "stale", "append", "reverse", "first", "twice",

@@ -307,6 +307,21 @@ async fn what_is_said_goes_to_others() {
 }
 
 #[tokio::test]
+async fn what_was_said_is_told_to_newcomers() {
+    let stage = Stage::with("on: {down: {$text: x}}\ndo: keep").await;
+    let (mut client, mut server) = stage.open().await;
+    let (mut early, mut from_early) = stage.open().await;
+    server.write_all(&[&text("x")[..], &LAST].concat()).await.unwrap();
+    expect(&mut client, &[&text("x")[..], &LAST].concat()).await;
+    let (mut late, mut from_late) = stage.open().await;
+    expect(&mut late, &text("x")).await;
+    for (peer, server) in [(&mut early, &mut from_early), (&mut late, &mut from_late)] {
+        server.write_all(&LAST).await.unwrap();
+        expect(peer, &LAST).await;
+    }
+}
+
+#[tokio::test]
 async fn what_is_said_is_answered_here() {
     let stage = Stage::with("on: {up: {$text: hi}}\ndo: [drop, {reply: {ok: true}}]").await;
     let (mut client, mut server) = stage.open().await;

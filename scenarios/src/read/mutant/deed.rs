@@ -67,6 +67,7 @@ impl Unit {
                 "edit",
                 "replace",
                 "leak",
+                "keep",
                 "divert",
                 "reply",
                 "also",
@@ -78,7 +79,7 @@ impl Unit {
                 "substitute",
             ],
             Self::Frame => &[
-                "drop", "times", "delay", "late", "swap", "leak", "divert", "reply", "also", "again",
+                "drop", "times", "delay", "late", "swap", "leak", "keep", "divert", "reply", "also", "again",
                 "frame", "close", "end", "hang",
             ],
             Self::Control => &[
@@ -422,6 +423,7 @@ fn flag_deed(name: &str) -> Option<Deed> {
         "drop" => Deed::Drop,
         "swap" => Deed::Swap,
         "leak" => Deed::Leak,
+        "keep" => Deed::Keep,
         "divert" => Deed::Divert,
         "hang" => Deed::Hang,
         _ => return None,
