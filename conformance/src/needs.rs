@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use touchstone_protocol::{Dialect, routes};
 use touchstone_scenarios::scenario::{Action, Connection, Operation, Step, Template};
-use touchstone_sut::Target;
+use touchstone_sut::{Act, Target};
 
 use crate::select::Case;
 
@@ -47,12 +47,7 @@ fn in_steps(steps: &[Step], dialect: Dialect, need: &mut impl FnMut(String)) {
         match &step.action {
             Action::Inject { to, .. } => need(format!("inject.{dialect}.{}", audience(to))),
             Action::Events { .. } => need(format!("events.{dialect}")),
-            Action::Operate(
-                Operation::Disconnect { .. }
-                | Operation::DeleteUser { .. }
-                | Operation::Drain { .. }
-                | Operation::Sweep,
-            ) => need("users.admin".into()),
+            Action::Operate(operation) => need(format!("operate.{dialect}.{}", act(operation).name())),
             Action::ConnectAs { connection, .. } => of_connection(connection, need),
             Action::Interleave { lanes, .. } => {
                 for (_, steps) in lanes {
@@ -62,6 +57,15 @@ fn in_steps(steps: &[Step], dialect: Dialect, need: &mut impl FnMut(String)) {
             Action::Table(table) => in_steps(&table.each, dialect, need),
             _ => {}
         }
+    }
+}
+
+const fn act(operation: &Operation) -> Act {
+    match operation {
+        Operation::Disconnect { .. } => Act::Disconnect,
+        Operation::DeleteUser { .. } => Act::DeleteUser,
+        Operation::Drain { .. } => Act::Drain,
+        Operation::Sweep => Act::Sweep,
     }
 }
 
@@ -86,5 +90,44 @@ fn audience(to: &Template) -> &'static str {
         Value::Array(_) => "users",
         Value::String(name) if name == "all" => "all",
         Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => "user",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use touchstone_scenarios::builtin_scenarios;
+    use touchstone_sut::{BuiltIn, Store};
+
+    use super::*;
+    use crate::select::cases;
+
+    fn of(id: &str, target: &Target) -> Vec<String> {
+        let scenarios: Vec<_> = builtin_scenarios().unwrap().into_iter().map(Arc::new).collect();
+        let cases = cases(&scenarios, Dialect::ALL);
+        let case = cases.iter().find(|case| case.id == id).unwrap();
+        missing(case, target).into_iter().collect()
+    }
+
+    #[test]
+    fn an_act_of_an_operator_is_a_need_of_its_dialect() {
+        let unknown = Target::from_url("ws://127.0.0.1:1", &[]).unwrap();
+        let built_in = BuiltIn {
+            executable: "touchstone".into(),
+            flags: Vec::new(),
+            store: Store::Memory,
+        };
+        let built_in = Target::built_in(built_in, &[], &[]);
+        for (id, act) in [
+            ("outbox/6c-by-an-operator", "operate.outbox.sweep"),
+            ("direct/1c-deleted-user", "operate.direct.delete_user"),
+            ("common/6c-advice@echo", "operate.echo.drain"),
+            ("common/6c-advice@rooms", "operate.rooms.drain"),
+        ] {
+            let needed = of(id, &unknown);
+            assert!(needed.iter().any(|key| key == act), "{id}: {needed:?}");
+            assert_eq!(of(id, &built_in), [""; 0], "{id}");
+        }
     }
 }

@@ -48,6 +48,11 @@ pub struct TargetFile {
     #[serde(default)]
     #[schemars(schema_with = "schema::inject")]
     pub inject: BTreeMap<String, BTreeMap<String, FileCall>>,
+    /// Per dialect and act (`disconnect`, `delete_user`, `drain`, `sweep`): how an operator acts on the server, where that is not by
+    /// `users.admin`.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::operate")]
+    pub operate: BTreeMap<String, BTreeMap<String, FileCall>>,
     /// How to make the store or a handler fail: `store`, `handler`.
     #[serde(default)]
     #[schemars(schema_with = "schema::faults")]
@@ -331,10 +336,10 @@ pub struct FilePaths {
     pub http: Option<String>,
 }
 
-/// A request to the server, or a command on this machine. Exactly one of `post`, `put`, `command`.
+/// A request to the server, or a command on this machine. Exactly one of `post`, `put`, `delete`, `command`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = schema::one_of(&["post", "put", "command"])))]
+#[schemars(extend("oneOf" = schema::one_of(&["post", "put", "delete", "command"])))]
 pub struct FileCall {
     /// Path of a POST.
     #[schemars(regex(pattern = "^/"))]
@@ -342,6 +347,9 @@ pub struct FileCall {
     /// Path of a PUT.
     #[schemars(regex(pattern = "^/"))]
     pub put: Option<String>,
+    /// Path of a DELETE.
+    #[schemars(regex(pattern = "^/"))]
+    pub delete: Option<String>,
     /// Headers of the request.
     #[serde(default)]
     pub headers: BTreeMap<String, FileText>,

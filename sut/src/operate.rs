@@ -1,11 +1,12 @@
-//! What is done to a running system beside its WebSockets: messages made by its back door, faults, and what an operator
-//! does.
+//! What is done to a running system beside its WebSockets: messages made by its back door, faults, requests and commands of
+//! the target file. What an operator does is in `operator`.
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
 use http::{HeaderValue, Method, header};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::process::Command;
 use tokio::time::timeout;
 use touchstone_protocol::Dialect;
@@ -35,7 +36,16 @@ pub struct Injection {
     pub tenant: Value,
 }
 
-type Variables<'a> = [(&'a str, Value)];
+/// What is filled into a request or a command, by name.
+pub(crate) type Variables<'a> = [(&'a str, Value)];
+
+/// A request as the target file writes it.
+struct Asked<'a> {
+    method: Method,
+    path: &'a str,
+    headers: &'a BTreeMap<String, FileText>,
+    json: &'a Value,
+}
 
 impl Sut {
     /// Makes the server emit a message of its own, by the way the target names.
@@ -89,30 +99,31 @@ impl Sut {
         self.call(&key, call, None, variables).await
     }
 
-    async fn call(
+    /// Makes the request or runs the program that the target file names.
+    pub(crate) async fn call(
         &self,
         key: &str,
         call: &FileCall,
         dialect: Option<Dialect>,
         variables: &Variables<'_>,
     ) -> Result<(), CallError> {
-        match (&call.post, &call.put, call.command.as_slice()) {
-            (None, None, [_, ..]) => self.command(key, &call.command, variables).await.map(drop),
-            (Some(_), None, []) | (None, Some(_), []) => {
-                let way = FileWay {
-                    post: call.post.clone(),
-                    put: call.put.clone(),
-                    headers: call.headers.clone(),
-                    json: call.json.clone(),
-                    ..FileWay::default()
-                };
-                let response = self.ask_of(key, &way, dialect, variables).await?;
-                succeeded(key, &response)
-            }
-            _ => Err(CallError::Target(format!(
-                "`{key}` needs exactly one of post, put and command"
-            ))),
+        let named = [
+            (Method::POST, &call.post),
+            (Method::PUT, &call.put),
+            (Method::DELETE, &call.delete),
+        ];
+        if !call.command.is_empty() && named.iter().all(|(_, path)| path.is_none()) {
+            return self.command(key, &call.command, variables).await.map(drop);
         }
+        let (method, path) = only(key, named, "post, put, delete and command")?;
+        let asked = Asked {
+            method,
+            path,
+            headers: &call.headers,
+            json: &call.json,
+        };
+        let response = self.ask_of(key, asked, dialect, variables).await?;
+        succeeded(key, &response)
     }
 
     /// Makes a request as the target file writes it. A status of any kind is an answer.
@@ -123,7 +134,20 @@ impl Sut {
         dialect: Dialect,
         variables: &Variables<'_>,
     ) -> Result<HttpResponse, CallError> {
-        self.ask_of(key, way, Some(dialect), variables).await
+        let named = [
+            (Method::GET, &way.get),
+            (Method::POST, &way.post),
+            (Method::PUT, &way.put),
+            (Method::PATCH, &way.patch),
+        ];
+        let (method, path) = only(key, named, "get, post, put and patch")?;
+        let asked = Asked {
+            method,
+            path,
+            headers: &way.headers,
+            json: &way.json,
+        };
+        self.ask_of(key, asked, Some(dialect), variables).await
     }
 
     /// The same, and keeps of a good answer what the file names.
@@ -149,31 +173,17 @@ impl Sut {
     async fn ask_of(
         &self,
         key: &str,
-        way: &FileWay,
+        asked: Asked<'_>,
         dialect: Option<Dialect>,
         variables: &Variables<'_>,
     ) -> Result<HttpResponse, CallError> {
-        let methods = [
-            (Method::GET, &way.get),
-            (Method::POST, &way.post),
-            (Method::PUT, &way.put),
-            (Method::PATCH, &way.patch),
-        ];
-        let mut named = methods
-            .into_iter()
-            .filter_map(|(method, path)| Some((method, path.as_ref()?)));
-        let (Some((method, path)), None) = (named.next(), named.next()) else {
-            return Err(CallError::Target(format!(
-                "`{key}` needs exactly one of get, post, put and patch"
-            )));
-        };
-        let path = text_of(&fill(key, &path.as_str().into(), variables)?);
+        let path = text_of(&fill(key, &asked.path.into(), variables)?);
         let path = dialect.map_or_else(|| path.clone(), |dialect| self.target().http_path(dialect, &path));
-        let mut request = HttpRequest::new(method, path);
-        if !way.json.is_null() {
-            request = request.json(&without_nothing(&way.json, fill(key, &way.json, variables)?));
+        let mut request = HttpRequest::new(asked.method, path);
+        if !asked.json.is_null() {
+            request = request.json(&without_nothing(asked.json, fill(key, asked.json, variables)?));
         }
-        let mut headers = way.headers.clone();
+        let mut headers = asked.headers.clone();
         for value in headers.values_mut() {
             if let FileText::Literal(text) = value {
                 *text = text_of(&fill(key, &text.as_str().into(), variables)?);
@@ -230,77 +240,6 @@ impl Sut {
         Ok(self.send(request).await?)
     }
 
-    async fn order(
-        &self,
-        dialect: Dialect,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<(), ProvisionError> {
-        let what = format!("{method} {path}");
-        let answer = self.admin(dialect, method, path, body).await?;
-        Ok(succeeded(&what, &answer)?)
-    }
-
-    /// Closes the connections of a user; without a code or a reason, with the server's own.
-    ///
-    /// # Errors
-    /// There is no admin interface, or it refused.
-    pub async fn disconnect(
-        &self,
-        user: &User,
-        code: Option<u16>,
-        reason: Option<&str>,
-    ) -> Result<(), ProvisionError> {
-        let mut body = json!({"dialect": user.dialect.name(), "user": user.fields.get("id")});
-        if let Some(schema) = user.tenant.get("schema_name") {
-            body["tenant"] = schema.clone();
-        }
-        if let Some(code) = code {
-            body["code"] = code.into();
-        }
-        if let Some(reason) = reason {
-            body["reason"] = reason.into();
-        }
-        self.order(user.dialect, Method::POST, "/admin/disconnect", Some(&body))
-            .await
-    }
-
-    /// Takes a user and all his data away.
-    ///
-    /// # Errors
-    /// There is no admin interface, or it refused.
-    pub async fn delete_user(&self, user: &User) -> Result<(), ProvisionError> {
-        let id = user.fields.get("id").map(text_of).unwrap_or_default();
-        let tenant = user.tenant.get("schema_name").map(text_of);
-        let tenant = tenant.map_or_else(String::new, |schema| format!("&tenant={schema}"));
-        let path = format!("/admin/users/{id}?dialect={}{tenant}", user.dialect);
-        self.order(user.dialect, Method::DELETE, &path, None).await
-    }
-
-    /// Closes all connections, spread over a window.
-    ///
-    /// # Errors
-    /// There is no admin interface, or it refused.
-    pub async fn drain(&self, dialect: Dialect, window: Option<Duration>) -> Result<(), ProvisionError> {
-        let mut body = json!({"dialect": dialect.name()});
-        if let Some(window) = window {
-            body["window"] = format!("{}ms", window.as_millis()).into();
-        }
-        self.order(dialect, Method::POST, "/admin/drain", Some(&body))
-            .await
-    }
-
-    /// Sends what is pending, now.
-    ///
-    /// # Errors
-    /// There is no admin interface, or it refused.
-    pub async fn sweep(&self, dialect: Dialect) -> Result<(), ProvisionError> {
-        let body = json!({"dialect": dialect.name()});
-        self.order(dialect, Method::POST, "/admin/sweep", Some(&body))
-            .await
-    }
-
     /// The queued events of a user, oldest first, each with its `status`.
     ///
     /// # Errors
@@ -343,6 +282,23 @@ impl Sut {
             }
         }
         Ok(Value::Array(items))
+    }
+}
+
+/// The one method that has a path.
+fn only<'a, const N: usize>(
+    key: &str,
+    named: [(Method, &'a Option<String>); N],
+    choice: &str,
+) -> Result<(Method, &'a str), CallError> {
+    let mut there = named
+        .into_iter()
+        .filter_map(|(method, path)| Some((method, path.as_deref()?)));
+    match (there.next(), there.next()) {
+        (Some(one), None) => Ok(one),
+        _ => Err(CallError::Target(format!(
+            "`{key}` needs exactly one of {choice}"
+        ))),
     }
 }
 

@@ -11,7 +11,7 @@ use touchstone_scenarios::duration::TIMINGS;
 use touchstone_scenarios::read::{LIMITS, REQUIREMENTS};
 
 use crate::file::{FileCall, FileText, PerDialect, TargetFile};
-use crate::target::{AUDIENCES, FAULTS};
+use crate::target::{ACTS, AUDIENCES, FAULTS};
 
 /// The schema of a target file, draft 7 (which the YAML language server reads).
 #[must_use]
@@ -83,6 +83,11 @@ pub(crate) fn capabilities(_: &mut SchemaGenerator) -> Schema {
 pub(crate) fn inject(generator: &mut SchemaGenerator) -> Schema {
     let call = generator.subschema_for::<FileCall>();
     closed(dialect_names(), &closed(AUDIENCES.iter().copied(), &call))
+}
+
+pub(crate) fn operate(generator: &mut SchemaGenerator) -> Schema {
+    let call = generator.subschema_for::<FileCall>();
+    closed(dialect_names(), &closed(ACTS.iter().map(|act| act.name()), &call))
 }
 
 pub(crate) fn faults(generator: &mut SchemaGenerator) -> Schema {

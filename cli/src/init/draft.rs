@@ -120,6 +120,10 @@ pub(super) fn text(given: &Given) -> String {
         section("How the queued events of a user are listed.", &commented(EVENTS));
     }
     section(
+        "What an operator does to it, where that is not by `users.admin`: a request or a program for each.",
+        &commented(&operate(&dialects)),
+    );
+    section(
         "How its store, or a handler, is made to fail.",
         &commented(FAULTS),
     );
@@ -259,6 +263,21 @@ fn inject(dialects: &[Dialect]) -> String {
         })
         .collect();
     format!("inject:\n{lines}")
+}
+
+fn operate(dialects: &[Dialect]) -> String {
+    const DRAIN: &str = "    drain: {post: /debug/drain, json: {seconds: \"${seconds}\"}}\n";
+    const OF_USERS: &str = "    disconnect: {post: \"/debug/users/${user.id}/disconnect\", json: {code: \"${code}\", reason: \"${reason}\"}}\n    delete_user: {delete: \"/debug/users/${user.id}\"}\n";
+    const SWEEP: &str = "    sweep: {command: [./sweep]}\n";
+    let lines: String = dialects
+        .iter()
+        .map(|dialect| match dialect {
+            Dialect::Echo => format!("  {dialect}:\n{DRAIN}"),
+            Dialect::Outbox => format!("  {dialect}:\n{OF_USERS}{DRAIN}{SWEEP}"),
+            Dialect::Rooms | Dialect::Feed | Dialect::Direct => format!("  {dialect}:\n{OF_USERS}{DRAIN}"),
+        })
+        .collect();
+    format!("operate:\n{lines}")
 }
 
 fn tls(given: &Given) -> String {

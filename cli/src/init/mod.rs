@@ -156,9 +156,11 @@ fn print_unsaid(target: &Target, all: &[Case]) -> Result<(), Failure> {
 /// What a key of the target file says.
 fn about(key: &str) -> &'static str {
     match key.split('.').collect::<Vec<_>>().as_slice() {
-        ["users", "admin"] | ["admin"] => {
-            "the admin interface by which users are sent away, and servers drained"
-        }
+        ["users", "admin"] | ["admin"] => "an admin interface like the built-in server's",
+        ["operate", _, "disconnect"] => "how an operator closes a user's connections",
+        ["operate", _, "delete_user"] => "how an operator takes a user away",
+        ["operate", _, "drain"] => "how an operator drains the server",
+        ["operate", _, "sweep"] => "how an operator has everything sent that is pending",
         ["users", ..] => "how users come to be",
         ["tenants", ..] => "how tenants come to be",
         ["channels", ..] => "how channels come to be",

@@ -1,7 +1,7 @@
 """The outbox: everything that a user is told is stored first, and told until he has it.
 
 `GET /ws/user/{uuid}?token=…` is the stream, `/api/…` login, conversations and messages, `/debug/…` (only with
-DEBUG_HOOKS=true, never in production) a way to queue events from outside and to break the store on purpose.
+DEBUG_HOOKS=true, never in production) a way to queue events from outside, to sweep, to drain and to break the store on purpose.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from store import Store, StoreDown
-from streams import Streams
+from streams import Streams, retry_after_seconds
 
 SECRET = os.environ["JWT_SECRET"]
 DEBUG_HOOKS = os.environ.get("DEBUG_HOOKS") == "true"
@@ -30,6 +30,7 @@ HOST, PORT = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "80
 DATABASE = os.environ.get("DATABASE") or os.path.join(tempfile.gettempdir(), f"outbox-{PORT}.sqlite3")
 SWEEP_INTERVAL_SECONDS = float(os.environ.get("SWEEP_INTERVAL", "30"))
 CONFIRM_TIMEOUT_SECONDS = float(os.environ.get("CONFIRM_TIMEOUT", "30"))
+DRAIN_SECONDS = 30
 MAX_MESSAGE_SIZE = int(os.environ.get("MAX_MESSAGE_SIZE", "65536"))
 CANONICAL = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 ACCESS_SECONDS, REFRESH_SECONDS = 15 * 60, 14 * 24 * 60 * 60
@@ -110,6 +111,8 @@ def admitted(request: web.Request) -> tuple[str, float]:
 
 @routes.get("/ws/user/{user}")
 async def stream(request: web.Request) -> web.StreamResponse:
+    if streams.draining:
+        return web.Response(status=503, headers={"Retry-After": str(retry_after_seconds())})
     # Pings are heard here, because their answers confirm events. The first size that aiohttp refuses is `max_msg_size`.
     socket = web.WebSocketResponse(autoping=False, max_msg_size=MAX_MESSAGE_SIZE + 1)
     # A browser cannot read the status of a refused handshake, so a refusal is a close code.
@@ -269,6 +272,19 @@ async def list_events(request: web.Request) -> web.Response:
 async def break_store(request: web.Request) -> web.Response:
     body = await body_of(request)
     store.down_until = time.monotonic() + body["seconds"]
+    return web.Response(status=204)
+
+
+@debug.post("/debug/sweep")
+async def sweep(request: web.Request) -> web.Response:
+    streams.sweep()
+    return web.Response(status=204)
+
+
+@debug.post("/debug/drain")
+async def drain(request: web.Request) -> web.Response:
+    body = await body_of(request)
+    streams.drain(body.get("seconds", DRAIN_SECONDS))
     return web.Response(status=204)
 
 

@@ -100,6 +100,10 @@ class Stream:
             log.info("a connection of %s did not take its close frame", self.user)
 
 
+def retry_after_seconds() -> int:
+    return random.randint(3, 12)
+
+
 class Streams:
     """All connections, by user, and the sweep that looks for what has become due."""
 
@@ -107,6 +111,7 @@ class Streams:
         self.store = store
         self.confirm_timeout_seconds = confirm_timeout_seconds
         self.by_user: dict[str, set[Stream]] = defaultdict(set)
+        self.draining = False
 
     async def serve(self, socket: web.WebSocketResponse, user: str, expires_in_seconds: float) -> None:
         """Until the client goes or somebody calls `end`."""
@@ -196,4 +201,12 @@ class Streams:
     def stop(self) -> None:
         """Tells everybody when to come back, not all at the same moment."""
         for user in list(self.by_user):
-            self.disconnect(user, 1001, f"server going away; retry after {random.randint(3, 12)} s")
+            self.disconnect(user, 1001, f"server going away; retry after {retry_after_seconds()} s")
+
+    def drain(self, window_seconds: float) -> None:
+        """Closes all connections, spread over the window; who is not closed yet works on, and nobody new is let in."""
+        self.draining = True
+        loop = asyncio.get_running_loop()
+        for stream in [stream for streams in self.by_user.values() for stream in streams]:
+            reason = f"server restarting; retry after {retry_after_seconds()} s"
+            loop.call_later(random.uniform(0, window_seconds), stream.end, 1012, reason)

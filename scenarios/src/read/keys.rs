@@ -261,6 +261,7 @@ pub const REQUIREMENTS: &[&str] = &[
     "metrics",
     "faults",
     "inject",
+    "operate",
     "limits",
     "timings",
     "compression",

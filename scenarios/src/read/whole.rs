@@ -10,6 +10,8 @@ use crate::source::Spanned;
 
 /// What comes after it says by which dialect, and to whom.
 const INJECT: &str = "inject.";
+/// What comes after it says by which dialect, and what is done.
+const OPERATE: &str = "operate.";
 
 /// What a step needs of the target, and whether it is felt by everybody on the server.
 struct Need {
@@ -44,8 +46,9 @@ impl Reader<'_> {
                 .requires
                 .iter()
                 .any(|required| required.value.starts_with(need.key));
-            // Where there are users, the case itself asks the target for its back door and is skipped without one.
-            let asked = need.key == INJECT && self.has_users(None);
+            // The case itself asks the target for this and is skipped without it: for a back door where there are users,
+            // for what an operator does always.
+            let asked = need.key == OPERATE || (need.key == INJECT && self.has_users(None));
             if !named && !asked {
                 let diag = self.missing_requirement(step, need.key);
                 self.diags.push(diag);
@@ -150,9 +153,8 @@ fn need_of(action: &Action) -> Option<Need> {
         }
         Action::Log { .. } | Action::Unlogged { .. } => ("log", Reach::ItsOwn),
         Action::Metrics { .. } => ("metrics", Reach::ItsOwn),
-        // Felt by everybody, and asked of the target when the case is run.
-        Action::Operate(Operation::Drain { .. }) => ("admin", Reach::Everybody),
-        Action::Operate(Operation::Disconnect { .. } | Operation::DeleteUser { .. } | Operation::Sweep)
+        Action::Operate(Operation::Drain { .. } | Operation::Sweep) => (OPERATE, Reach::Everybody),
+        Action::Operate(Operation::Disconnect { .. } | Operation::DeleteUser { .. })
         | Action::Events { .. }
         | Action::Introduce
         | Action::Connect { .. }

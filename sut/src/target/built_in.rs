@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use touchstone_protocol::{Dialect, defaults, echo};
 
-use super::{AUDIENCES, BuiltIn, Mounted, Origin, Target};
+use super::{AUDIENCES, Act, BuiltIn, Mounted, Origin, Target};
 use crate::accounts::{AdminKey, UsersBy};
 use crate::file::FileCall;
 
@@ -57,6 +57,13 @@ impl Target {
             target.accounts.users.insert(*dialect, users);
             target.inject.insert(dialect.name().into(), published(*dialect));
         }
+        // Of the dialect without users nobody else says who may: the admin interface is theirs.
+        let drain = FileCall {
+            post: Some("/admin/drain".into()),
+            json: serde_json::json!({"dialect": Dialect::Echo.name(), "window": "${window}"}),
+            ..FileCall::default()
+        };
+        target.operate = BTreeMap::from([(Dialect::Echo, BTreeMap::from([(Act::Drain, drain)]))]);
         target.faults = BTreeMap::from([
             (
                 "store".into(),

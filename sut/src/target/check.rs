@@ -12,6 +12,7 @@ use touchstone_scenarios::source::{Source, Span};
 use touchstone_scenarios::template::Template;
 use touchstone_scenarios::yaml::{self, Kind, Node};
 
+use super::operate::{ACTS, Act};
 use super::{Part, TargetError};
 use crate::file::{
     FileAuth, FileCall, FileChannels, FileEvents, FileTenants, FileText, FileUsers, FileWay, PerDialect,
@@ -61,6 +62,13 @@ pub(super) fn check(file: &TargetFile) -> Checked {
             call(&format!("inject.{dialect}.{audience}"), way, OF_INJECT)?;
         }
     }
+    for (dialect, ways) in &file.operate {
+        dialect_named(&format!("operate.{dialect}"), dialect)?;
+        for (name, way) in ways {
+            let act = act_named(&format!("operate.{dialect}"), name)?;
+            call(&format!("operate.{dialect}.{name}"), way, act.variables())?;
+        }
+    }
     for (kind, way) in &file.faults {
         known("faults", kind, &FAULTS, "something that a scenario makes fail")?;
         call(&format!("faults.{kind}"), way, OF_FAULTS)?;
@@ -73,6 +81,13 @@ pub(super) fn check(file: &TargetFile) -> Checked {
     per_dialect("users", file.users.as_ref(), users)?;
     per_dialect("tenants", file.tenants.as_ref(), tenants)?;
     per_dialect("channels", file.channels.as_ref(), channels)
+}
+
+/// The one of this name; `broadcast` and the like are somewhere else.
+pub(super) fn act_named(key: &str, name: &str) -> Result<Act, TargetError> {
+    let names = ACTS.map(Act::name);
+    known(key, name, &names, "something that an operator does")?;
+    Ok(Act::named(name).expect("a name among those of all acts is one's name"))
 }
 
 fn per_dialect<T>(key: &str, entry: Option<&PerDialect<T>>, check: fn(&str, &T) -> Checked) -> Checked {
@@ -157,11 +172,15 @@ fn way(key: &str, way: &FileWay, known: &[&str]) -> Checked {
 }
 
 fn call(key: &str, call: &FileCall, known: &[&str]) -> Checked {
-    match (&call.post, &call.put, call.command.as_slice()) {
-        (None, None, [_, ..]) => words(&format!("{key}.command"), &call.command, known),
-        (Some(path), None, []) => request(key, ("post", path), (&call.headers, &call.json), known),
-        (None, Some(path), []) => request(key, ("put", path), (&call.headers, &call.json), known),
-        _ => Err(one_of(key, "post, put and command")),
+    let named = [("post", &call.post), ("put", &call.put), ("delete", &call.delete)];
+    let paths: Vec<_> = named
+        .iter()
+        .filter_map(|(method, path)| Some((*method, path.as_deref()?)))
+        .collect();
+    match (paths.as_slice(), call.command.as_slice()) {
+        ([], [_, ..]) => words(&format!("{key}.command"), &call.command, known),
+        ([named], []) => request(key, *named, (&call.headers, &call.json), known),
+        _ => Err(one_of(key, "post, put, delete and command")),
     }
 }
 
@@ -217,7 +236,11 @@ fn variables_of_text(key: &str, text: &Value, known: &[&str]) -> Checked {
         if !known.contains(&name) {
             let written: Vec<String> = known.iter().map(|name| format!("${{{name}}}")).collect();
             let message = format!("the variable `{}` is not known here", reference.name);
-            let help = format!("there is: {}", written.join(", "));
+            let help = if written.is_empty() {
+                "there is none: nothing is said of what is to be done".to_owned()
+            } else {
+                format!("there is: {}", written.join(", "))
+            };
             return Err(TargetError::key(key, message).with_help(help));
         }
     }

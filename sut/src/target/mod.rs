@@ -2,6 +2,7 @@
 
 mod built_in;
 mod check;
+mod operate;
 mod paths;
 mod read;
 mod urls;
@@ -20,6 +21,8 @@ use crate::process::Signal;
 use crate::transport::Trust;
 
 pub(crate) use check::{AUDIENCES, FAULTS, one_of};
+pub(crate) use operate::ACTS;
+pub use operate::Act;
 pub(crate) use read::{headers, texts};
 
 /// How long a spawned server may take to be ready, and to stop, unless the target file says otherwise.
@@ -41,6 +44,7 @@ pub struct Target {
     pub(crate) limits: BTreeMap<String, u64>,
     pub(crate) capabilities: BTreeMap<String, bool>,
     pub(crate) inject: BTreeMap<String, BTreeMap<String, FileCall>>,
+    pub(crate) operate: BTreeMap<Dialect, BTreeMap<Act, FileCall>>,
     pub(crate) faults: BTreeMap<String, FileCall>,
     pub(crate) accounts: Accounts,
     pub(crate) events: BTreeMap<Dialect, FileEvents>,
@@ -222,6 +226,7 @@ impl Target {
             limits: BTreeMap::new(),
             capabilities: BTreeMap::new(),
             inject: BTreeMap::new(),
+            operate: BTreeMap::new(),
             faults: BTreeMap::new(),
             accounts: Accounts::default(),
             events: BTreeMap::new(),
@@ -284,6 +289,10 @@ impl Target {
                 .inject
                 .get(*dialect)
                 .is_some_and(|ways| ways.contains_key(*audience)),
+            ["operate", dialect, act] => match (dialect.parse(), Act::named(act)) {
+                (Ok(dialect), Some(act)) => self.can(dialect, act),
+                _ => false,
+            },
             ["admin"] => {
                 let by_admin = |users: &UsersBy| matches!(users, UsersBy::Admin(_));
                 self.accounts.users.values().any(by_admin)

@@ -156,11 +156,20 @@ impl Target {
         target.limits = file.limits;
         target.capabilities = file.capabilities;
         target.inject = file.inject;
+        for (dialect, ways) in file.operate {
+            let key = format!("operate.{dialect}");
+            let ways = ways
+                .into_iter()
+                .map(|(name, way)| Ok((check::act_named(&key, &name)?, way)));
+            let ways = ways.collect::<Result<_, TargetError>>()?;
+            target.operate.insert(dialect_named(&key, &dialect)?, ways);
+        }
         target.faults = file.faults;
         for (dialect, entries) in file.headers.map(PerDialect::by_dialect).unwrap_or_default() {
             target.headers.insert(dialect, headers("headers", &entries)?);
         }
         target.accounts = Accounts::read(file.auth, file.users, file.tenants, file.channels)?;
+        target.check_lent()?;
         for (dialect, events) in file.events {
             target.events.insert(dialect_named("events", &dialect)?, events);
         }
@@ -291,6 +300,7 @@ mod tests {
              timings: {echo.heartbeat.interval: 250ms}\n\
              limits: {message_bytes: 1000}\n\
              inject: {echo: {all: {post: /say, headers: {X-Key: k}, json: {text: \"${data}\"}}}}\n\
+             operate: {echo: {drain: {put: /drain, json: {in: \"${seconds}\"}}}}\n\
              faults: {store: {command: [./break, \"${seconds}\"]}}\n\
              spawn: {command: [node, server.js], env: {A: b}, ready: {http: /up}, stop: INT, deadline: 3s}\n\
              headers: {Origin: https://example.test}\n",
@@ -303,6 +313,8 @@ mod tests {
         assert_eq!(target.timing("server.grace"), Some(defaults::GRACE_PERIOD));
         assert_eq!(target.websocket_path(Dialect::Echo), "/socket");
         assert!(target.has("inject.echo.all") && target.has("faults.store") && target.has("spawn"));
+        assert!(target.has("operate.echo.drain") && !target.has("operate.echo.sweep"));
+        assert!(!target.has("operate.rooms.drain") && !target.has("operate.echo.broadcast"));
         assert_eq!(target.headers_for(None)[0].1, "https://example.test");
         let Origin::Spawned {
             ready,

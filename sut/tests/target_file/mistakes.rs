@@ -301,12 +301,47 @@ const BELOW_URLS: &[Row] = &[
     ),
     (
         "inject: {direct: {user: {post: /x, command: [y]}}}\n",
-        "2:19: `inject.direct.user` needs exactly one of post, put and command",
+        "2:19: `inject.direct.user` needs exactly one of post, put, delete and command",
         Refuses,
     ),
     (
         "inject: {direct: {user: {post: /x, json: {to: \"${user.id}\"}}}}\n",
         "2:47: the variable `user.id` is not known here (there is: ${to}, ${type}, ${data}, ${scheduled_at}, ${tenant})",
+        CannotTell,
+    ),
+    (
+        "operate: {outbox: {swep: {post: /x}}}\n",
+        "2:20: `swep` is not something that an operator does (did you mean `sweep`?)",
+        Refuses,
+    ),
+    (
+        "operate: {outbox: {broadcast: {post: /x}}}\n",
+        "2:20: `broadcast` is not something that an operator does (there is: disconnect, delete_user, drain, sweep)",
+        Refuses,
+    ),
+    (
+        "operate: {sweep: {post: /x}}\n",
+        "2:25: a mapping is expected here (a mapping is written `{key: value}`, or one `key: value` a line)",
+        Refuses,
+    ),
+    (
+        "operate: {rooms: {delete_user: {delete: /x, post: /y}}}\n",
+        "2:19: `operate.rooms.delete_user` needs exactly one of post, put, delete and command",
+        Refuses,
+    ),
+    (
+        "operate: {feed: {drain: {command: [./drain, \"${user.id}\"]}}}\n",
+        "2:45: the variable `user.id` is not known here (there is: ${window}, ${seconds})",
+        CannotTell,
+    ),
+    (
+        "operate: {outbox: {sweep: {post: \"/x/${user.id}\"}}}\n",
+        "2:34: the variable `user.id` is not known here (there is none: nothing is said of what is to be done)",
+        CannotTell,
+    ),
+    (
+        "users: {list: [{id: 1}]}\noperate: {direct: {delete_user: {delete: \"/x/${user.id}\"}}}\n",
+        "3:20: `operate.direct.delete_user` would take away users of `users.list`, who are lent to every case (leave it out, or say by `users.steps` or `users.command` how users are made)",
         CannotTell,
     ),
     (
@@ -381,12 +416,12 @@ const BELOW_URLS: &[Row] = &[
     ),
     (
         "x: &a [*a]\n",
-        "2:1: unknown key `x` (there is: urls, dialects, paths, timings, limits, capabilities, inject, faults, spawn, auth, users, tenants, channels, events, tls, headers)",
+        "2:1: unknown key `x` (there is: urls, dialects, paths, timings, limits, capabilities, inject, operate, faults, spawn, auth, users, tenants, channels, events, tls, headers)",
         NotYaml,
     ),
     (
         "json: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]\n",
-        "2:1: unknown key `json` (there is: urls, dialects, paths, timings, limits, capabilities, inject, faults, spawn, auth, users, tenants, channels, events, tls, headers)",
+        "2:1: unknown key `json` (there is: urls, dialects, paths, timings, limits, capabilities, inject, operate, faults, spawn, auth, users, tenants, channels, events, tls, headers)",
         NotYaml,
     ),
     (

@@ -1,4 +1,4 @@
-"""Back doors for tests, never open in production: tenants, channels, a database that fails."""
+"""Back doors for tests, never open in production: tenants, channels, users taken away, a database that fails."""
 
 import time
 
@@ -30,6 +30,14 @@ async def make_channel(request: HttpRequest) -> HttpResponse:
 
     channel = await in_database(make)
     return JsonResponse({"id": str(channel.id)}, status=201)
+
+
+@endpoint("DELETE")
+async def delete_person(request: HttpRequest, schema: str, number: int) -> HttpResponse:
+    """With all that is his."""
+    person = Person.objects.filter(tenant__schema_name=schema, number=number)
+    deleted, _ = await in_database(person.delete)
+    return HttpResponse(status=204 if deleted else 404)
 
 
 @endpoint("POST")

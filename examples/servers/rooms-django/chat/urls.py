@@ -16,5 +16,6 @@ if settings.DEBUG_HOOKS:
     urlpatterns += [
         path("debug/tenants/", debug.make_tenant),
         path("debug/channels/", debug.make_channel),
+        path("debug/users/<str:schema>/<int:number>/", debug.delete_person),
         path("debug/faults/store/", debug.break_store),
     ]
