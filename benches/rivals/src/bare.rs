@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
 
-const EVENTS: usize = 256;
+use crate::epoll::Epoll;
 
 enum Peer {
     New,
@@ -23,43 +23,17 @@ struct Connection {
     peer: Peer,
 }
 
-struct Epoll(RawFd);
-
-impl Epoll {
-    fn add(&self, socket: RawFd) -> io::Result<()> {
-        let mut event = libc::epoll_event {
-            events: (libc::EPOLLIN | libc::EPOLLRDHUP) as u32,
-            u64: socket as u64,
-        };
-        // SAFETY: both descriptors are open, and the event outlives the call.
-        match unsafe { libc::epoll_ctl(self.0, libc::EPOLL_CTL_ADD, socket, &raw mut event) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
-
-    fn wait(&self, events: &mut [libc::epoll_event]) -> io::Result<usize> {
-        // SAFETY: the slice is valid for as many events as are said to fit.
-        let ready = unsafe { libc::epoll_wait(self.0, events.as_mut_ptr(), events.len() as i32, -1) };
-        usize::try_from(ready).map_err(|_| io::Error::last_os_error())
-    }
-}
-
 pub fn serve(announce: impl Fn(SocketAddr)) -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
-    // SAFETY: takes a flag and returns a descriptor, or -1.
-    let epoll = Epoll(unsafe { libc::epoll_create1(0) });
-    epoll.add(listener.as_raw_fd())?;
+    let epoll = Epoll::new()?;
+    add(&epoll, listener.as_raw_fd())?;
     announce(listener.local_addr()?);
     let mut connections = HashMap::new();
-    let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
+    let mut events = Epoll::events();
     let mut buffer = vec![0; 64 << 10];
     loop {
-        let ready = match epoll.wait(&mut events) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            ready => ready?,
-        };
+        let ready = epoll.wait(&mut events, None)?;
         for event in &events[..ready] {
             let socket = event.u64 as RawFd;
             if socket == listener.as_raw_fd() {
@@ -71,11 +45,23 @@ pub fn serve(announce: impl Fn(SocketAddr)) -> io::Result<()> {
     }
 }
 
-fn accept(listener: &TcpListener, epoll: &Epoll, connections: &mut HashMap<RawFd, Connection>) -> io::Result<()> {
+/// A socket's events are told by its descriptor.
+fn add(epoll: &Epoll, socket: RawFd) -> io::Result<()> {
+    epoll.add(
+        socket,
+        u64::try_from(socket).expect("an open descriptor is not negative"),
+    )
+}
+
+fn accept(
+    listener: &TcpListener,
+    epoll: &Epoll,
+    connections: &mut HashMap<RawFd, Connection>,
+) -> io::Result<()> {
     while let Ok((socket, _)) = listener.accept() {
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        epoll.add(socket.as_raw_fd())?;
+        add(epoll, socket.as_raw_fd())?;
         let peer = Peer::New;
         connections.insert(socket.as_raw_fd(), Connection { socket, peer });
     }
@@ -127,7 +113,8 @@ fn heard(socket: RawFd, connections: &mut HashMap<RawFd, Connection>, buffer: &m
 fn publications(heard: &mut Vec<u8>) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     while let Some((head, rest)) = heard.split_at_checked(8) {
-        let number = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().expect("four bytes")) as usize;
+        let number =
+            |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().expect("four bytes")) as usize;
         let (length, times) = (number(0), number(4));
         let Some(payload) = rest.get(..length) else { break };
         found.push(payload.repeat(times));

@@ -16,7 +16,10 @@ const BEHIND_MAX: usize = 1_024;
 pub async fn serve(announce: impl Fn(SocketAddr)) {
     let (room, _) = broadcast::channel(BEHIND_MAX);
     let router = Router::new()
-        .route("/echo", any(|upgrade: WebSocketUpgrade| async { upgrade.on_upgrade(echo) }))
+        .route(
+            "/echo",
+            any(|upgrade: WebSocketUpgrade| async { upgrade.on_upgrade(echo) }),
+        )
         .route("/room", any(enter))
         .with_state(room);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")

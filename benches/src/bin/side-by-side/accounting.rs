@@ -21,11 +21,20 @@ pub(crate) fn cpu(pid: u32) -> Result<Duration> {
 
 /// Anonymous resident memory of a process, in bytes.
 pub(crate) fn anonymous_bytes(pid: u32) -> Result<u64> {
+    status_bytes(pid, "RssAnon:")
+}
+
+/// The most that a process ever had resident, in bytes.
+pub(crate) fn peak_bytes(pid: u32) -> Result<u64> {
+    status_bytes(pid, "VmHWM:")
+}
+
+fn status_bytes(pid: u32, key: &'static str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status
         .lines()
-        .find_map(|line| line.strip_prefix("RssAnon:"))
-        .context("status says RssAnon")?;
+        .find_map(|line| line.strip_prefix(key))
+        .with_context(|| format!("status says {key}"))?;
     let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kibibytes << 10)
 }

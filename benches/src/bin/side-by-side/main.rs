@@ -1,13 +1,15 @@
 //! Whole servers, started in turn, under one client: ours beside a bare writer of the same bytes and a minimal server on
-//! axum's `ws`. Costs are what the operating system accounts to the server's process, as ratios over several rounds.
+//! axum's `ws`; and clients under one server: the load generator beside some that measure nothing. Costs are what the operating system
+//! accounts to the process, as ratios over several rounds.
 //!
-//! `cargo xtask bench side-by-side [fan-out|echo|idle|presence|confirms|life]…` builds everything and runs it.
+//! `cargo xtask bench side-by-side [fan-out|echo|idle|presence|confirms|life|generator]…` builds everything and runs it.
 
 mod accounting;
 mod confirms;
 mod crowd;
 mod echo;
 mod fan_out;
+mod generator;
 mod idle;
 mod life;
 mod presence;
@@ -56,6 +58,8 @@ enum Measure {
     Confirms,
     /// From start to ready, from SIGTERM to the end with everybody told, and what is left of a crowd
     Life,
+    /// CPU and memory of the load generator, beside clients that measure nothing
+    Generator,
 }
 
 fn main() -> Result<()> {
@@ -82,6 +86,9 @@ fn main() -> Result<()> {
         }
         if wanted(Measure::Life) {
             life::measure(&args).await?;
+        }
+        if wanted(Measure::Generator) {
+            generator::measure(&args).await?;
         }
         Ok(())
     })
