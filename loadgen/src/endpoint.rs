@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use touchstone_protocol::Dialect;
+use touchstone_protocol::client::Address;
 use touchstone_sut::{Sut, Transport};
 
 use crate::engine::{self, Node, Sockets};
@@ -233,7 +234,7 @@ fn split(url: &str, endpoint: &Endpoint) -> Result<(String, Node), RunError> {
 /// Opens one connection and drops it, before thousands find out that nobody is there.
 async fn greet(sockets: &Sockets, place: (usize, &Node), url: &str, plan: &Plan) -> Result<(), RunError> {
     let key = fastrand::u128(..).to_ne_bytes();
-    match engine::attempt(sockets, place, "", key, plan.connect_deadline).await {
+    match engine::attempt(sockets, place, &Address::default(), key, plan.connect_deadline).await {
         Ok(connected) => {
             drop(connected);
             Ok(())

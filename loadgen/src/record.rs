@@ -13,10 +13,17 @@ use crate::schedule::Nanos;
 pub enum Latency {
     /// From the instant a session was to connect to the end of its handshake.
     Connect,
-    /// The same for a session that comes back, from the end of its back-off.
+    /// From the instant a session was to arrive, or to come back with another token, to the token it was given.
+    Login,
+    /// The same as `connect` for a session that comes back, from the end of its back-off.
     Resume,
     /// From the intended send to the answer.
     Answer,
+    /// From the intended send to the server's confirmation that it has the message.
+    Confirm,
+    /// From the intended send to each of those whom the message is for, as it was sent; what is read back later is no
+    /// latency.
+    Delivery,
     /// How much the gap between two heartbeats of one connection differs from the gap before it: jitter, and no business of
     /// how long the interval is.
     Heartbeat,
@@ -24,15 +31,26 @@ pub enum Latency {
 
 impl Latency {
     /// All, in the order in which reports list them.
-    pub const ALL: [Self; 4] = [Self::Connect, Self::Resume, Self::Answer, Self::Heartbeat];
+    pub const ALL: [Self; 7] = [
+        Self::Connect,
+        Self::Login,
+        Self::Resume,
+        Self::Answer,
+        Self::Confirm,
+        Self::Delivery,
+        Self::Heartbeat,
+    ];
 
     /// The name in thresholds and reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Connect => "connect",
+            Self::Login => "login",
             Self::Resume => "resume",
             Self::Answer => "answer",
+            Self::Confirm => "confirm",
+            Self::Delivery => "delivery",
             Self::Heartbeat => "heartbeat",
         }
     }
@@ -55,8 +73,16 @@ pub enum ErrorKind {
     Protocol,
     /// A message was due and the socket still had 64 KiB to take: it was not sent.
     NotSent,
-    /// An answer to a message that this session never sent.
+    /// No token was to be had.
+    Login,
+    /// A request over HTTP had no answer in time, or too many were waiting for theirs.
+    Request,
+    /// The server would not do what was asked of it.
+    Refused,
+    /// An answer to a message that this session never sent, or a reply that nothing waits for.
     ForeignAnswer,
+    /// A message for somebody else, or one that nobody sent.
+    ForeignDelivery,
     /// A text that the dialect's server never says.
     Unknown,
     /// Sent on a connection that stayed up, and unanswered at the end.
@@ -69,7 +95,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All, in the order in which reports list them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::Connect,
         Self::ConnectTimeout,
         Self::Handshake,
@@ -77,7 +103,11 @@ impl ErrorKind {
         Self::Dropped,
         Self::Protocol,
         Self::NotSent,
+        Self::Login,
+        Self::Request,
+        Self::Refused,
         Self::ForeignAnswer,
+        Self::ForeignDelivery,
         Self::Unknown,
         Self::Unanswered,
         Self::NotBack,
@@ -95,7 +125,11 @@ impl ErrorKind {
             Self::Dropped => "dropped",
             Self::Protocol => "protocol",
             Self::NotSent => "not_sent",
+            Self::Login => "login",
+            Self::Request => "request",
+            Self::Refused => "refused",
             Self::ForeignAnswer => "foreign_answer",
+            Self::ForeignDelivery => "foreign_delivery",
             Self::Unknown => "unknown_message",
             Self::Unanswered => "unanswered",
             Self::NotBack => "not_back",
@@ -114,7 +148,11 @@ impl ErrorKind {
             Self::Dropped => "a connection ended without a close frame",
             Self::Protocol => "the server broke the WebSocket protocol",
             Self::NotSent => "the socket took nothing when a message was due",
-            Self::ForeignAnswer => "an answer to a message that was never sent",
+            Self::Login => "no token was to be had",
+            Self::Request => "no answer to a request over HTTP",
+            Self::Refused => "the server would not do what was asked of it",
+            Self::ForeignAnswer => "an answer to what was never sent",
+            Self::ForeignDelivery => "a message for somebody else, or one that nobody sent",
             Self::Unknown => "a text that this dialect's server never says",
             Self::Unanswered => "no answer, on a connection that stayed up",
             Self::NotBack => "dropped by a storm and not back in time",
@@ -235,6 +273,14 @@ pub struct Measured {
     pub service_time: Distribution,
 }
 
+impl Measured {
+    fn record(&mut self, sample: Sample) {
+        let Timing { intended, sent } = sample.timing;
+        self.latency.record(sample.answered.saturating_sub(intended));
+        self.service_time.record(sample.answered.saturating_sub(sent));
+    }
+}
+
 /// What happened within one second of the run, on one loop or on all.
 #[derive(Debug, Clone)]
 pub struct Second {
@@ -300,6 +346,8 @@ impl Second {
 #[derive(Debug)]
 pub struct Recorder {
     measured: [Measured; Latency::ALL.len()],
+    /// By the act's place in its protocol; as long as the last that was measured.
+    acts: Vec<Measured>,
     /// Actual minus intended send.
     pub send_lag: Distribution,
     /// How late the loop's own ticks came.
@@ -331,6 +379,7 @@ impl Default for Recorder {
     fn default() -> Self {
         Self {
             measured: Default::default(),
+            acts: Vec::new(),
             send_lag: Distribution::default(),
             loop_lag: Distribution::default(),
             late_sends: 0,
@@ -353,6 +402,20 @@ impl Recorder {
         &self.measured[latency as usize]
     }
 
+    /// What was measured of the protocol's act at this place; `None` if nothing was.
+    #[must_use]
+    pub fn act(&self, act: usize) -> Option<&Measured> {
+        self.acts.get(act)
+    }
+
+    /// Notes that an act had its effect.
+    pub fn acted(&mut self, act: usize, sample: Sample) {
+        if self.acts.len() <= act {
+            self.acts.resize_with(act + 1, Measured::default);
+        }
+        self.acts[act].record(sample);
+    }
+
     /// Notes a message handed to its socket.
     pub fn sent(&mut self, timing: Timing) {
         let lag = timing.sent.saturating_sub(timing.intended);
@@ -364,11 +427,7 @@ impl Recorder {
     /// Notes a finished sample.
     pub fn sample(&mut self, latency: Latency, sample: Sample) {
         let from_intended = sample.answered.saturating_sub(sample.timing.intended);
-        let measured = &mut self.measured[latency as usize];
-        measured.latency.record(from_intended);
-        measured
-            .service_time
-            .record(sample.answered.saturating_sub(sample.timing.sent));
+        self.measured[latency as usize].record(sample);
         if latency == Latency::Answer {
             self.second
                 .answers
@@ -407,6 +466,13 @@ impl Recorder {
     /// Adds what another loop recorded. The seconds are not part of it: they were handed out one by one.
     pub fn merge(&mut self, other: &Self) {
         for (own, other) in self.measured.iter_mut().zip(&other.measured) {
+            own.latency.merge(&other.latency);
+            own.service_time.merge(&other.service_time);
+        }
+        if self.acts.len() < other.acts.len() {
+            self.acts.resize_with(other.acts.len(), Measured::default);
+        }
+        for (own, other) in self.acts.iter_mut().zip(&other.acts) {
             own.latency.merge(&other.latency);
             own.service_time.merge(&other.service_time);
         }

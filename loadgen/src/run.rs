@@ -6,10 +6,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use touchstone_protocol::echo::client::{EchoClient, Persistence};
+use touchstone_protocol::echo::client::{ACTS, EchoClient, Persistence};
 
 use crate::endpoint::{Endpoint, RunError, preflight};
-use crate::engine::{self, Job, LoopEvent, LoopReport, Precision, Sockets};
+use crate::engine::{self, Job, LoopEvent, LoopReport, Nobody, Precision, Sockets};
 use crate::plan::{Plan, Simulated};
 use crate::record::Second;
 use crate::summary::{Figures, Gathered, Occasion, Summary};
@@ -76,6 +76,8 @@ pub async fn run(
             loops,
             start,
             precision: Precision::Finest,
+            acts: ACTS.into(),
+            backstage: Arc::new(Nobody),
         };
         threads.push(spawn_loop(job, sockets.clone(), to_reader.clone(), halt.clone())?);
     }

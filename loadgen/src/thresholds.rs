@@ -165,7 +165,11 @@ impl Metric {
             .ok_or("a metric has two parts, for example `delivery.lost`")?;
         match group {
             "sessions" => pick(&SESSION_COUNTS, field).map(Self::Sessions),
-            "delivery" => pick(&DELIVERY_COUNTS, field).map(Self::Delivery),
+            "delivery" => {
+                let counts = DELIVERY_COUNTS.map(|(name, count)| (name, Self::Delivery(count)));
+                let times = QUANTILES.map(|(name, q)| (name, Self::Latency(Latency::Delivery, q)));
+                pick(&[counts.as_slice(), &times].concat(), field)
+            }
             "messages" => pick(&[("per_second", Self::MessagesPerSecond)], field),
             "errors" => {
                 let mut kinds = vec![("total", None)];
@@ -177,7 +181,7 @@ impl Metric {
                     let groups = Latency::ALL
                         .iter()
                         .map(|known| known.name())
-                        .chain(["sessions", "delivery", "messages", "errors"]);
+                        .chain(["sessions", "messages", "errors"]);
                     return Err(format!(
                         "there is no `{latency}`; there is: {}",
                         groups.collect::<Vec<_>>().join(", ")
@@ -285,6 +289,12 @@ mod tests {
                 1500.0,
             ),
             (
+                "delivery.p99 < 250ms",
+                Metric::Latency(Latency::Delivery, Quantile::P99),
+                Comparison::Less,
+                250.0,
+            ),
+            (
                 "sessions.failed == 0",
                 Metric::Sessions(SessionCount::Failed),
                 Comparison::Equal,
@@ -327,7 +337,7 @@ mod tests {
             ("lost == 0", "a metric has two parts, for example `delivery.lost`"),
             (
                 "anser.p99 < 1ms",
-                "there is no `anser`; there is: connect, resume, answer, heartbeat, sessions, delivery, messages, errors",
+                "there is no `anser`; there is: connect, login, resume, answer, confirm, delivery, heartbeat, sessions, messages, errors",
             ),
             (
                 "answer.p98 < 1ms",
@@ -338,6 +348,10 @@ mod tests {
                 "`100` is not a duration, write for example 250ms, 10s or 1m",
             ),
             ("delivery.lost == none", "`none` is not a number"),
+            (
+                "delivery.p98 < 1ms",
+                "there is no `.p98`; there is: expected, received, lost, duplicated, reordered, late, unconfirmed, p50, p90, p99, p999, max, count",
+            ),
             (
                 "delivery.lost = 0",
                 "there is no comparison in it: < <= == != >= >",

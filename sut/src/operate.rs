@@ -53,22 +53,48 @@ impl Sut {
     /// # Errors
     /// The target names no way for this audience, or it failed.
     pub async fn inject(&self, dialect: Dialect, injection: &Injection) -> Result<(), ProvisionError> {
-        let key = format!("inject.{}.{}", dialect.name(), injection.audience);
-        let ways = self.target().inject.get(dialect.name());
-        let call = ways.and_then(|ways| ways.get(injection.audience));
-        let call = call.ok_or_else(|| ProvisionError::Missing(key.clone()))?;
+        let (key, call) = self.way_to_inject(dialect, injection.audience)?;
         let schedules = call.json.to_string().contains("${scheduled_at}") || !call.command.is_empty();
         if !injection.scheduled_at.is_null() && !schedules {
             return Err(ProvisionError::Missing(format!("{key} with ${{scheduled_at}}")));
         }
-        let variables = [
-            ("to", injection.to.clone()),
-            ("type", injection.kind.clone().into()),
-            ("data", injection.data.clone()),
-            ("scheduled_at", injection.scheduled_at.clone()),
-            ("tenant", injection.tenant.clone()),
-        ];
-        Ok(self.call(&key, call, Some(dialect), &variables).await?)
+        Ok(self
+            .call(&key, call, Some(dialect), &injection.variables())
+            .await?)
+    }
+
+    fn way_to_inject(
+        &self,
+        dialect: Dialect,
+        audience: &'static str,
+    ) -> Result<(String, &FileCall), ProvisionError> {
+        let key = format!("inject.{}.{audience}", dialect.name());
+        let ways = self.target().inject.get(dialect.name());
+        match ways.and_then(|ways| ways.get(audience)) {
+            Some(call) => Ok((key, call)),
+            None => Err(ProvisionError::Missing(key)),
+        }
+    }
+
+    /// The request that makes the server emit a message of its own, with all its headers, for a caller who sends it by a
+    /// connection of his own.
+    ///
+    /// # Errors
+    /// The target names no way for this audience, or one that is no request.
+    pub fn injection_request(
+        &self,
+        dialect: Dialect,
+        injection: &Injection,
+    ) -> Result<HttpRequest, ProvisionError> {
+        let (key, call) = self.way_to_inject(dialect, injection.audience)?;
+        let Some(asked) = asked_by(&key, call)? else {
+            return Err(ProvisionError::Missing(format!("{key}.post")));
+        };
+        let mut request = self.request_of(&key, asked, Some(dialect), &injection.variables())?;
+        for (name, value) in self.target().headers_for(Some(dialect)) {
+            request.headers.entry(name).or_insert_with(|| value.clone());
+        }
+        Ok(request)
     }
 
     /// Makes the server's store fail for a time; no time at all ends a failure.
@@ -107,20 +133,8 @@ impl Sut {
         dialect: Option<Dialect>,
         variables: &Variables<'_>,
     ) -> Result<(), CallError> {
-        let named = [
-            (Method::POST, &call.post),
-            (Method::PUT, &call.put),
-            (Method::DELETE, &call.delete),
-        ];
-        if !call.command.is_empty() && named.iter().all(|(_, path)| path.is_none()) {
+        let Some(asked) = asked_by(key, call)? else {
             return self.command(key, &call.command, variables).await.map(drop);
-        }
-        let (method, path) = only(key, named, "post, put, delete and command")?;
-        let asked = Asked {
-            method,
-            path,
-            headers: &call.headers,
-            json: &call.json,
         };
         let response = self.ask_of(key, asked, dialect, variables).await?;
         succeeded(key, &response)
@@ -177,6 +191,18 @@ impl Sut {
         dialect: Option<Dialect>,
         variables: &Variables<'_>,
     ) -> Result<HttpResponse, CallError> {
+        let request = self.request_of(key, asked, dialect, variables)?;
+        self.http_as(dialect, request).await
+    }
+
+    /// The request that this is, without the target's own headers.
+    fn request_of(
+        &self,
+        key: &str,
+        asked: Asked<'_>,
+        dialect: Option<Dialect>,
+        variables: &Variables<'_>,
+    ) -> Result<HttpRequest, CallError> {
         let path = text_of(&fill(key, &asked.path.into(), variables)?);
         let path = dialect.map_or_else(|| path.clone(), |dialect| self.target().http_path(dialect, &path));
         let mut request = HttpRequest::new(asked.method, path);
@@ -198,7 +224,7 @@ impl Sut {
         {
             request.headers.insert(header::AUTHORIZATION, bearer(told));
         }
-        self.http_as(dialect, request).await
+        Ok(request)
     }
 
     /// Runs a program of the target file; what it wrote to its standard output.
@@ -285,6 +311,25 @@ impl Sut {
     }
 }
 
+/// The request that a call is; `None` if it is a command.
+fn asked_by<'a>(key: &str, call: &'a FileCall) -> Result<Option<Asked<'a>>, CallError> {
+    let named = [
+        (Method::POST, &call.post),
+        (Method::PUT, &call.put),
+        (Method::DELETE, &call.delete),
+    ];
+    if !call.command.is_empty() && named.iter().all(|(_, path)| path.is_none()) {
+        return Ok(None);
+    }
+    let (method, path) = only(key, named, "post, put, delete and command")?;
+    Ok(Some(Asked {
+        method,
+        path,
+        headers: &call.headers,
+        json: &call.json,
+    }))
+}
+
 /// The one method that has a path.
 fn only<'a, const N: usize>(
     key: &str,
@@ -299,6 +344,18 @@ fn only<'a, const N: usize>(
         _ => Err(CallError::Target(format!(
             "`{key}` needs exactly one of {choice}"
         ))),
+    }
+}
+
+impl Injection {
+    fn variables(&self) -> [(&'static str, Value); 5] {
+        [
+            ("to", self.to.clone()),
+            ("type", self.kind.clone().into()),
+            ("data", self.data.clone()),
+            ("scheduled_at", self.scheduled_at.clone()),
+            ("tenant", self.tenant.clone()),
+        ]
     }
 }
 

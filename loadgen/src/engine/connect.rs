@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use touchstone_protocol::client::Address;
 use touchstone_sut::transport::{Stream, TlsError, Transport};
 use touchstone_wire::client::{self, ConnectError};
 use touchstone_wire::handshake::{ClientRequest, Key};
@@ -52,10 +53,35 @@ impl Connector for Sockets {
 pub(crate) struct Node {
     /// For the `Host` header.
     pub(crate) host: String,
-    /// Without query.
+    /// Without query; segments in braces are each session's own.
     pub(crate) path: String,
     /// Beside the handshake's own.
     pub(crate) headers: HeaderMap,
+}
+
+impl Node {
+    /// Where a session with this address goes.
+    pub(crate) fn path_of(&self, address: &Address) -> String {
+        let mut path = String::with_capacity(self.path.len() + address.query.len());
+        let mut values = address.segments.iter();
+        let mut rest = self.path.as_str();
+        while let Some((before, value)) = rest.split_once('{').zip(values.next()) {
+            let (text, segment) = before;
+            path.push_str(text);
+            path.push_str(value);
+            rest = segment.split_once('}').map_or("", |(_, after)| after);
+        }
+        path.push_str(rest);
+        // A path that was moved may have a query already.
+        match address.query.strip_prefix('?') {
+            Some(own) if path.contains('?') => {
+                path.push('&');
+                path.push_str(own);
+            }
+            _ => path.push_str(&address.query),
+        }
+        path
+    }
 }
 
 /// A stream on which the WebSocket stands.
@@ -85,7 +111,7 @@ pub(crate) enum Again {
 pub(crate) async fn attempt<C: Connector>(
     connector: &C,
     (node_number, node): (usize, &Node),
-    query: &str,
+    address: &Address,
     key: [u8; 16],
     deadline: Duration,
 ) -> Result<Connected<C::Stream>, Failure> {
@@ -103,7 +129,7 @@ pub(crate) async fn attempt<C: Connector>(
             again: Again::After(None),
             why: error.to_string(),
         })?;
-    let path = format!("{}{query}", node.path);
+    let path = node.path_of(address);
     let request = ClientRequest {
         host: &node.host,
         path: &path,
@@ -149,6 +175,33 @@ fn after_refusal(status: StatusCode, headers: &HeaderMap) -> Again {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sessions_segments_and_query_go_where_its_target_has_them() {
+        let address = |segments: &[&str], query: &str| Address {
+            segments: segments.iter().map(|text| (*text).to_owned()).collect(),
+            query: query.to_owned(),
+        };
+        let rows = [
+            ("/ws", address(&[], "?token=t"), "/ws?token=t"),
+            ("/ws/{room}/", address(&["7"], "?token=t"), "/ws/7/?token=t"),
+            ("/{a}/x/{b}", address(&["1", "2"], ""), "/1/x/2"),
+            (
+                "/ws?room={room}",
+                address(&["7"], "?token=t"),
+                "/ws?room=7&token=t",
+            ),
+            ("/ws", address(&["7"], "?token=t"), "/ws?token=t"),
+        ];
+        for (path, address, expected) in rows {
+            let node = Node {
+                host: String::new(),
+                path: path.to_owned(),
+                headers: HeaderMap::new(),
+            };
+            assert_eq!(node.path_of(&address), expected);
+        }
+    }
 
     #[test]
     fn only_a_server_that_is_full_or_stopping_is_tried_again() {

@@ -1,7 +1,5 @@
 //! What happens on one loop and when: arrivals, phases, storms, sends, the wait at the end, the farewell.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,7 +8,9 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio_util::sync::CancellationToken;
 use touchstone_protocol::client::ClientHalf;
 
+use super::agenda::{Due, Entry};
 use super::connect::Connector;
+use super::requests::REQUEST_CONNECTIONS;
 use super::session::{Session, Standing};
 use super::timer::Timer;
 use super::{Job, Shared};
@@ -28,6 +28,10 @@ const SENDS_AT_ONCE: usize = 64;
 /// to their last words, and that to being asked once more. Each takes a deadline at most; a server that closes every
 /// connection it takes would have them begin anew for ever.
 const SETTLE_DEADLINES: u64 = 3;
+/// Sessions of one loop that read back at once.
+const CATCHING_UP_MAX: usize = 256;
+/// How long all of them together may take, unless the run was stopped: ten thousand pages at two hundred a second.
+const CATCH_UP_PATIENCE: Nanos = 60 * SECOND;
 const SECOND: Nanos = 1_000_000_000;
 
 /// What a loop tells while it runs.
@@ -100,8 +104,6 @@ struct Loop<K: Connector, C> {
     timer: Timer,
     /// One task per session that has arrived; joined in `farewell`.
     tasks: JoinSet<()>,
-    /// Who sends next.
-    sends: BinaryHeap<Reverse<(Nanos, usize)>>,
     next_arrival: usize,
     next_phase: usize,
     next_second: Nanos,
@@ -118,17 +120,15 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
         events: mpsc::Sender<LoopEvent>,
         stop: CancellationToken,
     ) -> Self {
-        let sends = shared
-            .sessions
-            .iter()
-            .enumerate()
-            .filter_map(|(slot, session)| Some(Reverse((session.borrow().sends.as_ref()?.due(), slot))))
-            .collect();
+        for (slot, session) in shared.sessions.iter().enumerate() {
+            if let Some(sends) = &session.borrow().sends {
+                shared.agenda.enter(sends.due(), slot, Due::Act);
+            }
+        }
         Self {
             shared,
             timer,
             tasks: JoinSet::new(),
-            sends,
             next_arrival: 0,
             next_phase: 0,
             next_second: SECOND,
@@ -139,6 +139,10 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
     }
 
     async fn run(mut self) -> LoopReport {
+        for _ in 0..REQUEST_CONNECTIONS {
+            let carrying = Rc::clone(&self.shared).carry_requests();
+            self.shared.carriers.borrow_mut().spawn_local(carrying);
+        }
         self.phases().await;
         let interrupted = self.stop.is_cancelled();
         if self.shared.job.number == 0 {
@@ -149,6 +153,8 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
         // The last second shows who was there, not that everybody has left.
         let connected = self.shared.connected.get();
         self.farewell().await;
+        let mut carriers = self.shared.carriers.take();
+        carriers.shutdown().await;
         self.last_second(connected).await;
         let Self { shared, .. } = self;
         let mut totals = Totals::default();
@@ -182,7 +188,7 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
             self.end_seconds();
             self.begin_phases();
             self.arrive();
-            let backlog = self.send_due(end);
+            let backlog = self.act_due(end);
             if backlog {
                 tokio::task::yield_now().await;
             } else {
@@ -194,12 +200,16 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
     }
 
     fn next_due(&self) -> Nanos {
-        let Shared { job, sessions, .. } = &*self.shared;
+        let Shared {
+            job,
+            sessions,
+            agenda,
+            ..
+        } = &*self.shared;
         let arrival = (self.next_arrival < sessions.len())
             .then(|| job.plan.arrivals[job.session(self.next_arrival) as usize]);
         let phase = job.plan.phases.get(self.next_phase).map(|phase| phase.start);
-        let send = self.sends.peek().map(|Reverse((due, _))| *due);
-        [arrival, phase, send, Some(self.next_second)]
+        [arrival, phase, agenda.next_at(), Some(self.next_second)]
             .into_iter()
             .flatten()
             .min()
@@ -210,6 +220,7 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => return,
+            () = self.shared.agenda.sooner_than(due) => return,
             () = self.timer.until(self.shared.instant(due)) => {}
         }
         let late = self.shared.now().saturating_sub(due);
@@ -263,28 +274,37 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
         }
     }
 
-    /// Sends what is due, a batch at most; whether more is due.
-    fn send_due(&mut self, end: Nanos) -> bool {
-        let Some(plan) = self.shared.job.plan.sends else {
-            return false;
-        };
+    /// Does what is due, a batch at most; whether more is due.
+    fn act_due(&self, end: Nanos) -> bool {
         let now = self.shared.now().min(end - 1);
         for _ in 0..SENDS_AT_ONCE {
-            let Some(mut next) = self.sends.peek_mut() else {
+            let Some(Entry { at, slot, due }) = self.shared.agenda.take(now) else {
                 return false;
             };
-            let Reverse((due, slot)) = *next;
-            if due > now {
-                return false;
+            let slot = slot as usize;
+            match due {
+                Due::Act => self.shared.act(slot, at),
+                Due::Beat { connection } => {
+                    self.shared
+                        .turn(slot, |session, turn| session.beat(at, connection, turn));
+                }
             }
-            self.shared.turn(slot, |session, turn| {
-                session.send(due, plan.bytes, turn);
-                let sends = session.sends.as_mut().expect("whoever sends has a schedule");
-                sends.advance();
-                *next = Reverse((sends.due(), slot));
-            });
         }
         true
+    }
+
+    /// Shows that the sessions are alive, and does nothing else of what is due.
+    fn beat_due(&self) {
+        let now = self.shared.now();
+        while let Some(Entry { at, slot, due }) = self.shared.agenda.take(now) {
+            match due {
+                Due::Act => {}
+                Due::Beat { connection } => {
+                    self.shared
+                        .turn(slot as usize, |session, turn| session.beat(at, connection, turn));
+                }
+            }
+        }
     }
 
     /// Waits until nothing is open any more, each session for its own deadline, and for nobody beyond [`SETTLE_DEADLINES`].
@@ -307,15 +327,57 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
         let until = last_due_back.fold(phases_ended, Nanos::max) + patience;
         let mut asked = vec![false; self.next_arrival];
         while self.shared.now() <= until {
-            self.end_seconds();
-            let mut open = false;
+            let mut open = self.shared.requests.is_open();
             for (slot, asked) in asked.iter_mut().enumerate() {
                 open |= self.is_open(slot, phases_ended, asked);
             }
             if !open {
-                return;
+                break;
             }
-            tokio::time::sleep_until(self.shared.instant(self.shared.now() + SETTLE_TICK)).await;
+            self.tick().await;
+        }
+        self.catch_up().await;
+    }
+
+    /// Lets a moment pass in which everybody only listens.
+    async fn tick(&mut self) {
+        self.end_seconds();
+        self.beat_due();
+        tokio::time::sleep_until(self.shared.instant(self.shared.now() + SETTLE_TICK)).await;
+    }
+
+    /// Reads back what sessions have missed, where there is a way, a part of them after the other.
+    async fn catch_up(&mut self) {
+        let patience = if self.stop.is_cancelled() {
+            self.shared.job.plan.deadline
+        } else {
+            CATCH_UP_PATIENCE
+        };
+        let until = self.shared.now() + patience;
+        let mut next = 0;
+        while self.shared.now() <= until {
+            let catching_up = (0..next)
+                .filter(|slot| {
+                    self.shared
+                        .turn(*slot, |session, turn| session.is_catching_up(turn.now))
+                })
+                .count();
+            for _ in catching_up..CATCHING_UP_MAX {
+                if next < self.next_arrival {
+                    self.shared.turn(next, |session, turn| session.catch_up(turn));
+                    next += 1;
+                }
+            }
+            if next == self.next_arrival && catching_up == 0 {
+                let began = (0..next).any(|slot| {
+                    self.shared
+                        .turn(slot, |session, turn| session.is_catching_up(turn.now))
+                });
+                if !began {
+                    return;
+                }
+            }
+            self.tick().await;
         }
     }
 

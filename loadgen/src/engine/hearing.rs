@@ -1,11 +1,17 @@
 //! What a session hears, and makes of it.
 
-use touchstone_protocol::client::{ClientHalf, Heard, Key};
+use std::collections::VecDeque;
 
+use touchstone_protocol::client::{self, ClientHalf, Effect, Heard, Key, Stamp, Way};
+
+use super::backstage::About;
 use super::session::Turn;
-use crate::ledger::{Answered, Sender};
+use crate::ledger::{Answered, Sender, Timing};
 use crate::record::{ErrorKind, Latency, Sample};
 use crate::schedule::Nanos;
+
+/// Acts of one connection that may wait for their reply. A server that answers none of them is not asked more precisely.
+const REPLIES_WAITING_MAX: usize = 256;
 
 /// What a session has heard, and makes of it.
 pub(super) struct Hearing {
@@ -13,6 +19,26 @@ pub(super) struct Hearing {
     pub(super) sender: u64,
     last_heartbeat: Option<Nanos>,
     last_gap: Option<Nanos>,
+    /// Acts of this connection whose reply bears no stamp, oldest first. Most sessions have none.
+    awaited: Option<Box<Replies>>,
+}
+
+/// By which way something was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Channel {
+    /// Over the own connection: so comes the reply.
+    Connection,
+    /// By a request, whose answer is the reply.
+    Request,
+}
+
+/// Oldest first.
+#[derive(Default)]
+struct Replies(VecDeque<Awaited>);
+
+struct Awaited {
+    act: usize,
+    timing: Timing,
 }
 
 impl Hearing {
@@ -22,6 +48,7 @@ impl Hearing {
             sender,
             last_heartbeat: None,
             last_gap: None,
+            awaited: None,
         }
     }
 
@@ -29,6 +56,38 @@ impl Hearing {
         self.ledger.opened();
         self.last_heartbeat = None;
         self.last_gap = None;
+        self.awaited = None;
+    }
+
+    /// What the next message carries.
+    pub(super) fn stamp(&self, timing: Timing) -> Stamp {
+        Stamp {
+            key: Key {
+                sender: self.sender,
+                sequence: self.ledger.next_sequence(),
+            },
+            intended_micros: timing.intended / 1_000,
+            lag_micros: timing.sent.saturating_sub(timing.intended) / 1_000,
+        }
+    }
+
+    /// Notes what was done, so that its effects are known when they are heard.
+    pub(super) fn acted(&mut self, done: client::Turn, by: Channel, timing: Timing, turn: &mut Turn<'_>) {
+        match (turn.acts[done.act].effect, by) {
+            (Effect::Answer | Effect::Delivery { .. }, _) => self.ledger.sent(timing, turn.deadline),
+            (Effect::Reply, Channel::Connection) => {
+                let Replies(awaited) = &mut **self.awaited.get_or_insert_default();
+                if awaited.len() == REPLIES_WAITING_MAX {
+                    awaited.pop_front();
+                    turn.recorder.error(ErrorKind::Unanswered, 1);
+                }
+                awaited.push_back(Awaited {
+                    act: done.act,
+                    timing,
+                });
+            }
+            (Effect::Reply, Channel::Request) | (Effect::Nothing, _) => {}
+        }
     }
 
     /// Takes in a text, and hands back what the server wants back.
@@ -39,17 +98,53 @@ impl Hearing {
         turn: &mut Turn<'_>,
     ) -> Option<&'t str> {
         let mut wanted_back = None;
-        client.hear(text, &mut |heard| match heard {
-            Heard::Answer { stamp, count } => self.answer(stamp.key, count, turn),
-            Heard::Heartbeat { reply } => {
-                self.heartbeat(turn);
+        client.hear(text, &mut |heard| {
+            if let Heard::Heartbeat { reply } = heard {
                 wanted_back = reply;
             }
-            Heard::Ready | Heard::Confirmed { .. } | Heard::Reply { .. } | Heard::Refused => {}
-            Heard::Delivery { .. } | Heard::Push => turn.recorder.pushes += 1,
-            Heard::Unknown => turn.recorder.error(ErrorKind::Unknown, 1),
+            self.heard(heard, turn);
         });
         wanted_back
+    }
+
+    /// Takes in the answer to a request: its status and its body.
+    pub(super) fn reply(
+        &mut self,
+        client: &mut impl ClientHalf,
+        about: About,
+        (status, body): (u16, &str),
+        turn: &mut Turn<'_>,
+    ) {
+        client.answered(about.asked(), status, body, &mut |heard| match (heard, about) {
+            (
+                Heard::Answer { stamp, .. } | Heard::Confirmed { stamp },
+                About::Act {
+                    act,
+                    stamp: own,
+                    timing,
+                },
+            ) if stamp == own && !is_entered(turn.acts[act as usize].effect) => {
+                turn.recorder.acted(act as usize, sample(timing, turn));
+            }
+            (Heard::Reply { .. }, About::Act { act, timing, .. }) => {
+                turn.recorder.acted(act as usize, sample(timing, turn));
+            }
+            (heard, _) => self.heard(heard, turn),
+        });
+    }
+
+    fn heard(&mut self, heard: Heard<'_>, turn: &mut Turn<'_>) {
+        match heard {
+            Heard::Answer { stamp, count } => self.answer(stamp.key, count, turn),
+            Heard::Confirmed { stamp } => self.confirmed(stamp.key, turn),
+            Heard::Delivery { stamp, by } => self.delivery(stamp, by, turn),
+            Heard::Reply { act } => self.replied(act, turn),
+            Heard::Heartbeat { .. } => self.heartbeat(turn),
+            Heard::Ready => {}
+            Heard::Push => turn.recorder.pushes += 1,
+            Heard::Refused => turn.recorder.error(ErrorKind::Refused, 1),
+            Heard::Unknown => turn.recorder.error(ErrorKind::Unknown, 1),
+        }
     }
 
     fn heartbeat(&mut self, turn: &mut Turn<'_>) {
@@ -60,6 +155,19 @@ impl Hearing {
     }
 
     fn answer(&mut self, key: Key, count: Option<u64>, turn: &mut Turn<'_>) {
+        if let Some(timing) = self.own(key, count, turn) {
+            turn.recorder.sample(Latency::Answer, sample(timing, turn));
+        }
+    }
+
+    fn confirmed(&mut self, key: Key, turn: &mut Turn<'_>) {
+        if let Some(timing) = self.own(key, None, turn) {
+            turn.recorder.sample(Latency::Confirm, sample(timing, turn));
+        }
+    }
+
+    /// When this session's own message was meant and sent, if that is not forgotten and this is the first word about it.
+    fn own(&mut self, key: Key, count: Option<u64>, turn: &mut Turn<'_>) -> Option<Timing> {
         let answered = if key.sender == self.sender {
             self.ledger.answer(key.sequence, count, turn.now, turn.deadline)
         } else {
@@ -68,18 +176,55 @@ impl Hearing {
         match answered {
             Answered::First(timing) => {
                 turn.recorder.answered();
-                if let Some(timing) = timing {
-                    turn.recorder.sample(
-                        Latency::Answer,
-                        Sample {
-                            timing,
-                            answered: turn.now,
-                        },
-                    );
-                }
+                timing
             }
-            Answered::Again => {}
-            Answered::Foreign => turn.recorder.error(ErrorKind::ForeignAnswer, 1),
+            Answered::Again => None,
+            Answered::Foreign => {
+                turn.recorder.error(ErrorKind::ForeignAnswer, 1);
+                None
+            }
         }
+    }
+
+    fn delivery(&mut self, stamp: Stamp, by: Way, turn: &mut Turn<'_>) {
+        let intended = stamp.intended_micros * 1_000;
+        match by {
+            Way::Live => {
+                let timing = Timing {
+                    intended,
+                    sent: intended + stamp.lag_micros * 1_000,
+                };
+                turn.recorder.sample(Latency::Delivery, sample(timing, turn));
+            }
+            Way::CaughtUp => {}
+        }
+    }
+
+    fn replied(&mut self, act: usize, turn: &mut Turn<'_>) {
+        let waiting = self.awaited.iter().flat_map(|replies| replies.0.iter());
+        let oldest = waiting.enumerate().find(|(_, awaited)| awaited.act == act);
+        let Some((place, Awaited { timing, .. })) = oldest else {
+            turn.recorder.error(ErrorKind::ForeignAnswer, 1);
+            return;
+        };
+        turn.recorder.acted(act, sample(*timing, turn));
+        if let Some(replies) = &mut self.awaited {
+            replies.0.remove(place);
+        }
+    }
+}
+
+/// Whether messages of such an act are in the ledger.
+const fn is_entered(effect: Effect) -> bool {
+    match effect {
+        Effect::Answer | Effect::Delivery { .. } => true,
+        Effect::Reply | Effect::Nothing => false,
+    }
+}
+
+fn sample(timing: Timing, turn: &Turn<'_>) -> Sample {
+    Sample {
+        timing,
+        answered: turn.now,
     }
 }

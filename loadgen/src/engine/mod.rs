@@ -4,10 +4,13 @@
 //! share nothing with the others. A task per session waits for its socket; sends come from one timer per loop, straight
 //! into the socket. Nothing is aggregated here: samples and counts go to the loop's recorder.
 
+mod agenda;
+mod backstage;
 mod connect;
 mod event_loop;
 mod hearing;
 mod outgoing;
+mod requests;
 #[cfg(test)]
 pub(crate) mod scripted;
 mod session;
@@ -21,20 +24,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use touchstone_protocol::client::ClientHalf;
+use touchstone_protocol::client::{Act, ClientHalf};
 
+pub(crate) use backstage::{Backstage, Nobody};
 pub(crate) use connect::{Connector, Failure, Node, Sockets, attempt};
 pub(crate) use event_loop::{LoopEvent, LoopReport, Page, SessionCounts, StormCounts, run_loop};
 pub(crate) use timer::Precision;
 
-use session::{End, Scratch, Session, Standing, Turn};
+use agenda::{Agenda, Due};
+use backstage::Back;
+use requests::{Question, Requests};
+use session::{End, Errand, Scratch, Session, Standing, Token, Turn};
 
 use crate::ledger::Timing;
 use crate::plan::Plan;
 use crate::record::{ErrorKind, Latency, Recorder, Sample};
 use crate::schedule::{Nanos, Sends, chance_of, nanos};
+
+/// A request is waited for so many times the plan's deadline: after that, what it was about is late in any case.
+const REQUEST_DEADLINES: u32 = 2;
 
 /// One loop's part of a run.
 pub(crate) struct Job {
@@ -49,6 +60,9 @@ pub(crate) struct Job {
     pub(crate) start: Instant,
     /// How sends are timed.
     pub(crate) precision: Precision,
+    /// What the protocol's users can do.
+    pub(crate) acts: Arc<[Act]>,
+    pub(crate) backstage: Arc<dyn Backstage>,
 }
 
 impl Job {
@@ -69,6 +83,10 @@ struct Shared<K: Connector, C> {
     sessions: Vec<RefCell<Session<C, K::Stream>>>,
     recorder: RefCell<Recorder>,
     scratch: RefCell<Scratch>,
+    agenda: Agenda,
+    requests: Requests,
+    /// Who carries the requests; spawned with the first, joined when the loop ends.
+    carriers: RefCell<JoinSet<()>>,
     /// Handshakes that may be under way at once.
     connecting: Semaphore,
     /// Cancelled when nobody is to connect any more.
@@ -101,6 +119,9 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
             sessions,
             recorder: RefCell::default(),
             scratch: RefCell::new(Scratch::new(chance)),
+            agenda: Agenda::default(),
+            requests: Requests::default(),
+            carriers: RefCell::default(),
             connecting: Semaphore::new(at_once),
             ending: CancellationToken::new(),
             connected: Cell::new(0),
@@ -120,9 +141,22 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
 
     /// Runs `act` on the session in `slot` with all it may use of the loop.
     fn turn<R>(&self, slot: usize, act: impl FnOnce(&mut Session<C, K::Stream>, &mut Turn<'_>) -> R) -> R {
+        let session = self.job.session(slot);
+        let node = session as usize % self.job.nodes.len();
         let mut turn = Turn {
             now: self.now(),
+            slot,
             deadline: self.job.plan.deadline,
+            acts: &self.job.acts,
+            agenda: &self.agenda,
+            back: Back {
+                requests: &self.requests,
+                backstage: &*self.job.backstage,
+                slot,
+                session,
+                node,
+                place: &self.job.nodes[node],
+            },
             recorder: &mut self.recorder.borrow_mut(),
             scratch: &mut self.scratch.borrow_mut(),
         };
@@ -137,12 +171,13 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
             since: due,
             due_back: None,
         };
+        let mut token = Token::Wanted;
         loop {
             // Boxed: a handshake's state is large, and gone when the session talks.
             let came = tokio::select! {
                 biased;
                 () = self.ending.cancelled() => break,
-                came = Box::pin(self.connect(slot, due)) => came,
+                came = Box::pin(self.come(slot, due, &mut token)) => came,
             };
             let comes_back = match came {
                 Ok(end) => {
@@ -160,12 +195,15 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
                 Err(failure) => {
                     self.recorder.borrow_mut().error(failure.kind, 1);
                     match failure.again {
-                        connect::Again::After(advice) => Some(advice),
+                        connect::Again::After(advice) => Some((advice, token)),
                         connect::Again::Never => None,
                     }
                 }
             };
-            let Some(advice) = comes_back else { break };
+            let Some((advice, next_token)) = comes_back else {
+                break;
+            };
+            token = next_token;
             let backoff = self.sessions[slot].borrow().client.backoff();
             let jitter = self.scratch.borrow_mut().jitter();
             let Some(wait) = backoff.wait(attempts, jitter, advice) else {
@@ -182,6 +220,43 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
         self.sessions[slot].borrow_mut().standing = Standing::Gone;
     }
 
+    /// Gets a token where one is wanted, and connects; `due` is when the session was meant to.
+    async fn come(&self, slot: usize, due: Nanos, token: &mut Token) -> Result<Option<End>, Failure> {
+        match token {
+            Token::Wanted => self.log_in(slot, due).await?,
+            Token::Kept => {}
+        }
+        *token = Token::Kept;
+        self.connect(slot, due).await
+    }
+
+    async fn log_in(&self, slot: usize, due: Nanos) -> Result<(), Failure> {
+        let Some(coming) = self.job.backstage.token(self.job.session(slot)) else {
+            return Ok(());
+        };
+        let begun = self.now();
+        let failure = |why| Failure {
+            kind: ErrorKind::Login,
+            again: connect::Again::After(None),
+            why,
+        };
+        let deadline = self.job.plan.connect_deadline;
+        let token = tokio::time::timeout(deadline, coming)
+            .await
+            .map_err(|_| failure(format!("no token within {deadline:?}")))?
+            .map_err(failure)?;
+        self.turn(slot, |session, turn| {
+            session.given(token);
+            let timing = Timing {
+                intended: due,
+                sent: begun,
+            };
+            let answered = turn.now;
+            turn.recorder.sample(Latency::Login, Sample { timing, answered });
+        });
+        Ok(())
+    }
+
     /// Connects the session, for the first time or again; `due` is when it was meant to.
     async fn connect(&self, slot: usize, due: Nanos) -> Result<Option<End>, Failure> {
         let permit = self
@@ -190,14 +265,14 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
             .await
             .expect("the semaphore is never closed");
         let begun = self.now();
-        let query = self.sessions[slot].borrow().client.address().query;
+        let address = self.sessions[slot].borrow().client.address();
         let key = self.scratch.borrow_mut().handshake_key();
         let node = self.job.session(slot) as usize % self.job.nodes.len();
         let place = (node, &self.job.nodes[node]);
         let connected = attempt(
             &self.connector,
             place,
-            &query,
+            &address,
             key,
             self.job.plan.connect_deadline,
         )
@@ -256,10 +331,42 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
         }
     }
 
-    /// Sends a message that is meant for now.
+    /// Says something that is meant for now, so that what became of the messages before it is told.
     fn say(&self, session: &mut Session<C, K::Stream>, turn: &mut Turn<'_>) {
-        if let Some(sends) = self.job.plan.sends {
-            session.send(turn.now, sends.bytes, turn);
+        if let Some(errand) = self.errand(turn.now) {
+            session.act(errand, turn);
         }
+    }
+
+    fn errand(&self, intended: Nanos) -> Option<Errand> {
+        let sends = self.job.plan.sends?;
+        Some(Errand {
+            intended,
+            act: 0,
+            content_bytes: u32::try_from(sends.bytes).unwrap_or(u32::MAX),
+            recipient: 0,
+        })
+    }
+
+    /// Does the next act of the session in `slot`, meant for `at`, and enters the one after.
+    fn act(&self, slot: usize, at: Nanos) {
+        let Some(errand) = self.errand(at) else { return };
+        self.turn(slot, |session, turn| {
+            session.act(errand, turn);
+            let sends = session.sends.as_mut().expect("whoever acts has a schedule");
+            sends.advance();
+            turn.agenda.enter(sends.due(), turn.slot, Due::Act);
+        });
+    }
+
+    /// Carries requests for as long as it is polled.
+    async fn carry_requests(self: Rc<Self>) {
+        let deadline = Duration::from_nanos(self.job.plan.deadline) * REQUEST_DEADLINES;
+        let answer = |question: &Question, reply| {
+            self.turn(question.slot, |session, turn| {
+                session.answered(question.about, reply, turn);
+            });
+        };
+        self.requests.carry(&self.connector, deadline, answer).await;
     }
 }

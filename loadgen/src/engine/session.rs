@@ -1,21 +1,25 @@
 //! One simulated session: what it knows, what it hears, what it says. No waiting is decided here.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use touchstone_protocol::client::{self, ClientHalf, Comeback, Draft, Key, Next, Stamp};
+use touchstone_protocol::client::{self, Act, ClientHalf, Comeback, Draft, Next};
 use touchstone_protocol::close::CloseCode;
 use touchstone_protocol::defaults;
 use touchstone_wire::{Binary, Event, OpCode, Receiver, Role, Rules};
 
+use super::agenda::{Agenda, Due};
+use super::backstage::{About, Back};
 use super::connect::Connected;
-use super::hearing::Hearing;
+use super::hearing::{Channel, Hearing};
 use super::outgoing::Outgoing;
+use super::requests::Reply;
 use crate::ledger::Timing;
 use crate::record::{ErrorKind, Recorder};
-use crate::schedule::{Nanos, Sends};
+use crate::schedule::{Nanos, Sends, nanos};
 
 /// An answer carries what was sent and some JSON around it, escaped at worst sixfold.
 const RULES: Rules = Rules {
@@ -53,9 +57,25 @@ impl Scratch {
 /// What a turn may use of its loop.
 pub(crate) struct Turn<'a> {
     pub(crate) now: Nanos,
+    pub(crate) slot: usize,
     pub(crate) deadline: Nanos,
+    pub(crate) acts: &'a [Act],
     pub(crate) recorder: &'a mut Recorder,
     pub(crate) scratch: &'a mut Scratch,
+    pub(crate) agenda: &'a Agenda,
+    /// Where to ask over HTTP, by this session's node.
+    pub(crate) back: Back<'a>,
+}
+
+/// Something a session is to do, decided by the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Errand {
+    pub(crate) intended: Nanos,
+    /// Which of the protocol's acts.
+    pub(crate) act: u32,
+    pub(crate) content_bytes: u32,
+    /// The place of the other user in the group.
+    pub(crate) recipient: u32,
 }
 
 /// Why a connection is no more.
@@ -87,17 +107,28 @@ impl End {
         }
     }
 
-    /// Whether this client comes back after it, and after how long at least.
-    pub(crate) fn comes_back(self, client: &impl ClientHalf) -> Option<Option<Duration>> {
-        match self {
-            Self::Farewell => None,
-            Self::Cut | Self::Dropped | Self::Violated => Some(None),
-            Self::Closed { code, advice } => match client.comeback(code) {
-                Comeback::Never => None,
-                Comeback::Again | Comeback::WithNewToken => Some(advice),
-            },
+    /// Whether this client comes back after it, after how long at least, and with which token.
+    pub(crate) fn comes_back(self, client: &impl ClientHalf) -> Option<(Option<Duration>, Token)> {
+        let (comeback, advice) = match self {
+            Self::Farewell => return None,
+            Self::Cut | Self::Dropped | Self::Violated => (client.comeback(None), None),
+            Self::Closed { code, advice } => (client.comeback(code), advice),
+        };
+        match comeback {
+            Comeback::Never => None,
+            Comeback::Again => Some((advice, Token::Kept)),
+            Comeback::WithNewToken => Some((advice, Token::Wanted)),
         }
     }
+}
+
+/// What a session needs before it can connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Token {
+    /// A new one, where there are tokens.
+    Wanted,
+    /// Nothing: it has one.
+    Kept,
 }
 
 /// Where a session stands between connections.
@@ -116,6 +147,19 @@ pub(crate) enum Standing {
     Here,
     /// It does not come back.
     Gone,
+}
+
+/// How far a session is with reading back what it has missed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum CatchingUp {
+    #[default]
+    NotBegun,
+    /// It has asked for the next part, and waits for it until then.
+    Asked {
+        step: u32,
+        until: Nanos,
+    },
+    Done,
 }
 
 struct Connection<S> {
@@ -141,6 +185,18 @@ pub(crate) struct Session<C, S> {
     connection: Option<Connection<S>>,
     /// Of the task that reads this session; whoever changes the session from outside wakes it.
     waker: Waker,
+    /// Made when first used: tens of thousands of sessions that only echo or beat have none.
+    rare: Option<Box<Rare>>,
+}
+
+/// What not every session has.
+#[derive(Default)]
+struct Rare {
+    /// What was to be done while it was away and its client keeps for later, oldest first.
+    queued: VecDeque<Errand>,
+    catching_up: CatchingUp,
+    /// Its token, where there are tokens: what it asks over HTTP carries it.
+    token: Option<Box<str>>,
 }
 
 impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
@@ -153,6 +209,7 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
             connections: 0,
             connection: None,
             waker: Waker::noop().clone(),
+            rare: None,
         }
     }
 
@@ -174,10 +231,148 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
         self.connections += 1;
         self.standing = Standing::Here;
         self.hearing.opened();
-        if connected.leftover.is_empty() {
-            return None;
+        self.greet(turn);
+        if let Some(beat) = self.client.beat() {
+            let connection = self.connections as u16;
+            let first = turn.now + nanos(beat.interval);
+            turn.agenda.enter(first, turn.slot, Due::Beat { connection });
         }
-        self.hear(&mut Vec::from(connected.leftover), turn)
+        if !connected.leftover.is_empty() {
+            let ended = self.hear(&mut Vec::from(connected.leftover), turn);
+            if ended.is_some() {
+                return ended;
+            }
+        }
+        self.catch_up_queue(turn);
+        None
+    }
+
+    /// Says what a client of the dialect says first.
+    fn greet(&mut self, turn: &mut Turn<'_>) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let waker = &self.waker;
+        self.client.greeting(&mut |text| {
+            connection
+                .outgoing
+                .reply(turn.scratch, OpCode::Text, text.as_bytes(), waker);
+        });
+    }
+
+    /// Does now what was kept while the session was away, in its order; what is too old by now is not done at all.
+    fn catch_up_queue(&mut self, turn: &mut Turn<'_>) {
+        let Some(kept) = self.client.offline_queue() else {
+            return;
+        };
+        let Some(rare) = &mut self.rare else { return };
+        for errand in std::mem::take(&mut rare.queued) {
+            if errand.intended + nanos(kept.age_max) < turn.now {
+                turn.recorder.skipped_sends += 1;
+            } else {
+                self.act(errand, turn);
+            }
+        }
+    }
+
+    /// Gives it another token, for its next connection and all its requests.
+    pub(crate) fn given(&mut self, token: String) {
+        self.client.new_token(&token);
+        self.rare.get_or_insert_default().token = Some(token.into_boxed_str());
+    }
+
+    /// Takes in what became of a request.
+    pub(crate) fn answered(&mut self, about: About, reply: Reply, turn: &mut Turn<'_>) {
+        match reply {
+            Reply::Failed => turn.recorder.error(ErrorKind::Request, 1),
+            Reply::Answered { status, body } => {
+                let body = String::from_utf8_lossy(&body);
+                self.hearing.reply(&mut self.client, about, (status, &body), turn);
+            }
+        }
+        if let (About::CatchUp, CatchingUp::Asked { step, .. }) = (about, self.catching_up()) {
+            self.catch_up_from(step + 1, turn);
+        }
+    }
+
+    /// Begins to read back what was missed, where that is possible.
+    pub(crate) fn catch_up(&mut self, turn: &mut Turn<'_>) {
+        if self.catching_up() == CatchingUp::NotBegun {
+            self.catch_up_from(0, turn);
+        }
+    }
+
+    /// Whether it still waits for something that it has missed.
+    pub(crate) fn is_catching_up(&self, now: Nanos) -> bool {
+        matches!(self.catching_up(), CatchingUp::Asked { until, .. } if now <= until)
+    }
+
+    fn catching_up(&self) -> CatchingUp {
+        self.rare
+            .as_ref()
+            .map_or_else(CatchingUp::default, |rare| rare.catching_up)
+    }
+
+    fn catch_up_from(&mut self, step: u32, turn: &mut Turn<'_>) {
+        let asked = self.ask_what_was_missed(step, turn);
+        let until = turn.now + 2 * turn.deadline;
+        match (&mut self.rare, asked) {
+            (rare, true) => {
+                rare.get_or_insert_default().catching_up = CatchingUp::Asked { step, until };
+            }
+            (Some(rare), false) => rare.catching_up = CatchingUp::Done,
+            // Whose protocol has nothing to read back needs no memory of it.
+            (None, false) => {}
+        }
+    }
+
+    /// Whether there was something to ask for.
+    fn ask_what_was_missed(&mut self, step: u32, turn: &mut Turn<'_>) -> bool {
+        let Some(connection) = &mut self.connection else {
+            return false;
+        };
+        let Scratch {
+            frame, draft, chance, ..
+        } = &mut *turn.scratch;
+        match self.client.catch_up(step, draft) {
+            Next::Send(text) => {
+                connection
+                    .outgoing
+                    .frame(frame, chance, OpCode::Text, text.as_bytes(), &self.waker);
+                true
+            }
+            Next::Request(request) => {
+                let token = self.rare.as_ref().and_then(|rare| rare.token.as_deref());
+                turn.back.request(About::CatchUp, request, token).is_ok()
+            }
+            Next::Inject { .. } | Next::Nothing => false,
+        }
+    }
+
+    /// Keeps for later what is to be done while there is no connection, if this client does so.
+    fn keep(&mut self, errand: Errand, turn: &mut Turn<'_>) {
+        let Some(kept) = self.client.offline_queue() else {
+            turn.recorder.skipped_sends += 1;
+            return;
+        };
+        let queued = &mut self.rare.get_or_insert_default().queued;
+        queued.push_back(errand);
+        if queued.len() > kept.messages_max {
+            queued.pop_front();
+            turn.recorder.skipped_sends += 1;
+        }
+    }
+
+    /// Shows that the client is alive, as the dialect has it, and says when next.
+    pub(crate) fn beat(&mut self, due: Nanos, connection: u16, turn: &mut Turn<'_>) {
+        let (Some(open), true) = (&mut self.connection, connection == self.connections as u16) else {
+            return;
+        };
+        let Some(beat) = self.client.beat() else { return };
+        open.outgoing
+            .reply(turn.scratch, OpCode::Text, beat.text.as_bytes(), &self.waker);
+        let next = due + nanos(beat.interval);
+        turn.agenda.enter(next, turn.slot, Due::Beat { connection });
     }
 
     /// Ends the connection, if there is one.
@@ -200,47 +395,64 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
         had
     }
 
-    /// Sends the next message.
-    pub(crate) fn send(&mut self, intended: Nanos, content_bytes: usize, turn: &mut Turn<'_>) {
+    /// Does what the plan wants of it.
+    pub(crate) fn act(&mut self, errand: Errand, turn: &mut Turn<'_>) {
         let Some(connection) = &mut self.connection else {
-            turn.recorder.skipped_sends += 1;
-            return;
+            return self.keep(errand, turn);
         };
         if connection.outgoing.is_full() {
             turn.recorder.error(ErrorKind::NotSent, 1);
             return;
         }
-        let stamp = Stamp {
-            key: Key {
-                sender: self.hearing.sender,
-                sequence: self.hearing.ledger.next_sequence(),
-            },
-            intended_micros: intended / 1_000,
-            lag_micros: turn.now.saturating_sub(intended) / 1_000,
-        };
-        let Scratch {
-            frame, draft, chance, ..
-        } = &mut *turn.scratch;
-        let asked = client::Turn {
-            act: 0,
-            stamp,
+        let Errand {
+            intended,
+            act,
             content_bytes,
-            recipient: 0,
-        };
-        let text = match self.client.act(asked, draft) {
-            Next::Send(text) => text,
-            // A user who says nothing of his own owes no answer and is owed none.
-            Next::Request(_) | Next::Inject { .. } | Next::Nothing => return,
-        };
+            recipient,
+        } = errand;
         let timing = Timing {
             intended,
             sent: turn.now,
         };
-        self.hearing.ledger.sent(timing, turn.deadline);
+        let stamp = self.hearing.stamp(timing);
+        let Scratch {
+            frame, draft, chance, ..
+        } = &mut *turn.scratch;
+        let asked = client::Turn {
+            act: act as usize,
+            stamp,
+            content_bytes: content_bytes as usize,
+            recipient: recipient as usize,
+        };
+        let by = match self.client.act(asked, draft) {
+            Next::Send(text) => {
+                connection
+                    .outgoing
+                    .frame(frame, chance, OpCode::Text, text.as_bytes(), &self.waker);
+                Channel::Connection
+            }
+            Next::Request(request) => {
+                let about = About::Act { act, stamp, timing };
+                let token = self.rare.as_ref().and_then(|rare| rare.token.as_deref());
+                if turn.back.request(about, request, token).is_err() {
+                    turn.recorder.error(ErrorKind::NotSent, 1);
+                    return;
+                }
+                Channel::Request
+            }
+            Next::Inject { kind, data } => {
+                let about = About::Act { act, stamp, timing };
+                if turn.back.inject(about, kind, data).is_err() {
+                    turn.recorder.error(ErrorKind::NotSent, 1);
+                    return;
+                }
+                Channel::Request
+            }
+            // Whoever does nothing of his own owes no answer and is owed none.
+            Next::Nothing => return,
+        };
+        self.hearing.acted(asked, by, timing, turn);
         turn.recorder.sent(timing);
-        connection
-            .outgoing
-            .frame(frame, chance, OpCode::Text, text.as_bytes(), &self.waker);
     }
 
     /// Whether it came back and has said nothing since.

@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use touchstone_protocol::echo::client::{EchoClient, Persistence};
+use touchstone_protocol::echo::client::{ACTS, EchoClient, Persistence};
 
 use super::scripted::{Received, Script, Scripted, Verdict};
-use super::{Job, LoopEvent, LoopReport, Node, Precision, run_loop};
+use super::{Job, LoopEvent, LoopReport, Nobody, Node, Precision, run_loop};
 use crate::plan::Plan;
 use crate::record::{ErrorKind, Latency};
 use crate::watch::{self, Reading};
@@ -123,6 +123,8 @@ fn job(plan: Plan, start: Instant, number: u32, loops: u32) -> Job {
         loops,
         start,
         precision: Precision::Milliseconds,
+        acts: ACTS.into(),
+        backstage: Arc::new(Nobody),
     }
 }
 
