@@ -24,6 +24,11 @@ pub fn clauses_of(step: &Step) -> Vec<ClauseId> {
         },
         Action::Closed { matcher, .. } => in_closed(matcher, &mut found),
         Action::Refused { response, .. } | Action::Http { response, .. } => in_response(response, &mut found),
+        Action::HttpAtOnce { responses, .. } => {
+            responses
+                .iter()
+                .for_each(|response| in_response(response, &mut found));
+        }
         Action::Handshake { response, .. } => {
             response
                 .iter()

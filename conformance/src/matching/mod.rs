@@ -18,7 +18,9 @@ use touchstone_scenarios::template::TemplateError;
 pub use closed::{compare_closed, describe_close, unclean, waits_for_tcp};
 pub use json::{compare, expectation, same};
 pub use orders::assign;
-pub use response::{Answer, compare_response, describe as describe_response};
+pub use response::{
+    Answer, compare_response, describe as describe_response, expectation as expected_response,
+};
 
 use crate::frames::{Content, Message};
 use crate::verdict::Check;

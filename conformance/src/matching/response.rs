@@ -173,7 +173,9 @@ fn statuses(matcher: &ResponseMatcher, environment: &Environment<'_>) -> String 
     shown.collect::<Vec<_>>().join(" or ")
 }
 
-fn expectation(matcher: &ResponseMatcher, environment: &Environment<'_>) -> String {
+/// What is expected, in a few words.
+#[must_use]
+pub fn expectation(matcher: &ResponseMatcher, environment: &Environment<'_>) -> String {
     match (matcher.status.is_empty(), matcher.upgraded) {
         (false, _) => format!("an answer with status {}", statuses(matcher, environment)),
         (true, Some(true)) => "an upgrade".to_owned(),

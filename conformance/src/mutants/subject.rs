@@ -254,6 +254,7 @@ fn step_concerns_the_launcher(step: &Step) -> bool {
         | Action::Pinged { .. }
         | Action::Tcp { .. }
         | Action::Http { .. }
+        | Action::HttpAtOnce { .. }
         | Action::Inject { .. }
         | Action::Introduce
         | Action::Events { .. }

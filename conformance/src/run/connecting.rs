@@ -352,6 +352,7 @@ fn is_about(action: &Action, name: &ActorName) -> bool {
         }
         Action::Handshake { .. }
         | Action::Http { .. }
+        | Action::HttpAtOnce { .. }
         | Action::Inject { .. }
         | Action::Introduce
         | Action::Events { .. }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
@@ -15,7 +16,8 @@ use touchstone_sut::{Metrics, Signal as SutSignal};
 use super::trial::{Flow, Halt, Trial};
 use crate::head::Response;
 use crate::matching::{
-    Answer, Comparison, Mismatch, compare, compare_response, expectation, shortened, text_of,
+    Answer, Comparison, Mismatch, assign, compare, compare_response, describe_response, expectation,
+    expected_response, shortened, text_of,
 };
 use crate::verdict::Check;
 
@@ -68,6 +70,86 @@ impl Trial<'_> {
             .map(|(_, value)| (request.path.clone(), value.clone()));
         self.captured.extend(values);
         self.judge_outside(step, found)
+    }
+
+    /// `http: […]`: all are asked at once, and each of the answers has to be one of those that are expected.
+    pub(super) async fn http_at_once(
+        &mut self,
+        step: &Step,
+        wanted: &[HttpRequest],
+        expected: &[ResponseMatcher],
+    ) -> Flow {
+        self.checks.looked_at(Check::Message);
+        let mut requests = Vec::with_capacity(wanted.len());
+        for wanted in wanted {
+            let request = self.request(step, wanted).await?;
+            self.note(format!("{} {} (at once)", request.method, request.path));
+            requests.push(request);
+        }
+        let path = requests.first().map(|request| request.path.clone());
+        let dialect = self.case.dialect;
+        let asked = requests
+            .into_iter()
+            .map(|request| self.bench.sut.http_as(dialect, request));
+        let at = Instant::now();
+        let answered = join_all(asked).await;
+        self.mark_span(at, Instant::now());
+        let mut answers = Vec::with_capacity(answered.len());
+        for answered in answered {
+            match answered {
+                Ok(answer) => answers.push(Some(response(&answer))),
+                Err(CallError::Timeout { .. }) => answers.push(None),
+                Err(error) => return Err(not_done(&error)),
+            }
+        }
+        let found = self.matched(step, &answers, expected);
+        let values = found.captures.iter();
+        let values = values.map(|(_, value)| (path.clone().unwrap_or_default(), value.clone()));
+        self.captured.extend(values);
+        self.judge_outside(step, found)
+    }
+
+    /// Each answer against the one of the expected that it is; all of them as a whole where there is none for one.
+    fn matched(&self, step: &Step, answers: &[Option<Response>], expected: &[ResponseMatcher]) -> Comparison {
+        let look = |answer: &Option<Response>, expected: &ResponseMatcher| {
+            let answer = answer
+                .as_ref()
+                .map_or(Answer::Silence, |response| Answer::Response {
+                    response,
+                    accept: None,
+                });
+            self.compare(|environment| compare_response(expected, answer, step.span, environment))
+        };
+        let cost = |found: Comparison| found.is_recognised().then_some(found.mismatches.len());
+        let costs: Vec<Vec<_>> = answers
+            .iter()
+            .map(|answer| {
+                expected
+                    .iter()
+                    .map(|expected| cost(look(answer, expected)))
+                    .collect()
+            })
+            .collect();
+        if let Some(chosen) = assign(&costs, None) {
+            let mut found = Comparison::default();
+            for (answer, expectation) in answers.iter().zip(chosen) {
+                found.extend(look(answer, &expected[expectation]));
+            }
+            return found;
+        }
+        let wanted = self.compare(|environment| {
+            let each = expected
+                .iter()
+                .map(|expected| expected_response(expected, environment));
+            each.collect::<Vec<_>>().join(", ")
+        });
+        let came = answers.iter().map(|answer| {
+            answer
+                .as_ref()
+                .map_or_else(|| "no answer in time".to_owned(), describe_response)
+        });
+        let came = came.collect::<Vec<_>>().join(", ");
+        Comparison::mismatch(step.span, format!("in any order: {wanted}"), came)
     }
 
     async fn request(&mut self, step: &Step, wanted: &HttpRequest) -> Result<Request, Halt> {
@@ -271,7 +353,7 @@ impl Trial<'_> {
             let now = self.bench.sut.metrics().await.map_err(|error| not_done(&error))?;
             let short: Vec<_> = moved
                 .iter()
-                .filter_map(|metric| too_little(metric, &before, &now))
+                .filter_map(|metric| off_by(metric, &before, &now))
                 .collect();
             if short.is_empty() || Instant::now() >= frame.to {
                 break short;
@@ -283,7 +365,7 @@ impl Trial<'_> {
         for (metric, actual) in short {
             let span = metric.names.first().map_or(step.span, |name| name.span);
             let names: Vec<_> = metric.names.iter().map(|name| name.value.as_str()).collect();
-            let expected = format!("{} to rise by at least {}", names.join(" or "), metric.at_least);
+            let expected = format!("{} to move {}", names.join(" or "), bounds(metric));
             let mismatches = Comparison::mismatch(span, expected, actual).mismatches;
             found
                 .mismatches
@@ -293,18 +375,28 @@ impl Trial<'_> {
     }
 }
 
-/// The metric and what became of it, if it has not moved far enough.
-fn too_little<'a>(
-    metric: &'a MetricMoved,
-    before: &Metrics,
-    now: &Metrics,
-) -> Option<(&'a MetricMoved, String)> {
+/// The metric and what became of it, if it has not moved as far as it should, or has moved farther.
+fn off_by<'a>(metric: &'a MetricMoved, before: &Metrics, now: &Metrics) -> Option<(&'a MetricMoved, String)> {
     let Some((name, value)) = metric.names.iter().find_map(|name| Some((name, now.get(name)?))) else {
         return Some((metric, "there is no such metric".to_owned()));
     };
     let began = before.get(name).unwrap_or(0.0);
-    (value - began < metric.at_least)
-        .then(|| (metric, format!("{} went from {began} to {value}", name.value)))
+    let moved = value - began;
+    let too_little = metric.at_least.is_some_and(|least| moved < least);
+    let too_much = metric.at_most.is_some_and(|most| moved > most);
+    (too_little || too_much).then(|| (metric, format!("{} went from {began} to {value}", name.value)))
+}
+
+fn bounds(metric: &MetricMoved) -> String {
+    let least = metric.at_least.map(|least| format!("up by at least {least}"));
+    let most = metric
+        .at_most
+        .map(|most| format!("back to at most {most} above where it was"));
+    [least, most]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" and ")
 }
 
 pub(super) fn not_done(error: &CallError) -> Halt {

@@ -41,6 +41,7 @@ impl Trial<'_> {
             Action::Pinged { actor, payload } => self.pinged(step, actor, payload.as_ref()).await,
             Action::Tcp { actor, fault } => self.tcp(step, actor, *fault).await,
             Action::Http { request, response } => self.http(step, request, response).await,
+            Action::HttpAtOnce { requests, responses } => self.http_at_once(step, requests, responses).await,
             Action::Inject {
                 to,
                 kind,

@@ -50,6 +50,7 @@ fn of_step(bench: &Bench, case: &Case, step: &Step) -> Duration {
             | Action::Pinged { .. }
             | Action::Tcp { .. }
             | Action::Http { .. }
+            | Action::HttpAtOnce { .. }
             | Action::Inject { .. }
             | Action::Introduce
             | Action::Events { .. }

@@ -119,6 +119,73 @@ async fn metrics_have_to_rise() {
 }
 
 #[tokio::test]
+async fn a_gauge_has_to_fall_again() {
+    let counting = |then: &str| {
+        format!(
+            "title: it counts\nrule: echo/2a\nrequires: [metrics]\nalone: true\nsteps:\n  - http: {{get: /things}}\n    expect: 200\n  \
+             - metrics: {{requests_odd: {{at_least: 1}}}}\n    within: 1s\n{then}  \
+             - metrics: {{requests_odd: {{at_most: 0}}}}\n    within: 200ms\n"
+        )
+    };
+    check(&[
+        (
+            "falls",
+            Crook::Honest,
+            &counting("  - http: {get: /things}\n    expect: 200\n"),
+            "passed",
+        ),
+        ("stays", Crook::Honest, &counting(""), "failed message echo/2a"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn requests_at_once_are_answered_so_in_any_order() {
+    let asking = |expect: &str| {
+        format!(
+            "title: one wins\nrule: echo/2a\nsteps:\n  - http: [{{get: /first}}, {{get: /first}}, {{get: /first}}]\n    expect: {expect}\n"
+        )
+    };
+    let won = "{json: {won: true}}";
+    let lost = "{json: {won: false}}";
+    check(&[
+        (
+            "the first that is named wins",
+            Crook::Honest,
+            &asking(&format!("[{won}, {lost}, {lost}]")),
+            "passed",
+        ),
+        (
+            "the last that is named wins",
+            Crook::Honest,
+            &asking(&format!("[{lost}, {lost}, {won}]")),
+            "passed",
+        ),
+        (
+            "two should win",
+            Crook::Honest,
+            &asking(&format!("[{won}, {won}, {lost}]")),
+            "failed message echo/2a",
+        ),
+        (
+            "none should win",
+            Crook::Honest,
+            &asking(&format!("[{lost}, {lost}, {lost}]")),
+            "failed message echo/2a",
+        ),
+        (
+            "a field under another clause",
+            Crook::Honest,
+            &asking(&format!(
+                "[{won}, {lost}, {{status: 200, json: {{won: {{$value: 1, $clause: echo/3a}}}}}}]"
+            )),
+            "informational message echo/3a",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
 async fn a_back_door_that_does_not_open_is_no_verdict() {
     let server = Server::start(Crook::Honest).await;
     let folder = tempfile::tempdir().unwrap();

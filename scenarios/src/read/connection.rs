@@ -4,7 +4,8 @@ use crate::cast::UNNAMED;
 use crate::diag::Diag;
 use crate::read::{Fields, Read, Reader, Use, keys};
 use crate::scenario::{
-    Client, Connection, HttpBody, HttpRequest, RawHandshake, ResponseMatcher, Scope, StatusMatcher, Template,
+    Action, Client, Connection, HttpBody, HttpRequest, REQUESTS_AT_ONCE_MAX, RawHandshake, ResponseMatcher,
+    Scope, StatusMatcher, Template, Window,
 };
 use crate::source::Spanned;
 use crate::yaml::{Kind, Node};
@@ -185,6 +186,63 @@ impl Reader<'_> {
             headers,
             body,
         })
+    }
+
+    /// Requests that are made at once: whoever wins a race between them, the answers are these.
+    pub(super) fn http_at_once(
+        &mut self,
+        (node, requests): (&Node, &[Node]),
+        answers: &Node,
+        within: Option<&Window>,
+    ) -> Read<Action> {
+        if within.is_some() {
+            return Err(self
+                .wrong(
+                    "contradiction",
+                    node,
+                    "requests at once are made once, and `within` asks again",
+                )
+                .help("await what they lead to in the step after"));
+        }
+        if !(2..=REQUESTS_AT_ONCE_MAX).contains(&requests.len()) {
+            return Err(self
+                .wrong(
+                    "wrong-length",
+                    node,
+                    format!("{} requests at once", requests.len()),
+                )
+                .help(format!("from 2 to {REQUESTS_AT_ONCE_MAX}; one alone is no list")));
+        }
+        let wanted = match &answers.kind {
+            Kind::List(wanted) if wanted.len() == requests.len() => wanted,
+            _ => {
+                return Err(self
+                    .wrong("wrong-length", answers, "each of the requests has an answer")
+                    .help("write for example `expect: [{status: 201}, {status: 409}]`, in any order"));
+            }
+        };
+        Ok(Action::HttpAtOnce {
+            requests: requests.iter().map(|node| self.http(node)).collect::<Read<_>>()?,
+            responses: wanted
+                .iter()
+                .map(|node| self.http_answer(node))
+                .collect::<Read<_>>()?,
+        })
+    }
+
+    /// The answer to a request, which is no handshake.
+    pub(super) fn http_answer(&mut self, node: &Node) -> Read<ResponseMatcher> {
+        let response = self.response(node)?;
+        if response.upgraded.is_some() || response.dropped {
+            return Err(self
+                .wrong(
+                    "unknown-value",
+                    node,
+                    "`upgraded` and `dropped` are said of a handshake",
+                )
+                .help("a WebSocket handshake by hand is the step `handshake: {target: /path}`"));
+        }
+        Ok(response)
     }
 
     fn no_method(&self, node: &Node) -> Diag {

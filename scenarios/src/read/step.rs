@@ -270,19 +270,16 @@ impl Reader<'_> {
                 }
             }
             "http" => {
-                let request = self.http(value)?;
                 let answer = parts.beside.require(self, "expect")?;
-                let response = self.response(answer)?;
-                if response.upgraded.is_some() || response.dropped {
-                    return Err(self
-                        .wrong(
-                            "unknown-value",
-                            answer,
-                            "`upgraded` and `dropped` are said of a handshake",
-                        )
-                        .help("a WebSocket handshake by hand is the step `handshake: {target: /path}`"));
+                match &value.kind {
+                    Kind::List(requests) => {
+                        self.http_at_once((value, requests), answer, modifiers.within.as_ref())?
+                    }
+                    _ => Action::Http {
+                        request: self.http(value)?,
+                        response: self.http_answer(answer)?,
+                    },
                 }
-                Action::Http { request, response }
             }
             "inject" => self.inject(value)?,
             "users" => self.users(value)?,

@@ -176,25 +176,52 @@ impl Reader<'_> {
         let mut moved = Vec::new();
         for (name, node) in self.map(value)? {
             let mut fields = Fields::of(self, node, "a metric")?;
-            let least = fields.require(self, "at_least")?;
-            let at_least = match &least.kind {
-                Kind::Number(number) => number.as_f64().filter(|least| *least >= 0.0),
-                _ => None,
-            };
-            let Some(at_least) = at_least else {
-                return Err(self.expected(least, "a number of 0 or more"));
-            };
+            let at_least = fields
+                .take("at_least")
+                .map(|(_, node)| self.far(node, 0.0))
+                .transpose()?;
+            let at_most = fields
+                .take("at_most")
+                .map(|(_, node)| self.far(node, f64::MIN))
+                .transpose()?;
+            if at_least.is_none() && at_most.is_none() {
+                return Err(self
+                    .wrong("missing-key", node, "nothing is asked of the metric")
+                    .help(
+                        "write `{at_least: 1}`: it has risen so far; `{at_most: 0}`: it has fallen again",
+                    ));
+            }
             let mut names = vec![name.clone()];
             if let Some((_, others)) = fields.take("or") {
                 names.extend(self.strings(others)?);
             }
             fields.finish(self)?;
-            moved.push(MetricMoved { names, at_least });
+            moved.push(MetricMoved {
+                names,
+                at_least,
+                at_most,
+            });
         }
         if moved.is_empty() {
             return Err(self.expected(value, "a mapping of metrics"));
         }
         Ok(moved)
+    }
+
+    /// How far a metric moves.
+    fn far(&self, node: &Node, least: f64) -> Read<f64> {
+        match &node.kind {
+            Kind::Number(number) => number.as_f64().filter(|far| *far >= least),
+            _ => None,
+        }
+        .ok_or_else(|| {
+            let wanted = if least < 0.0 {
+                "a number"
+            } else {
+                "a number of 0 or more"
+            };
+            self.expected(node, wanted)
+        })
     }
 
     pub(super) fn tcp(&self, value: &Node) -> Read<TcpFault> {

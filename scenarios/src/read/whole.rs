@@ -1,7 +1,7 @@
 //! What only the whole scenario shows: actors that nobody uses, needs that it does not name, effects that it does not
 //! own up to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diag::Diag;
 use crate::read::Reader;
@@ -33,6 +33,7 @@ impl Reader<'_> {
         flatten(&scenario.steps, &mut steps);
         self.check_actors(scenario, &steps);
         self.check_channels(scenario);
+        self.check_fallen(scenario, &steps);
         self.check_used(scenario.variables.iter().map(|(name, _)| name), "variable");
         for step in steps {
             let Some(need) = need_of(&step.action) else {
@@ -60,6 +61,37 @@ impl Reader<'_> {
                 self.diags.push(diag);
             }
         }
+    }
+
+    /// A gauge that never rose has not fallen either; and one that others move as well says nothing.
+    fn check_fallen(&mut self, scenario: &Scenario, steps: &[&Step]) {
+        let mut risen = BTreeMap::new();
+        let mut diags = Vec::new();
+        for step in steps {
+            let Action::Metrics { moved } = &step.action else {
+                continue;
+            };
+            for metric in moved {
+                let name = &metric.names[0];
+                let before = risen.get(name.value.as_str()).copied().unwrap_or(0.0_f64);
+                if let Some(at_most) = metric.at_most {
+                    if at_most >= before {
+                        let message = format!("this could never fail: `{}` has not risen before", name.value);
+                        let help = "before it falls, a step `metrics` with `at_least` has to see it higher than that";
+                        diags.push(self.at("matches-anything", name.span, message).help(help));
+                    }
+                    if !scenario.alone && self.scope != Scope::None {
+                        let message = format!("`{}` is moved by everybody on the server", name.value);
+                        let help = "add `alone: true`: the case runs by itself, or on a server of its own";
+                        diags.push(self.at("not-alone", name.span, message).help(help));
+                    }
+                }
+                if let Some(at_least) = metric.at_least {
+                    risen.insert(name.value.as_str(), at_least.max(before));
+                }
+            }
+        }
+        self.diags.extend(diags);
     }
 
     fn missing_requirement(&self, step: &Step, key: &'static str) -> Diag {
@@ -173,6 +205,7 @@ fn need_of(action: &Action) -> Option<Need> {
         | Action::Pinged { .. }
         | Action::Tcp { .. }
         | Action::Http { .. }
+        | Action::HttpAtOnce { .. }
         | Action::Pause(_)
         | Action::Interleave { .. }
         | Action::Table(_) => return None,

@@ -214,13 +214,18 @@ pub enum StatusMatcher {
     Variable(Template),
 }
 
-/// How far a metric must have moved since the case began.
+/// More requests at once are a load test.
+pub const REQUESTS_AT_ONCE_MAX: usize = 16;
+
+/// How far a metric must have moved since the case began. At least one of the two bounds is there.
 #[derive(Debug, Clone)]
 pub struct MetricMoved {
     /// Any of these names; the first is the documented one: `{name: {at_least: 2, or: [other_name]}}`.
     pub names: Vec<Spanned<String>>,
     /// At least so far up.
-    pub at_least: f64,
+    pub at_least: Option<f64>,
+    /// At most so far up: a gauge has fallen again. Negative: below where it was.
+    pub at_most: Option<f64>,
 }
 
 /// When something has to happen, from the end of the step before: `DURATION` or `[DURATION, DURATION]`.

@@ -281,6 +281,13 @@ pub enum Action {
         /// What the answer has to be. With `within:`, asked again until it is.
         response: ResponseMatcher,
     },
+    /// `http: [{post: …}, {post: …}]` with `expect: [{…}, {…}]`: asked at once, answered in any order.
+    HttpAtOnce {
+        /// The requests, two or more.
+        requests: Vec<HttpRequest>,
+        /// What the answers have to be, one for each request, whichever it answers.
+        responses: Vec<ResponseMatcher>,
+    },
     /// `inject: {to: all, type: broadcast, data: {…}}`: make the server emit, by its back door.
     Inject {
         /// User, users, channel or `all`.

@@ -8,6 +8,7 @@ use super::{
     text, words,
 };
 use crate::read::keys;
+use crate::scenario::REQUESTS_AT_ONCE_MAX;
 
 /// A step: verbs of actors by pattern, the others by name.
 pub(super) fn step(actor_verbs: &[&str], dot: &str, description: &str) -> Value {
@@ -92,10 +93,15 @@ pub(super) fn global_verb(verb: &str) -> Value {
         // Beside `http` and `handshake` it is the answer.
         "expect" => {
             json!({ "description": "Messages that several actors must see; beside http and handshake, the answer.",
-            "anyOf": [expect_on(), reference("response")] })
+            "anyOf": [expect_on(), reference("response"),
+                { "type": "array", "items": reference("response"), "minItems": 2, "maxItems": REQUESTS_AT_ONCE_MAX }] })
         }
         "nothing" => closed_object(keys::NOTHING, nothing_key, "Silence. A close is not silence."),
-        "http" => of("request", "A request; its answer is `expect`."),
+        "http" => {
+            json!({ "description": "A request; its answer is `expect`. Several are made at once, and answered in any order.",
+            "anyOf": [reference("request"),
+                { "type": "array", "items": reference("request"), "minItems": 2, "maxItems": REQUESTS_AT_ONCE_MAX }] })
+        }
         "inject" => json!({ "type": "object", "description": "Makes the server emit, by its back door.",
             "required": ["to", "type", "data"], "additionalProperties": false,
             "properties": { "to": {}, "type": text("The message type."), "data": {},
@@ -141,8 +147,10 @@ pub(super) fn global_verb(verb: &str) -> Value {
             json!({ "type": "string", "description": "No line of the spawned server's log may hold this." })
         }
         "metrics" => json!({ "type": "object", "description": "How far metrics must have moved.",
-            "additionalProperties": { "type": "object", "required": ["at_least"], "additionalProperties": false,
-                "properties": { "at_least": { "type": "number" }, "or": one_or_more("word", "Other names of it.") } } }),
+            "additionalProperties": { "type": "object", "minProperties": 1, "additionalProperties": false,
+                "properties": { "at_least": { "type": "number", "minimum": 0, "description": "It has risen so far." },
+                    "at_most": { "type": "number", "description": "It has fallen again, to so much above where it was." },
+                    "or": one_or_more("word", "Other names of it.") } } }),
         "pause" => of(
             "duration",
             "Lets time pass that the clause is about. Never to wait for an event.",
