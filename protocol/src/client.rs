@@ -5,12 +5,17 @@
 //! [`Stamp`] travels in the content and pairs a stimulus with its effects wherever they are heard: one message may have
 //! one answer, many deliveries, or both.
 
+#[cfg(test)]
+pub(crate) mod rehearsal;
+mod text;
+
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::close::CloseCode;
+pub(crate) use text::{Id, Text, json_string, percent_encoded};
 
 /// Names one message of a run: who sent it, and as which of theirs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -218,6 +223,9 @@ pub enum Heard<'a> {
     },
     /// The server will not do what this user asked for.
     Refused,
+    /// All has come that a text of [`catch_up`](ClientHalf::catch_up) asked for: it can be asked for the next step. (After a
+    /// request its answer says so.)
+    ReadBack,
     /// Nothing this protocol's server says; counted as an error.
     Unknown,
 }
@@ -230,6 +238,9 @@ pub enum Way {
     /// Read back: history, or what was queued while the user was away. No delivery latency is taken of it, and it is never a
     /// duplicate of a live one.
     CaughtUp,
+    /// Sent on this connection under the same name as on an earlier one, because the server could not know that it had
+    /// arrived (outbox/9c). A client drops it, and so it is no duplicate; it is only counted.
+    Redelivered,
 }
 
 /// What somebody who comes back has to do first.
@@ -282,6 +293,12 @@ pub struct Persona {
 pub trait ClientHalf {
     /// The path's segments in braces and the query, `?` included, for the next connection: the same session every time.
     fn address(&self) -> Address;
+
+    /// A connection stands, and nothing was said on it: what was of the last one is forgotten. A dialect without a greeting
+    /// tells [`Ready`](Heard::Ready) here.
+    fn opened(&mut self, tell: &mut impl FnMut(Heard<'static>)) {
+        let _ = tell;
+    }
 
     /// What this user says first on a connection that stands, one text after the other; most dialects want nothing.
     fn greeting(&mut self, say: &mut dyn FnMut(&str)) {

@@ -19,6 +19,8 @@ pub(super) struct Hearing {
     pub(super) sender: u64,
     last_heartbeat: Option<Nanos>,
     last_gap: Option<Nanos>,
+    /// Whether all has come that a text asked for to catch up; the session asks for more, and takes it back.
+    pub(super) read_back: bool,
     /// Acts of this connection whose reply bears no stamp, oldest first. Most sessions have none.
     awaited: Option<Box<Replies>>,
 }
@@ -48,15 +50,17 @@ impl Hearing {
             sender,
             last_heartbeat: None,
             last_gap: None,
+            read_back: false,
             awaited: None,
         }
     }
 
-    pub(super) fn opened(&mut self) {
+    pub(super) fn opened(&mut self, client: &mut impl ClientHalf, turn: &mut Turn<'_>) {
         self.ledger.opened();
         self.last_heartbeat = None;
         self.last_gap = None;
         self.awaited = None;
+        client.opened(&mut |heard| self.heard(heard, turn));
     }
 
     /// What the next message carries.
@@ -142,6 +146,7 @@ impl Hearing {
             Heard::Heartbeat { .. } => self.heartbeat(turn),
             Heard::Ready => {}
             Heard::Push => turn.recorder.pushes += 1,
+            Heard::ReadBack => self.read_back = true,
             Heard::Refused => turn.recorder.error(ErrorKind::Refused, 1),
             Heard::Unknown => turn.recorder.error(ErrorKind::Unknown, 1),
         }
@@ -196,7 +201,7 @@ impl Hearing {
                 };
                 turn.recorder.sample(Latency::Delivery, sample(timing, turn));
             }
-            Way::CaughtUp => {}
+            Way::CaughtUp | Way::Redelivered => {}
         }
     }
 

@@ -230,7 +230,7 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
         });
         self.connections += 1;
         self.standing = Standing::Here;
-        self.hearing.opened();
+        self.hearing.opened(&mut self.client, turn);
         self.greet(turn);
         if let Some(beat) = self.client.beat() {
             let connection = self.connections as u16;
@@ -290,7 +290,14 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
                 self.hearing.reply(&mut self.client, about, (status, &body), turn);
             }
         }
-        if let (About::CatchUp, CatchingUp::Asked { step, .. }) = (about, self.catching_up()) {
+        if about == About::CatchUp {
+            self.catch_up_further(turn);
+        }
+    }
+
+    /// Asks for the next part of what was missed, where it waited for one.
+    fn catch_up_further(&mut self, turn: &mut Turn<'_>) {
+        if let CatchingUp::Asked { step, .. } = self.catching_up() {
             self.catch_up_from(step + 1, turn);
         }
     }
@@ -499,6 +506,9 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
                 Poll::Ready(Ok(())) if !read.filled().is_empty() => {
                     if let Some(end) = self.hear(read.filled_mut(), turn) {
                         return Poll::Ready(end);
+                    }
+                    if std::mem::take(&mut self.hearing.read_back) {
+                        self.catch_up_further(turn);
                     }
                 }
                 Poll::Ready(Ok(()) | Err(_)) => {

@@ -180,7 +180,7 @@ impl Inbox {
                 self.came_live(key);
                 is_first
             }
-            Way::CaughtUp => self.received.insert(key) && self.read_back.insert(key),
+            Way::CaughtUp | Way::Redelivered => self.received.insert(key) && self.read_back.insert(key),
         };
         if !is_first {
             return Arrival::Known;
@@ -196,7 +196,7 @@ impl Inbox {
         let in_time = now <= due
             || match way {
                 Way::Live => false,
-                Way::CaughtUp => !self.stood(sent, due),
+                Way::CaughtUp | Way::Redelivered => !self.stood(sent, due),
             };
         if in_time {
             return Arrival::First;

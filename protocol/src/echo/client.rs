@@ -3,13 +3,14 @@
 //! Its decoder is its own, not the server's types read backwards: what a client hears is told apart by the fields that
 //! are there (echo/2a, 8a, 9a, 10a), and fields nobody named are ignored.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::client::{Act, Address, Backoff, ClientHalf, Draft, Effect, Growth, Heard, Next, Stamp, Turn};
+use crate::client::{
+    Act, Address, Backoff, ClientHalf, Draft, Effect, Growth, Heard, Next, Stamp, Text, Turn,
+};
 use crate::echo::{QUERY_PERSISTENCE, QUERY_SESSION};
 
 /// What its users can do.
@@ -104,10 +105,6 @@ struct Message<'a> {
     #[serde(borrow)]
     bye: Option<&'a RawValue>,
 }
-
-/// Borrows where the text has no escapes. (`Option<Cow<str>>` alone would always copy: serde borrows through a newtype only.)
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,8 @@
 //! The dialect `rooms`: multi-tenant channels (spec `rooms.md`).
 
 #[cfg(feature = "messages")]
+pub mod client;
+#[cfg(feature = "messages")]
 pub mod messages;
 
 use std::time::Duration;
