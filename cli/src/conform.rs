@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use touchstone_conformance::explain::{Listed, explain, list};
 use touchstone_conformance::results::{CaseResult, Run};
-use touchstone_conformance::select::{KnownFailing, Pattern};
+use touchstone_conformance::select::{KnownFailing, NamesNothing, Pattern};
 use touchstone_conformance::verdict::{CaseVerdict, Strictness};
 use touchstone_conformance::{Event, Options, Preflight};
 use touchstone_report::{Document, Tone, markdown, tap};
@@ -26,7 +26,7 @@ use crate::exit::{self, Failure, Outcome};
 use crate::outputs::{self, ConformFormat, ConformReport};
 use crate::progress::Progress;
 use crate::summary::Detail;
-use crate::{interrupt, mutants, print, summary, target, tool};
+use crate::{interrupt, mutants, print, summary, target, terminal, tool};
 
 /// Events that may wait to be shown.
 const EVENTS_MAX: usize = 256;
@@ -342,7 +342,12 @@ fn of_verdict(run: &Run, verdict: CaseVerdict) -> impl Iterator<Item = &CaseResu
 }
 
 fn print_texts<'a>(mut cases: impl Iterator<Item = &'a CaseResult>) -> Result<(), Failure> {
-    cases.try_for_each(|case| print::line(&format!("{}\n", case.failure_text().trim_end())))
+    cases.try_for_each(|case| {
+        print::line(&format!(
+            "{}\n",
+            case.failure_text_within(terminal::columns()).trim_end()
+        ))
+    })
 }
 
 fn write(report: &ConformReport, run: &Run, document: &Document) -> Result<(), Failure> {
@@ -373,17 +378,16 @@ fn list_cases(args: &ConformListArgs) -> Outcome {
         .map_err(Failure::usage)?;
     let scenarios = scenarios(args.scenarios.as_deref())?;
     let mut listed = list(&scenarios, Rules::builtin(), &target::for_suite()?);
-    let named = |case: &Listed| {
-        patterns
-            .iter()
-            .any(|glob| glob.matches(&case.id) || glob.to_string() == case.rule.0)
-    };
-    listed.retain(|case| patterns.is_empty() || named(case));
-    if listed.is_empty() {
-        return Err(Failure::usage(
-            "no case has such an id; without one all are listed",
-        ));
+    let names = |glob: &Glob, case: &Listed| glob.matches(&case.id) || glob.to_string() == case.rule.0;
+    for glob in &patterns {
+        if !listed.iter().any(|case| names(glob, case)) {
+            let known = listed
+                .iter()
+                .flat_map(|case| [case.id.as_str(), case.rule.0.as_str()]);
+            return Err(Failure::usage(NamesNothing::new(glob, None, known)));
+        }
     }
+    listed.retain(|case| patterns.is_empty() || patterns.iter().any(|glob| names(glob, case)));
     for report in &args.reports {
         outputs::write(&report.path, &outputs::json(&as_json_list(&listed)))?;
     }

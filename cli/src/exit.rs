@@ -44,7 +44,10 @@ impl Failure {
 
     /// Files have mistakes: each is drawn with its place.
     pub(crate) fn mistakes(diags: &[Diag]) -> Self {
-        let drawn: Vec<_> = diags.iter().map(|diag| diag.render(terminal::paint())).collect();
+        let drawn: Vec<_> = diags
+            .iter()
+            .map(|diag| diag.render_within(terminal::paint(), terminal::columns()))
+            .collect();
         Self {
             code: USAGE,
             shown: drawn.join("\n\n"),

@@ -115,12 +115,7 @@ fn options(args: &ConformMutantsArgs) -> Result<mutants::Options, Failure> {
 }
 
 fn list(mutants: &[Arc<Mutant>], patterns: &[Glob]) -> Outcome {
-    let listed = mutants::list(mutants, patterns);
-    if listed.is_empty() {
-        return Err(Failure::usage(
-            "no mutant has such an id; without one all are listed",
-        ));
-    }
+    let listed = mutants::list(mutants, patterns).map_err(Failure::usage)?;
     for mutant in listed {
         print::line(&format!("{}  {}", mutant.id, mutant.breaks))?;
         let clauses = mutant.clauses.join(", ");

@@ -8,6 +8,7 @@ use touchstone_scenarios::scenario::Scenario;
 use touchstone_sut::Target;
 
 use crate::clauses::clauses_of_scenario;
+use crate::near::{hint, near};
 use crate::select::{Case, Pattern, cases};
 
 /// A case as `list` shows it.
@@ -50,9 +51,15 @@ fn listed(case: &Case, rules: &Rules, target: &Target) -> Listed {
 /// Nothing has this id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is neither a clause nor a case nor a mutant; `touchstone conform list` and `conform mutants --list` show them"
+    "`{id}` is neither a clause nor a case nor a mutant; {hint}",
+    hint = hint(.near, "`touchstone conform list` and `conform mutants --list` show them")
 )]
-pub struct Unknown(pub String);
+pub struct Unknown {
+    /// What was asked for.
+    pub id: String,
+    /// What may have been meant.
+    pub near: Vec<String>,
+}
 
 /// Explains a clause (`echo/2a`), a mutant, or the cases that a pattern names.
 ///
@@ -70,13 +77,22 @@ pub fn explain(
     if let Some(mutant) = mutants.iter().find(|mutant| mutant.id == id) {
         return Ok(explain_mutant(mutant, rules));
     }
-    let pattern: Pattern = id.parse().map_err(|_| Unknown(id.to_owned()))?;
+    let unknown = || {
+        let cases = scenarios.iter().map(|scenario| scenario.id.as_str());
+        let clauses = rules.clauses().map(|clause| clause.id.0.as_str());
+        let mutants = mutants.iter().map(|mutant| mutant.id.as_str());
+        Unknown {
+            id: id.to_owned(),
+            near: near(id, clauses.chain(cases).chain(mutants)),
+        }
+    };
+    let pattern: Pattern = id.parse().map_err(|_| unknown())?;
     let named: Vec<_> = scenarios
         .iter()
         .filter(|scenario| names(&pattern, scenario))
         .collect();
     if named.is_empty() {
-        return Err(Unknown(id.to_owned()));
+        return Err(unknown());
     }
     let texts = named
         .into_iter()

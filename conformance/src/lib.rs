@@ -31,6 +31,7 @@ pub mod inflate;
 pub mod json;
 pub mod matching;
 pub mod mutants;
+pub mod near;
 pub mod needs;
 pub mod probe;
 pub mod results;

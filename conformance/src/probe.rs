@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use touchstone_protocol::{Dialect, routes};
+use touchstone_report::number;
 use touchstone_scenarios::cast::Password;
 use touchstone_scenarios::rules::Rules;
 use touchstone_sut::{ChannelWanted, Injection, People, ProvisionError, Sut, TokenWanted, User, UserWanted};
@@ -371,7 +372,8 @@ impl Probe<'_> {
             let outcome = match log.wait_for(Instant::now() + ARRIVAL_DEADLINE, arrived).await {
                 Some(()) => Outcome::Works(format!("a {kind} arrived")),
                 None => Outcome::Fails(format!(
-                    "it was accepted, and no {kind} arrived within {ARRIVAL_DEADLINE:?}"
+                    "it was accepted, and no {kind} arrived within {}",
+                    number::duration(ARRIVAL_DEADLINE)
                 )),
             };
             self.note(&key, outcome);

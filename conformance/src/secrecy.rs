@@ -15,6 +15,24 @@ static FIELD: LazyLock<Regex> = LazyLock::new(|| {
         .expect("the pattern is right")
 });
 
+/// The last step of a pointer to such a field.
+static FIELD_NAME: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"/(?:[a-z_]*token|access|refresh|password)$").expect("the pattern is right")
+});
+
+/// A JSON string, or what is left of one.
+static STRING: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#""[^"<][^"]*"?"#).expect("the pattern is right"));
+
+/// A value that stands apart from its field's name, which `pointer` ends with.
+pub(crate) fn hidden_at(pointer: &str, text: String) -> String {
+    if FIELD_NAME.is_match(pointer) {
+        STRING.replace_all(&text, "\"<secret>\"").into_owned()
+    } else {
+        text
+    }
+}
+
 /// The text with `known` secrets, each with what is shown in its place, and with what looks like one.
 pub(crate) fn hidden<'a>(text: String, known: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let known = known.into_iter().filter(|(secret, _)| !secret.is_empty());
@@ -32,6 +50,18 @@ pub(crate) fn hidden<'a>(text: String, known: impl IntoIterator<Item = (&'a str,
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_is_hidden_by_the_name_of_its_field() {
+        for (pointer, text, shown) in [
+            ("/data/token", r#""opaque-1""#, r#""<secret>""#),
+            ("/access", r#""opaque… (7 more characters)"#, r#""<secret>""#),
+            ("/data/token", "a string", "a string"),
+            ("/data/tokens", r#""opaque-1""#, r#""opaque-1""#),
+        ] {
+            assert_eq!(hidden_at(pointer, text.to_owned()), shown, "{pointer}");
+        }
+    }
 
     #[test]
     fn what_is_known_and_what_looks_like_it_is_hidden() {

@@ -10,6 +10,8 @@ use touchstone_scenarios::rules::ClauseId;
 use touchstone_scenarios::scenario::{Action, Scenario, Scope, Table};
 use touchstone_sut::Target;
 
+use crate::near::{hint, near};
+
 /// A scenario as it is run once (or, with an interleaving, once for each order).
 #[derive(Debug, Clone)]
 pub struct Case {
@@ -131,12 +133,32 @@ impl FromStr for Pattern {
 
 /// A pattern that names no case. It is an error, so that a list cannot go stale unseen.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{pattern}`{place} names no case; `touchstone conform list` shows their ids", place = .line.map(|line| format!(" in line {line}")).unwrap_or_default())]
+#[error(
+    "`{pattern}`{place} names no case; {hint}",
+    place = .line.map(|line| format!(" in line {line}")).unwrap_or_default(),
+    hint = hint(.near, "`touchstone conform list` shows their ids")
+)]
 pub struct NamesNothing {
     /// The pattern.
     pub pattern: String,
     /// Its line, if it comes from a file.
     pub line: Option<usize>,
+    /// What may have been meant.
+    pub near: Vec<String>,
+}
+
+impl NamesNothing {
+    /// Of a pattern, and its line if it comes from a file, that matches none of these ids and clauses.
+    #[must_use]
+    pub fn new<'a>(
+        pattern: &impl fmt::Display,
+        line: Option<usize>,
+        known: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let pattern = pattern.to_string();
+        let near = near(&pattern, known);
+        Self { pattern, line, near }
+    }
 }
 
 /// Keeps the cases that one of the patterns names; all of them if there is none.
@@ -146,16 +168,20 @@ pub struct NamesNothing {
 pub fn choose(cases: Vec<Case>, patterns: &[Pattern]) -> Result<Vec<Case>, NamesNothing> {
     for pattern in patterns {
         if !cases.iter().any(|case| pattern.matches(case)) {
-            return Err(NamesNothing {
-                pattern: pattern.to_string(),
-                line: None,
-            });
+            return Err(NamesNothing::new(pattern, None, known(&cases)));
         }
     }
     Ok(cases
         .into_iter()
         .filter(|case| patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(case)))
         .collect())
+}
+
+/// All that a pattern may name: ids and clauses.
+fn known(cases: &[Case]) -> impl Iterator<Item = &str> {
+    cases
+        .iter()
+        .flat_map(|case| [case.id.as_str(), case.rule().0.as_str()])
 }
 
 /// A list of cases that are known to fail: one pattern a line, `#` starts a comment.
@@ -203,10 +229,7 @@ impl KnownFailing {
             .iter()
             .find(|(_, pattern)| !all.iter().any(|case| pattern.matches(case)))
         {
-            Some((line, pattern)) => Err(NamesNothing {
-                pattern: pattern.to_string(),
-                line: Some(*line),
-            }),
+            Some((line, pattern)) => Err(NamesNothing::new(pattern, Some(*line), known(all))),
             None => Ok(()),
         }
     }

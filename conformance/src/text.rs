@@ -5,12 +5,27 @@ use std::fmt::Write;
 use touchstone_report::number;
 
 use crate::results::{CaseResult, LATE_MIN};
-use crate::verdict::{CaseVerdict, Check, Finding};
+use crate::verdict::{CaseVerdict, Check, Difference, Finding, Place};
+
+/// Columns of an excerpt in a report, which is read in a browser or an editor.
+const REPORT_COLUMNS: usize = 100;
+
+/// An excerpt is never narrower: less says nothing.
+const EXCERPT_COLUMNS_MIN: usize = 20;
+
+/// Differences of one message that are shown beside the first: more are one mistake made everywhere.
+const DIFFERENCES_SHOWN: usize = 8;
 
 impl CaseResult {
     /// The whole failure text. Empty for a case that passed, unless its transcript was asked for.
     #[must_use]
     pub fn failure_text(&self) -> String {
+        self.failure_text_within(REPORT_COLUMNS)
+    }
+
+    /// The same, with excerpts of scenarios cut to so many columns: under a line that wraps a caret points at nothing.
+    #[must_use]
+    pub fn failure_text_within(&self, columns: usize) -> String {
         let mut out = String::new();
         if self.findings.is_empty() && self.reason.is_none() && self.transcript.is_none() {
             return out;
@@ -20,18 +35,7 @@ impl CaseResult {
         if let Some(reason) = &self.reason {
             line(&mut out, format_args!("  {reason}"));
         }
-        for finding in &self.findings {
-            if !self.is_its_own_clause() || finding.clause != self.rule {
-                line(
-                    &mut out,
-                    format_args!(
-                        "  {} ({}): \"{}\"",
-                        finding.clause, finding.level, finding.sentence
-                    ),
-                );
-            }
-            out.push_str(&finding.text());
-        }
+        self.push_findings(&mut out, columns);
         if let Some(first) = &self.first_attempt {
             let late = number::duration(first.late);
             line(
@@ -55,6 +59,27 @@ impl CaseResult {
         }
         line(&mut out, format_args!("  rerun: {}", self.rerun));
         out
+    }
+
+    /// Each with the clause that it is judged under; what a clause says is said once.
+    fn push_findings(&self, out: &mut String, columns: usize) {
+        let mut said = Vec::new();
+        for finding in &self.findings {
+            let is_title = self.is_its_own_clause() && finding.clause == self.rule;
+            let (clause, level) = (&finding.clause, finding.level);
+            if is_title || said.last() == Some(&clause) {
+                // It stands above already.
+            } else if said.contains(&clause) {
+                line(out, format_args!("  {clause} ({level}) again"));
+            } else {
+                line(
+                    out,
+                    format_args!("  {clause} ({level}): \"{}\"", finding.sentence),
+                );
+            }
+            said.push(clause);
+            out.push_str(&finding.text(columns));
+        }
     }
 
     /// One line: verdict, id, clause and its level, order.
@@ -121,8 +146,11 @@ impl CaseResult {
         match (self.worst_finding(), &self.reason) {
             (Some(finding), _) => {
                 format!(
-                    "{}: expected {}, got {}",
-                    finding.clause, finding.expected, finding.actual
+                    "{}: expected {}{}, got {}",
+                    finding.clause,
+                    finding.expected,
+                    finding.at(),
+                    finding.actual
                 )
             }
             (None, Some(reason)) => reason.clone(),
@@ -132,17 +160,12 @@ impl CaseResult {
 }
 
 impl Finding {
-    /// Excerpt with a caret, expected, actual.
+    /// Excerpt of at most so many columns with a caret, expected, actual, and what else differs.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, columns: usize) -> String {
         let mut out = String::new();
         if let Some(place) = &self.place {
-            let number = place.line.to_string();
-            let gutter = " ".repeat(number.len());
-            let indent = " ".repeat(place.column.saturating_sub(1));
-            // A span may go on in the next line; the caret does not.
-            let left = place.text.chars().count().saturating_sub(place.column - 1);
-            let carets = "^".repeat(place.width.min(left).max(1));
+            let gutter = " ".repeat(place.line.to_string().len());
             line(
                 &mut out,
                 format_args!(
@@ -150,31 +173,174 @@ impl Finding {
                     place.path, place.line, place.column, place.step
                 ),
             );
-            line(&mut out, format_args!("  {number} | {}", place.text));
-            line(&mut out, format_args!("  {gutter} | {indent}{carets}"));
+            let (shown, carets) = excerpt(place, columns.saturating_sub(gutter.len() + 5));
+            line(&mut out, format_args!("  {} | {shown}", place.line));
+            line(&mut out, format_args!("  {gutter} | {carets}"));
         }
         let actor = self
             .actor
             .as_ref()
             .map_or_else(String::new, |actor| format!("{actor}: "));
-        let at = if self.pointer.is_empty() {
-            String::new()
-        } else {
-            format!(" at {}", self.pointer)
-        };
         line(
             &mut out,
-            format_args!("    expected  {actor}{}{at}", self.expected),
+            format_args!("    expected  {actor}{}{}", self.expected, self.at()),
         );
         line(&mut out, format_args!("    actual    {actor}{}", self.actual));
+        self.push_differences(&mut out);
+        if let Some(whole) = &self.whole {
+            line(&mut out, format_args!("    in        {whole}"));
+        }
         if let Some(why) = &self.alternative {
             line(&mut out, format_args!("    a known alternative: {why}"));
         }
         out
     }
+
+    /// Where in the message, for the end of a sentence.
+    fn at(&self) -> String {
+        if self.pointer.is_empty() {
+            String::new()
+        } else {
+            format!(" at {}", self.pointer)
+        }
+    }
+
+    /// The places that expected and actual do not speak of.
+    fn push_differences(&self, out: &mut String) {
+        let is_said = |other: &&Difference| other.pointer == self.pointer && other.expected == self.expected;
+        let others: Vec<_> = self.differences.iter().filter(|other| !is_said(other)).collect();
+        let mut label = "differs";
+        for other in others.iter().take(DIFFERENCES_SHOWN) {
+            let at = if other.pointer.is_empty() {
+                "all of it"
+            } else {
+                &other.pointer
+            };
+            let (expected, actual) = (&other.expected, &other.actual);
+            line(
+                out,
+                format_args!("    {label:<8}  {at}: expected {expected}, got {actual}"),
+            );
+            label = "";
+        }
+        if let Some(left @ 1..) = others.len().checked_sub(DIFFERENCES_SHOWN) {
+            line(out, format_args!("              … and {left} more"));
+        }
+    }
+}
+
+/// A line of a scenario cut to `columns` around its place, and what points at the place from under it.
+fn excerpt(place: &Place, columns: usize) -> (String, String) {
+    let columns = columns.max(EXCERPT_COLUMNS_MIN);
+    let letters: Vec<char> = place.text.chars().collect();
+    let column = (place.column - 1).min(letters.len());
+    // As much of what is meant as there is room for, with a third of the room before it.
+    let start = if letters.len() <= columns {
+        0
+    } else {
+        column.saturating_sub(columns / 3).min(letters.len() - columns)
+    };
+    let end = letters.len().min(start + columns);
+    let mut shown = letters[start..end].to_vec();
+    if start > 0 {
+        shown[0] = '…';
+    }
+    if end < letters.len()
+        && let Some(last) = shown.last_mut()
+    {
+        *last = '…';
+    }
+    // A span may go on in the next line; the caret does not.
+    let width = place.width.min(end.saturating_sub(column)).max(1);
+    let carets = " ".repeat(column - start) + &"^".repeat(width);
+    (shown.into_iter().collect(), carets)
 }
 
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing into a string cannot fail.
     let _written = writeln!(out, "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use touchstone_scenarios::rules::{ClauseId, Level};
+
+    use super::*;
+
+    fn place(text: &str, column: usize, width: usize) -> Place {
+        Place {
+            step: 2,
+            path: "own/first.yaml".to_owned(),
+            line: 7,
+            column,
+            text: text.to_owned(),
+            width,
+        }
+    }
+
+    fn difference(pointer: &str) -> Difference {
+        Difference {
+            pointer: pointer.to_owned(),
+            expected: "1".to_owned(),
+            actual: "2".to_owned(),
+        }
+    }
+
+    fn finding(differences: Vec<Difference>) -> Finding {
+        Finding {
+            clause: ClauseId("echo/2a".to_owned()),
+            level: Level::Must,
+            sentence: "a text comes back".to_owned(),
+            weight: CaseVerdict::Failed,
+            check: Check::Message,
+            actor: Some("ann".to_owned()),
+            place: None,
+            pointer: "/a".to_owned(),
+            expected: "1".to_owned(),
+            actual: "2".to_owned(),
+            whole: Some("{…}".to_owned()),
+            differences,
+            alternative: None,
+        }
+    }
+
+    #[test]
+    fn an_excerpt_is_cut_around_its_place_and_the_caret_stays_under_it() {
+        let long = format!("{}MEANT{}", "a".repeat(100), "z".repeat(100));
+        for (text, column, width, shown, carets) in [
+            ("short: line", 8, 4, "short: line", "       ^^^^"),
+            (&long, 101, 5, "…aaaaaaaaaMEANTzzzzzzzzzzzzzz…", "          ^^^^^"),
+            (&long, 1, 3, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaa…", "^^^"),
+            (
+                &long,
+                205,
+                1,
+                "…zzzzzzzzzzzzzzzzzzzzzzzzzzzzz",
+                "                             ^",
+            ),
+            (
+                &long,
+                101,
+                90,
+                "…aaaaaaaaaMEANTzzzzzzzzzzzzzz…",
+                "          ^^^^^^^^^^^^^^^^^^^^",
+            ),
+        ] {
+            let cut = excerpt(&place(text, column, width), 30);
+            assert_eq!(cut, (shown.to_owned(), carets.to_owned()), "{column} {width}");
+        }
+    }
+
+    #[test]
+    fn every_difference_is_shown_up_to_a_bound() {
+        assert_eq!(
+            finding(vec![difference("/a"), difference("/b"), difference("/c")]).text(80),
+            "    expected  ann: 1 at /a\n    actual    ann: 2\n    differs   /b: expected 1, got 2\n              \
+             /c: expected 1, got 2\n    in        {…}\n"
+        );
+        let many = (0..11).map(|index| difference(&format!("/{index}"))).collect();
+        let text = finding(many).text(80);
+        assert!(text.contains("/7: expected 1") && !text.contains("/8:"), "{text}");
+        assert!(text.contains("              … and 3 more\n"), "{text}");
+    }
 }

@@ -44,7 +44,8 @@ pub struct Line {
 pub struct Scribe {
     began: Instant,
     secrets: Vec<(String, String)>,
-    lines: Vec<Line>,
+    /// With the moment by which each is put among those of other connections.
+    lines: Vec<(Instant, Line)>,
 }
 
 impl Scribe {
@@ -87,7 +88,11 @@ impl Scribe {
             self.line(at, Some(actor), Some(Direction::Down), text.trim_end().to_owned());
         }
         let mut message = 0;
+        // Times of arrival are the kernel's and those of sending are ours, so they differ by jitter. Between two frames
+        // of one connection the record decides: the clocks could put an answer before its question.
+        let mut latest = self.began;
         for (direction, frame) in &record.frames {
+            latest = latest.max(frame.at);
             let mut text = show(frame);
             let ends_message = !frame.header.is_control() && frame.header.fin;
             if *direction == Direction::Down && ends_message {
@@ -96,12 +101,13 @@ impl Scribe {
                 }
                 message += 1;
             }
-            self.line(frame.at, Some(actor), Some(*direction), text);
+            self.line_after(latest, frame.at, Some(actor), Some(*direction), text);
         }
-        self.ends(actor, record);
+        self.ends(actor, record, latest);
     }
 
-    fn ends(&mut self, actor: &str, record: &Record) {
+    /// `latest`: nothing that the server does to TCP comes before its frames.
+    fn ends(&mut self, actor: &str, record: &Record, latest: Instant) {
         for (direction, name) in [(Direction::Up, "sent"), (Direction::Down, "received")] {
             if let (Some(text), Some(last)) = (record.unfinished(direction), record.chunks.last()) {
                 self.line(last.at, Some(actor), Some(direction), format!("{name}: {text}"));
@@ -117,7 +123,7 @@ impl Scribe {
                 ServerEnd::Reset => "TCP reset".to_owned(),
                 ServerEnd::Error(error) => format!("TCP error: {error}"),
             };
-            self.line(*at, Some(actor), Some(Direction::Down), text);
+            self.line_after(latest.max(*at), *at, Some(actor), Some(Direction::Down), text);
         }
         for (end, at) in &record.our_ends {
             let text = match end {
@@ -130,18 +136,31 @@ impl Scribe {
     }
 
     fn line(&mut self, at: Instant, actor: Option<&str>, direction: Option<Direction>, text: String) {
+        self.line_after(at, at, actor, direction, text);
+    }
+
+    /// A line of the moment `at` that stands where one of the moment `place` would.
+    fn line_after(
+        &mut self,
+        place: Instant,
+        at: Instant,
+        actor: Option<&str>,
+        direction: Option<Direction>,
+        text: String,
+    ) {
         let known = self.secrets.iter();
         let text = hidden(
             text,
             known.map(|(secret, shown)| (secret.as_str(), shown.as_str())),
         );
         let at = at.saturating_duration_since(self.began);
-        self.lines.push(Line {
+        let line = Line {
             at,
             actor: actor.map(str::to_owned),
             direction,
             text,
-        });
+        };
+        self.lines.push((place, line));
     }
 
     /// A request that stops in the middle of a secret holds the beginning of it, which is not found by the whole.
@@ -161,8 +180,9 @@ impl Scribe {
     /// The transcript so far.
     #[must_use]
     pub fn finish(self) -> Transcript {
-        let mut lines = self.lines;
-        lines.sort_by_key(|line| line.at);
+        let mut placed = self.lines;
+        placed.sort_by_key(|(place, _)| *place);
+        let mut lines: Vec<Line> = placed.into_iter().map(|(_, line)| line).collect();
         let surplus = lines.len().saturating_sub(FIRST_LINES + LAST_LINES);
         if surplus == 0 {
             return Transcript { lines, omitted: None };
@@ -257,6 +277,53 @@ mod tests {
         assert_eq!(
             scribe.finish().to_text(),
             "        5.0 ms  ann   *  GET /?token=<token ann>\n       20.0 ms        *  stop TERM\n"
+        );
+    }
+
+    #[test]
+    fn frames_of_one_connection_keep_their_order_whatever_the_clocks_say() {
+        let began = Instant::now();
+        let frame = |direction, text: &str, micros| {
+            let header = crate::frames::Header {
+                fin: true,
+                rsv: 0,
+                opcode: opcode::TEXT,
+                mask: None,
+                length_form: crate::frames::LengthForm::Short,
+                length: text.len() as u64,
+            };
+            let at = began + Duration::from_micros(micros);
+            let payload = text.as_bytes().to_vec();
+            (
+                direction,
+                Frame {
+                    header,
+                    payload,
+                    began: at,
+                    at,
+                },
+            )
+        };
+        let mut record = Record::default();
+        record.frames = vec![
+            frame(Direction::Up, "question", 120),
+            frame(Direction::Down, "answer", 90),
+            frame(Direction::Down, "more", 110),
+        ];
+        record.server_end = Some((ServerEnd::Fin, began + Duration::from_micros(100)));
+        let mut scribe = Scribe::new(began, Vec::new());
+        scribe.note(began + Duration::from_micros(100), None, "meanwhile");
+        scribe.connection("ann", &record, &|_| false);
+        let texts: Vec<_> = scribe.finish().lines.into_iter().map(|line| line.text).collect();
+        assert_eq!(
+            texts,
+            [
+                "meanwhile",
+                "text question",
+                "text answer",
+                "text more",
+                "TCP end"
+            ]
         );
     }
 

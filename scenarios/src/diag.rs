@@ -49,6 +49,9 @@ pub enum Paint {
     Colour,
 }
 
+/// Columns of an excerpt where nobody says how many there are.
+const COLUMNS: usize = 140;
+
 impl Diag {
     /// A diagnostic without help.
     #[must_use]
@@ -100,6 +103,13 @@ impl Diag {
     /// The whole diagnostic as text: message, `file:line:column`, excerpt, help. No newline at the end.
     #[must_use]
     pub fn render(&self, paint: Paint) -> String {
+        self.render_within(paint, COLUMNS)
+    }
+
+    /// The same with the excerpt of a long line cut around its place, so that it does not wrap on a terminal of so many
+    /// columns: under a wrapped line a caret points at nothing.
+    #[must_use]
+    pub fn render_within(&self, paint: Paint, columns: usize) -> String {
         let text = self.source.text.as_str();
         let snippet = Snippet::source(text)
             .path(self.source.path.as_str())
@@ -120,7 +130,7 @@ impl Diag {
             Paint::Plain => Renderer::plain().decor_style(DecorStyle::Ascii),
             Paint::Colour => Renderer::styled().decor_style(DecorStyle::Unicode),
         };
-        renderer.render(&[group])
+        renderer.term_width(columns).render(&[group])
     }
 }
 
@@ -205,6 +215,23 @@ mod tests {
             path: "own/first.yaml".to_owned(),
             text: text.to_owned(),
         })
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_its_place() {
+        let source = source(&format!("{}stepps{}\n", "a".repeat(150), "z".repeat(150)));
+        let span = Span { start: 150, end: 156 };
+        let diag = Diag::new("unknown-key", &source, span, "unknown key");
+        for columns in [60, 80, 120] {
+            let text = diag.render_within(Paint::Plain, columns);
+            let lines: Vec<_> = text.lines().collect();
+            assert!(
+                lines.iter().all(|line| line.chars().count() <= columns),
+                "{columns}: {text}"
+            );
+            let at = |lines: &[&str], what| lines.iter().find_map(|line| line.find(what)).unwrap();
+            assert_eq!(at(&lines, "stepps"), at(&lines, "^^^^^^"), "{text}");
+        }
     }
 
     #[test]

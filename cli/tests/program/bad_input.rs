@@ -57,7 +57,41 @@ fn a_wrong_flag_is_named_with_what_would_do() {
         (&["chek"], USAGE, &["chek", "similar subcommand", "'check'"]),
         (&["check", "--quik"], USAGE, &["--quik", "--quick"]),
         (&["check", "--sessions", "0"], USAGE, &["--sessions", "1.."]),
-        (&["check", "ecco/*"], USAGE, &["`ecco/*` names no case"]),
+        (
+            &["check", "ecco/*"],
+            USAGE,
+            &["`ecco/*` names no case; did you mean `echo/*`?"],
+        ),
+        (
+            &["conform", "run", "echo/2a-verbatm"],
+            USAGE,
+            &["did you mean `echo/2a-verbatim[", "conform list"],
+        ),
+        (
+            &["conform", "list", "ecko/2a"],
+            USAGE,
+            &["`ecko/2a` names no case; did you mean `echo/2a`?"],
+        ),
+        (
+            &["conform", "list", "echo/2a", "echo/2zz"],
+            USAGE,
+            &["`echo/2zz` names no case; did you mean"],
+        ),
+        (
+            &["conform", "explain", "dirct/4c"],
+            USAGE,
+            &["did you mean `direct/4c`?"],
+        ),
+        (
+            &["conform", "explain", "direct/4*x"],
+            USAGE,
+            &["did you mean `direct/4"],
+        ),
+        (
+            &["conform", "mutants", "--list", "ecko/**"],
+            USAGE,
+            &["names no mutant; did you mean `echo/**`?"],
+        ),
         (&["check", "[a"], USAGE, &["[a"]),
         (
             &["check", "--duration", "10"],

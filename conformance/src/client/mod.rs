@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
+use touchstone_report::number;
 use touchstone_scenarios::scenario::Client;
 use touchstone_sut::transport::TlsError;
 
@@ -60,7 +61,7 @@ pub enum OpenError {
     #[error("the handshake failed: {0}")]
     Handshake(String),
     /// No answer within the deadline.
-    #[error("no answer to the handshake within {0:?}")]
+    #[error("no answer to the handshake within {duration}", duration = number::duration(*.0))]
     Timeout(Duration),
 }
 
@@ -74,7 +75,7 @@ pub enum SendError {
     #[error("{0}")]
     Refused(String),
     /// The server takes nothing any more.
-    #[error("the server took nothing for {0:?}")]
+    #[error("the server took nothing for {duration}", duration = number::duration(*.0))]
     Timeout(Duration),
 }
 

@@ -1,6 +1,7 @@
 //! How a connection ended, against how it must have ended.
 
 use serde_json::Value;
+use touchstone_report::number;
 use touchstone_scenarios::rules::ClauseId;
 use touchstone_scenarios::scenario::{Client, ClosedMatcher, CodeMatcher};
 use touchstone_scenarios::template::Template;
@@ -27,10 +28,6 @@ pub fn compare_closed(
     let of_tcp = || only_tcp_is_unclean(record).then(|| ClauseId(TCP_CLAUSE.to_owned()));
     let mut miss = |expected: String, actual: String, check| {
         found.mismatches.push(Mismatch {
-            pointer: String::new(),
-            expected,
-            actual,
-            span: matcher.span,
             clause: match check {
                 Check::Clean => {
                     let written = matcher.clean_clause.as_ref();
@@ -39,7 +36,7 @@ pub fn compare_closed(
                 Check::Close => matcher.code_clause.as_ref().map(|clause| clause.value.clone()),
                 Check::Message | Check::Order | Check::Timing | Check::Extra => None,
             },
-            check,
+            ..Mismatch::new(matcher.span, expected, actual, check)
         });
     };
     match accepted(&matcher.code, environment) {
@@ -112,8 +109,8 @@ pub fn unclean(record: &Record, client: Client) -> Option<String> {
     let answered = record.client_close().is_some_and(|(_, at)| at <= ended_at);
     if client == Client::Judge && !answered {
         return Some(format!(
-            "the server ended TCP {:?} after its close frame without waiting for ours",
-            ended_at.duration_since(closed_at)
+            "the server ended TCP {} after its close frame without waiting for ours",
+            number::duration(ended_at.duration_since(closed_at))
         ));
     }
     None

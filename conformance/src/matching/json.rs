@@ -1,6 +1,7 @@
 //! JSON against a matcher. Objects match as subsets unless `$exact`; every difference is reported with its place.
 
 use serde_json::Value;
+use touchstone_report::number;
 use touchstone_scenarios::duration::Duration;
 use touchstone_scenarios::rules::ClauseId;
 use touchstone_scenarios::scenario::{JsonType, Matcher, MatcherKind, TimeUnit};
@@ -9,8 +10,10 @@ use touchstone_scenarios::template::{Template, TemplateError, anchored};
 
 use crate::verdict::Check;
 
+use super::expectation::{expectation, like, type_name};
+use super::nearest::{closeness, differences};
 use super::time::epoch_seconds;
-use super::{Comparison, Environment, Mismatch, quoted, shortened};
+use super::{Comparison, Environment, Mismatch, shortened};
 
 /// Compares a value with a matcher. What a `$capture` took is a variable for the steps after this one.
 #[must_use]
@@ -78,16 +81,14 @@ impl Place {
     }
 
     fn miss(&self, span: Span, expected: impl Into<String>, actual: Option<&Value>) -> Mismatch {
+        let actual = actual.map_or_else(
+            || "nothing there".to_owned(),
+            |value| shortened(&value.to_string()),
+        );
         Mismatch {
             pointer: self.pointer.clone(),
-            expected: expected.into(),
-            actual: actual.map_or_else(
-                || "nothing there".to_owned(),
-                |value| shortened(&value.to_string()),
-            ),
-            span,
             clause: self.clause.clone(),
-            check: Check::Message,
+            ..Mismatch::new(span, expected, actual, Check::Message)
         }
     }
 }
@@ -139,7 +140,7 @@ impl Walk<'_> {
                 Some(actual) => self.present(matcher, actual, place, found),
                 None => found
                     .mismatches
-                    .push(place.miss(span, expectation(matcher), None)),
+                    .push(place.miss(span, expectation(matcher, self.environment), None)),
             },
         }
     }
@@ -160,7 +161,9 @@ impl Walk<'_> {
             MatcherKind::Not(inner) => {
                 let mut tried = Comparison::default();
                 self.value(inner, Some(actual), place, &mut tried);
-                refuse(!tried.mismatches.is_empty(), || expectation(matcher))
+                refuse(!tried.mismatches.is_empty(), || {
+                    expectation(matcher, self.environment)
+                })
             }
             MatcherKind::Value(template) => self.value_refuses(template, actual),
             MatcherKind::Type(kind) => refuse(is_type(*kind, actual), || type_name(*kind).to_owned()),
@@ -246,23 +249,34 @@ impl Walk<'_> {
             TimeUnit::Rfc3339 => "like \"2024-01-01T12:00:00.000Z\"",
         };
         refuse(distance <= within.as_secs_f64(), || {
-            format!("a time {unit} within {within:?} of {now:.3} s")
+            format!("a time {unit} within {} of {now:.3} s", number::duration(within))
         })
     }
 
     fn contains(&self, span: Span, inner: &Matcher, actual: &Value, place: &Place, found: &mut Comparison) {
-        let hit = actual.as_array().into_iter().flatten().find_map(|item| {
+        let items = actual.as_array().into_iter().flatten().enumerate();
+        let mut tries = Vec::new();
+        for (index, item) in items {
+            let at = place.child(&index.to_string());
             let mut tried = Comparison::default();
-            self.value(inner, Some(item), place, &mut tried);
-            tried.mismatches.is_empty().then_some(tried)
-        });
-        match hit {
-            Some(hit) => found.captures.extend(hit.captures),
-            None => {
-                let expected = format!("an array with {}", expectation(inner));
-                found.mismatches.push(place.miss(span, expected, Some(actual)));
+            self.value(inner, Some(item), &at, &mut tried);
+            if tried.mismatches.is_empty() {
+                found.captures.extend(tried.captures);
+                return;
             }
+            tries.push((at.pointer, tried));
         }
+        let expected = format!("an array with {}", expectation(inner, self.environment));
+        let mut mismatch = place.miss(span, expected, Some(actual));
+        // Where every element is something else altogether, none is nearer than the others.
+        let comparable = tries.into_iter().filter_map(|(pointer, tried)| {
+            closeness(&tried, &pointer).map(|closeness| (closeness, pointer, tried))
+        });
+        if let Some((_, pointer, tried)) = comparable.min_by_key(|(closeness, ..)| *closeness) {
+            mismatch.actual = format!("none like it, nearest is {pointer} of {}", mismatch.actual);
+            mismatch.differences = differences(&tried);
+        }
+        found.mismatches.push(mismatch);
     }
 
     fn object(
@@ -301,6 +315,7 @@ impl Walk<'_> {
         place: &Place,
         found: &mut Comparison,
     ) {
+        let mut tries = Vec::new();
         for matcher in matchers {
             let mut tried = Comparison::default();
             self.value(matcher, actual, place, &mut tried);
@@ -308,11 +323,20 @@ impl Walk<'_> {
                 found.captures.extend(tried.captures);
                 return;
             }
+            tries.push(tried);
         }
-        let expected: Vec<_> = matchers.iter().map(expectation).collect();
-        found
-            .mismatches
-            .push(place.miss(span, format!("one of {}", expected.join(", ")), actual));
+        let expected: Vec<_> = matchers
+            .iter()
+            .map(|matcher| expectation(matcher, self.environment))
+            .collect();
+        let mut mismatch = place.miss(span, format!("one of {}", expected.join(", ")), actual);
+        let comparable = tries
+            .into_iter()
+            .filter_map(|tried| closeness(&tried, &place.pointer).map(|closeness| (closeness, tried)));
+        if let Some((_, tried)) = comparable.min_by_key(|(closeness, _)| *closeness) {
+            mismatch.differences = differences(&tried);
+        }
+        found.mismatches.push(mismatch);
     }
 }
 
@@ -321,14 +345,6 @@ type Refusal = Result<Option<String>, TemplateError>;
 
 fn refuse(fits: bool, expected: impl FnOnce() -> String) -> Refusal {
     Ok((!fits).then(expected))
-}
-
-/// A pattern as the file writes it, without the anchors that the reader puts around it.
-fn like(pattern: &str) -> String {
-    let written = pattern
-        .strip_prefix(r"\A(?:")
-        .and_then(|rest| rest.strip_suffix(r")\z"));
-    format!("a string like {}", quoted(written.unwrap_or(pattern)))
 }
 
 /// `$exact`: no field that is not named.
@@ -359,67 +375,6 @@ fn is_type(kind: JsonType, value: &Value) -> bool {
         JsonType::String => value.is_string(),
         JsonType::Array => value.is_array(),
         JsonType::Object => value.is_object(),
-    }
-}
-
-fn type_name(kind: JsonType) -> &'static str {
-    match kind {
-        JsonType::Null => "null",
-        JsonType::Boolean => "a boolean",
-        JsonType::Number => "a number",
-        JsonType::Integer => "a whole number",
-        JsonType::String => "a string",
-        JsonType::Array => "an array",
-        JsonType::Object => "an object",
-    }
-}
-
-/// What a matcher accepts, in words.
-#[must_use]
-pub fn expectation(matcher: &Matcher) -> String {
-    match &matcher.kind {
-        MatcherKind::Value(template) => shortened(&template.value.to_string()),
-        MatcherKind::Object { fields, exact } => {
-            let fields: Vec<_> = fields
-                .iter()
-                .map(|(key, matcher)| format!("{}: {}", quoted(key), expectation(matcher)))
-                .collect();
-            format!(
-                "{{{}}}{}",
-                fields.join(", "),
-                if *exact { " and nothing else" } else { "" }
-            )
-        }
-        MatcherKind::Array(items) => {
-            format!(
-                "[{}]",
-                items.iter().map(expectation).collect::<Vec<_>>().join(", ")
-            )
-        }
-        MatcherKind::Type(kind) => type_name(*kind).to_owned(),
-        MatcherKind::Regex(regex) => format!("a string like {}", quoted(regex.as_str())),
-        MatcherKind::RegexFrom(template) => format!("a string like {}", template.value),
-        MatcherKind::Range { min, max } => {
-            let edge = |edge: &Option<Template>| {
-                edge.as_ref()
-                    .map_or_else(|| "…".to_owned(), |edge| edge.value.to_string())
-            };
-            format!("a number within [{}, {}]", edge(min), edge(max))
-        }
-        MatcherKind::AnyOf(matchers) => {
-            format!(
-                "one of {}",
-                matchers.iter().map(expectation).collect::<Vec<_>>().join(", ")
-            )
-        }
-        MatcherKind::Not(inner) => format!("anything but {}", expectation(inner)),
-        MatcherKind::Contains(inner) => format!("an array with {}", expectation(inner)),
-        MatcherKind::Length(template) => format!("an array or string of length {}", template.value),
-        MatcherKind::Optional(inner) => format!("nothing or {}", expectation(inner)),
-        MatcherKind::Absent => "no such field".to_owned(),
-        MatcherKind::Any => "anything".to_owned(),
-        MatcherKind::Now { within, .. } => format!("a time within {} of now", within.expression),
-        MatcherKind::Capture { inner, .. } | MatcherKind::Under { inner, .. } => expectation(inner),
     }
 }
 
@@ -609,6 +564,40 @@ mod tests {
                 assert_eq!(pointers(&matcher, &value), [""], "{name} refuses {value}");
             }
         }
+    }
+
+    #[test]
+    fn an_array_without_the_element_names_the_nearest_one() {
+        let wanted = object(
+            vec![
+                ("id", value(json!("${n}"))),
+                ("name", value(json!("ann"))),
+                ("x", value(json!(0))),
+            ],
+            false,
+        );
+        let contains = matcher(MatcherKind::Contains(Box::new(wanted)));
+        let actual = json!([{"id": 1}, {"id": 3, "name": "bob", "x": 0}, "text"]);
+        let found = look(&contains, &actual).mismatches.remove(0);
+        assert_eq!(
+            found.expected,
+            r#"an array with {"id": 3, "name": "ann", "x": 0}"#
+        );
+        assert!(
+            found.actual.starts_with("none like it, nearest is /1 of ["),
+            "{found:?}"
+        );
+        let shown: Vec<_> = found
+            .differences
+            .iter()
+            .map(|one| (one.pointer.as_str(), one.expected.as_str(), one.actual.as_str()))
+            .collect();
+        assert_eq!(shown, [("/1/name", "\"ann\"", "\"bob\"")]);
+        let of_texts = look(&contains, &json!(["a", "b"])).mismatches.remove(0);
+        assert_eq!(
+            (of_texts.actual.as_str(), of_texts.differences),
+            (r#"["a","b"]"#, vec![])
+        );
     }
 
     #[test]

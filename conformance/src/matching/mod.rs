@@ -1,7 +1,9 @@
 //! Whether what was seen is what the scenario expects: literal values, never a dialect's message types.
 
 mod closed;
+mod expectation;
 mod json;
+mod nearest;
 mod orders;
 mod response;
 mod time;
@@ -16,14 +18,16 @@ use touchstone_scenarios::source::Span;
 use touchstone_scenarios::template::TemplateError;
 
 pub use closed::{compare_closed, describe_close, unclean, waits_for_tcp};
-pub use json::{compare, expectation, same};
+pub use expectation::{expectation, message_expectation};
+pub use json::{compare, same};
+pub use nearest::{closeness, differences};
 pub use orders::assign;
 pub use response::{
     Answer, compare_response, describe as describe_response, expectation as expected_response,
 };
 
 use crate::frames::{Content, Message};
-use crate::verdict::Check;
+use crate::verdict::{Check, Difference};
 
 /// What a matcher may ask for while it looks.
 pub struct Environment<'a> {
@@ -52,6 +56,28 @@ pub struct Mismatch {
     pub clause: Option<ClauseId>,
     /// Which of the sub-verdicts it counts against.
     pub check: Check,
+    /// All of the message, where `actual` is a part of it.
+    pub whole: Option<String>,
+    /// What `actual` and `expected` do not say: every place of a message that differs, or what is otherwise in the
+    /// nearest of several candidates.
+    pub differences: Vec<Difference>,
+}
+
+impl Mismatch {
+    /// A mismatch of the whole.
+    #[must_use]
+    pub fn new(span: Span, expected: impl Into<String>, actual: impl Into<String>, check: Check) -> Self {
+        Self {
+            pointer: String::new(),
+            expected: expected.into(),
+            actual: actual.into(),
+            span,
+            clause: None,
+            check,
+            whole: None,
+            differences: Vec::new(),
+        }
+    }
 }
 
 /// The result of one comparison.
@@ -79,16 +105,8 @@ impl Comparison {
     /// A comparison with one mismatch of the whole.
     #[must_use]
     pub fn mismatch(span: Span, expected: impl Into<String>, actual: impl Into<String>) -> Self {
-        let mismatch = Mismatch {
-            pointer: String::new(),
-            expected: expected.into(),
-            actual: actual.into(),
-            span,
-            clause: None,
-            check: Check::Message,
-        };
         Self {
-            mismatches: vec![mismatch],
+            mismatches: vec![Mismatch::new(span, expected, actual, Check::Message)],
             captures: Vec::new(),
         }
     }
@@ -150,7 +168,11 @@ fn compare_answer(payload: &Payload, message: &Message, environment: &Environmen
         return Comparison::mismatch(span, "a dialect that answers", "none");
     };
     let Some(value) = message.json() else {
-        return Comparison::mismatch(span, expectation(matcher), describe(&message.content));
+        return Comparison::mismatch(
+            span,
+            expectation(matcher, environment),
+            describe(&message.content),
+        );
     };
     let known = |name: &str| match name {
         "text" => Some(Value::String(text.clone())),

@@ -117,14 +117,7 @@ fn is_status(wanted: &Value, status: u16) -> bool {
 }
 
 fn miss(span: Span, expected: &str, actual: String) -> Mismatch {
-    Mismatch {
-        pointer: String::new(),
-        expected: expected.to_owned(),
-        actual,
-        span,
-        clause: None,
-        check: Check::Message,
-    }
+    Mismatch::new(span, expected, actual, Check::Message)
 }
 
 /// Why an answer is no correct upgrade (RFC 6455 4.2.2), or `None` if it is one.

@@ -31,6 +31,7 @@ use touchstone_scenarios::scenario::Scenario;
 use touchstone_sut::Sut;
 
 use crate::clauses::clauses_of_scenario;
+use crate::near::{hint, near};
 use crate::run::bench::Bench;
 use crate::select::{Case, cases};
 use crate::verdict::{CaseVerdict, Strictness};
@@ -115,11 +116,27 @@ pub enum Event {
 #[derive(Debug, thiserror::Error)]
 pub enum MatrixError {
     /// A pattern of the command line.
-    #[error("`{0}` names no mutant; `touchstone conform mutants --list` shows their ids")]
-    NamesNothing(String),
+    #[error(
+        "`{pattern}` names no mutant; {hint}",
+        hint = hint(.near, "`touchstone conform mutants --list` shows their ids")
+    )]
+    NamesNothing {
+        /// It.
+        pattern: String,
+        /// What may have been meant.
+        near: Vec<String>,
+    },
     /// No mutant is for a dialect that the target speaks.
     #[error("no mutant is for what the target speaks")]
     NoMutants,
+}
+
+impl MatrixError {
+    fn names_nothing<'a>(pattern: &Glob, ids: impl Iterator<Item = &'a str>) -> Self {
+        let pattern = pattern.to_string();
+        let near = near(&pattern, ids);
+        Self::NamesNothing { pattern, near }
+    }
 }
 
 /// A mutant as a list shows it.
@@ -136,12 +153,20 @@ pub struct Listed {
 }
 
 /// The mutants that these patterns name; all of them if there is none.
-#[must_use]
-pub fn list(mutants: &[Arc<Mutant>], patterns: &[Glob]) -> Vec<Listed> {
+///
+/// # Errors
+/// A pattern that names none.
+pub fn list(mutants: &[Arc<Mutant>], patterns: &[Glob]) -> Result<Vec<Listed>, MatrixError> {
+    for pattern in patterns {
+        if !mutants.iter().any(|mutant| pattern.matches(&mutant.id)) {
+            let ids = mutants.iter().map(|mutant| mutant.id.as_str());
+            return Err(MatrixError::names_nothing(pattern, ids));
+        }
+    }
     let chosen = mutants
         .iter()
         .filter(|mutant| patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(&mutant.id)));
-    chosen
+    let listed = chosen
         .map(|mutant| Listed {
             id: mutant.id.clone(),
             breaks: mutant.breaks.clone(),
@@ -156,7 +181,8 @@ pub fn list(mutants: &[Arc<Mutant>], patterns: &[Glob]) -> Vec<Listed> {
                 .map(|glob| glob.value.to_string())
                 .collect(),
         })
-        .collect()
+        .collect();
+    Ok(listed)
 }
 
 /// Tries the mutants on a running system. What survives is data; an error means that nothing was tried.
@@ -213,7 +239,8 @@ fn choose(every: &[Subject], patterns: &[Glob]) -> Result<Vec<Subject>, MatrixEr
     }
     for pattern in patterns {
         if !every.iter().any(|subject| subject.is_named_by(pattern)) {
-            return Err(MatrixError::NamesNothing(pattern.to_string()));
+            let ids = every.iter().map(|subject| subject.id.as_str());
+            return Err(MatrixError::names_nothing(pattern, ids));
         }
     }
     let is_chosen = |subject: &&Subject| {

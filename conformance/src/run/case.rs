@@ -42,7 +42,11 @@ pub(crate) async fn run_case(bench: &Bench, case: &Case, stop: &CancellationToke
     let trials = stop.run_until_cancelled(tokio::time::timeout(deadline, run_trials(bench, case)));
     let mut outcome = match trials.await {
         None => skipped(bench, case, "the run was interrupted".to_owned()),
-        Some(Err(_)) => could_not_run(bench, case, format!("it was not over after {deadline:?}")),
+        Some(Err(_)) => could_not_run(
+            bench,
+            case,
+            format!("it was not over after {}", number::duration(deadline)),
+        ),
         Some(Ok(outcome)) => outcome,
     };
     outcome.result.duration = began.elapsed();

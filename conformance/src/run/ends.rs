@@ -52,14 +52,12 @@ impl Trial<'_> {
         self.mark(taken.at);
         self.report_early(step, name, taken.at, frame)?;
         if let (Before::Greeting, Some(heard)) = (matcher.before, self.greeting_heard(index)) {
-            let let_in = Mismatch {
-                pointer: String::new(),
-                expected: "the close before any greeting".to_owned(),
-                actual: format!("`{heard}` first"),
-                span: matcher.span,
-                clause: None,
-                check: Check::Close,
-            };
+            let let_in = Mismatch::new(
+                matcher.span,
+                "the close before any greeting",
+                format!("`{heard}` first"),
+                Check::Close,
+            );
             self.report(step, Some(name), let_in, None)?;
         }
         if taken.found.mismatches.is_empty() {

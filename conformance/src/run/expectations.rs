@@ -3,17 +3,16 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use touchstone_scenarios::scenario::{
-    ActorName, Alternative, Expected, MessageMatcher, Outcome, Payload, Step,
-};
+use touchstone_report::number;
+use touchstone_scenarios::scenario::{ActorName, Alternative, Expected, MessageMatcher, Outcome, Step};
 use touchstone_scenarios::source::Span;
 
 use super::actors::Arrival;
 use super::trial::{Flow, Halt, Trial};
 use crate::frames::Message;
 use crate::matching::{
-    Comparison, Mismatch, assign, compare_message, describe, describe_close, expectation, shortened, span_of,
-    text_of,
+    Comparison, Mismatch, assign, closeness, compare_message, describe, describe_close, differences,
+    message_expectation, span_of,
 };
 use crate::verdict::Check;
 
@@ -43,9 +42,13 @@ impl Frame {
     /// As a report says it.
     pub(super) fn limit(&self) -> String {
         if self.explicit {
-            format!("{:?} (and {GRACE:?} of grace)", self.lasting)
+            format!(
+                "{} (and {} of grace)",
+                number::duration(self.lasting),
+                number::duration(GRACE)
+            )
         } else {
-            format!("{:?}", self.lasting)
+            number::duration(self.lasting)
         }
     }
 }
@@ -275,8 +278,12 @@ impl Trial<'_> {
                     taken.next = number + 1;
                     taken.at = message.at;
                 }
-                Arrival::Ended => return Err(self.ended(index, span_of(matcher), &message_text(matcher))),
-                Arrival::TimedOut => return Err(timed_out(span_of(matcher), &message_text(matcher), frame)),
+                Arrival::Ended => {
+                    return Err(self.ended(index, span_of(matcher), &self.message_text(matcher)));
+                }
+                Arrival::TimedOut => {
+                    return Err(timed_out(span_of(matcher), &self.message_text(matcher), frame));
+                }
             }
         }
         Ok(taken)
@@ -295,16 +302,8 @@ impl Trial<'_> {
             message,
             found,
         } = stray;
-        let whole = |check, actual: String| {
-            Missed(Mismatch {
-                pointer: String::new(),
-                expected: message_text(matcher),
-                actual,
-                span: span_of(matcher),
-                clause: None,
-                check,
-            })
-        };
+        let whole =
+            |check, actual: String| missed(span_of(matcher), &self.message_text(matcher), &actual, check);
         let shown = describe(&message.content);
         if rest
             .iter()
@@ -324,21 +323,7 @@ impl Trial<'_> {
             }
             next = number + 1;
         }
-        let hard = found
-            .mismatches
-            .into_iter()
-            .find(|mismatch| mismatch.clause.is_none());
-        hard.map_or_else(
-            || whole(Check::Message, shown.clone()),
-            |mismatch| {
-                let actual = if mismatch.pointer.is_empty() {
-                    shown.clone()
-                } else {
-                    format!("{} in {shown}", mismatch.actual)
-                };
-                Missed(Mismatch { actual, ..mismatch })
-            },
-        )
+        Missed(all_in_one(found, &shown).unwrap_or_else(|| whole(Check::Message, shown).0))
     }
 
     async fn attempt_any_order(
@@ -356,7 +341,13 @@ impl Trial<'_> {
         };
         let mut messages: Vec<Message> = Vec::new();
         let span = expected.first().map_or_else(Span::default, span_of);
-        let wanted = || expected.iter().map(message_text).collect::<Vec<_>>().join(", ");
+        let wanted = || {
+            expected
+                .iter()
+                .map(|matcher| self.message_text(matcher))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
         let mut chosen = Vec::new();
         while messages.len() < expected.len() {
             match self.arrival(index, taken.next, frame.to).await {
@@ -368,12 +359,8 @@ impl Trial<'_> {
                     match self.assigned(&messages, expected, by) {
                         Ok(assignment) => chosen = assignment,
                         Err(check) => {
-                            let last = messages.last().map(|message| describe(&message.content));
-                            let expected = format!("in any order: {}", wanted());
-                            let mut found =
-                                Comparison::mismatch(span, expected, last.unwrap_or_default()).mismatches;
-                            let mismatch = found.swap_remove(0);
-                            return Err(Missed(Mismatch { check, ..mismatch }));
+                            let last = messages.last().expect("one was pushed above");
+                            return Err(Missed(self.none_of(last, expected, check)));
                         }
                     }
                     taken.next = number + 1;
@@ -382,7 +369,7 @@ impl Trial<'_> {
                 Arrival::Ended => return Err(self.ended(index, span, &wanted())),
                 Arrival::TimedOut => {
                     let left: Vec<_> = (0..expected.len()).filter(|at| !chosen.contains(at)).collect();
-                    let left = left.into_iter().map(|at| message_text(&expected[at]));
+                    let left = left.into_iter().map(|at| self.message_text(&expected[at]));
                     return Err(timed_out(span, &left.collect::<Vec<_>>().join(", "), frame));
                 }
             }
@@ -429,6 +416,40 @@ impl Trial<'_> {
         self.compare(|environment| compare_message(matcher, message, environment))
     }
 
+    /// An expected message in words.
+    fn message_text(&self, matcher: &MessageMatcher) -> String {
+        self.compare(|environment| message_expectation(matcher, environment))
+    }
+
+    /// What is said of a message that is none of those that are left, and which of them it came nearest to.
+    fn none_of(&self, message: &Message, expected: &[MessageMatcher], check: Check) -> Mismatch {
+        let span = expected.first().map_or_else(Span::default, span_of);
+        let wanted: Vec<_> = expected
+            .iter()
+            .map(|matcher| self.message_text(matcher))
+            .collect();
+        let shown = describe(&message.content);
+        let expected_text = format!("in any order: {}", wanted.join(", "));
+        let mut mismatch = Mismatch::new(span, expected_text, &shown, check);
+        let tries = expected.iter().enumerate().filter_map(|(position, matcher)| {
+            let tried = self.look(matcher, message);
+            closeness(&tried, "").map(|closeness| (closeness, position, matcher, tried))
+        });
+        if let Some((_, position, matcher, tried)) = tries.min_by_key(|(closeness, ..)| *closeness)
+            && !tried.is_recognised()
+        {
+            mismatch.actual = format!(
+                "none of them, nearest to number {} of {}",
+                position + 1,
+                expected.len()
+            );
+            mismatch.span = span_of(matcher);
+            mismatch.differences = differences(&tried);
+            mismatch.whole = Some(shown);
+        }
+        mismatch
+    }
+
     fn ended(&self, index: usize, span: Span, expected: &str) -> Missed {
         let record = self.actors[index].log.record();
         let close = record.server_close().map(|(body, _)| describe_close(&body));
@@ -452,7 +473,7 @@ impl Trial<'_> {
                 Arrival::Ended => self.ended(index, step.span, "").0.actual,
                 Arrival::Message { message, .. } => describe(&message.content),
             };
-            let expected = format!("nothing for {lasting:?}");
+            let expected = format!("nothing for {}", number::duration(lasting));
             let Missed(mismatch) = missed(step.span, &expected, &actual, Check::Extra);
             for alternative in &step.alternatives {
                 let frame = Frame {
@@ -477,24 +498,45 @@ impl Trial<'_> {
     }
 }
 
+/// All that is wrong with a message as one mismatch: the first of what makes it another one, and every other place.
+fn all_in_one(found: Comparison, shown: &str) -> Option<Mismatch> {
+    let differences = differences(&found);
+    let mut mismatches = found.mismatches.into_iter();
+    let first = mismatches.find(|mismatch| mismatch.clause.is_none())?;
+    if first.pointer.is_empty() && first.differences.is_empty() && differences.len() < 2 {
+        return Some(Mismatch {
+            actual: shown.to_owned(),
+            ..first
+        });
+    }
+    Some(Mismatch {
+        whole: Some(shown.to_owned()),
+        differences: if differences.len() > 1 {
+            differences
+        } else {
+            Vec::new()
+        },
+        ..first
+    })
+}
+
 /// What to say of something that came before its near edge.
 fn too_early(at: Instant, frame: Frame) -> Option<(String, String)> {
     let from = frame.from.filter(|from| at < *from)?;
     Some((
-        format!("not before {:?}", from.duration_since(frame.since)),
-        format!("it came after {:?}", at.saturating_duration_since(frame.since)),
+        format!(
+            "not before {}",
+            number::duration(from.duration_since(frame.since))
+        ),
+        format!(
+            "it came after {}",
+            number::duration(at.saturating_duration_since(frame.since))
+        ),
     ))
 }
 
 pub(super) fn missed(span: Span, expected: &str, actual: &str, check: Check) -> Missed {
-    Missed(Mismatch {
-        pointer: String::new(),
-        expected: expected.to_owned(),
-        actual: actual.to_owned(),
-        span,
-        clause: None,
-        check,
-    })
+    Missed(Mismatch::new(span, expected, actual, check))
 }
 
 pub(super) fn timed_out(span: Span, expected: &str, frame: Frame) -> Missed {
@@ -509,37 +551,6 @@ pub(super) fn timed_out(span: Span, expected: &str, frame: Frame) -> Missed {
         &format!("nothing within {}", frame.limit()),
         check,
     )
-}
-
-/// An expected message in words.
-fn message_text(matcher: &MessageMatcher) -> String {
-    match matcher {
-        MessageMatcher::Json(matcher) => expectation(matcher),
-        MessageMatcher::Text(template) => format!("text {}", shortened(&template.value.to_string())),
-        MessageMatcher::Binary(_) => "a binary message".to_owned(),
-        MessageMatcher::Answer(payload) => {
-            format!(
-                "the answer to {}",
-                shortened(&format!("{:?}", payload_text(payload)))
-            )
-        }
-    }
-}
-
-/// A payload as the file writes it.
-fn payload_text(payload: &Payload) -> String {
-    match payload {
-        Payload::Text(template) | Payload::Json(template) | Payload::Hex(template) => {
-            text_of(template.value.clone())
-        }
-        Payload::Repeat { unit, times } => {
-            format!(
-                "{} × {}",
-                text_of(unit.value.clone()),
-                text_of(times.value.clone())
-            )
-        }
-    }
 }
 
 /// The value of a message's `type`, where it has one.

@@ -7,6 +7,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
+use touchstone_report::number;
 use touchstone_scenarios::scenario::{
     Fault, HttpBody, HttpRequest, Matcher, MetricMoved, ResponseMatcher, Signal, Step, StoreFault, Template,
 };
@@ -203,7 +204,7 @@ impl Trial<'_> {
                     StoreFault::Down => "down",
                     StoreFault::Slow => "slow",
                 };
-                self.note(format!("fault: store {mode} for {lasting:?}"));
+                self.note(format!("fault: store {mode} for {}", number::duration(lasting)));
                 self.bench.sut.break_store(mode, lasting).await
             }
             Fault::Handler { times } => {
@@ -294,7 +295,11 @@ impl Trial<'_> {
                     .last()
                     .map_or_else(|| "none".to_owned(), |line| shortened(line));
                 let actual = format!("no such line among {}; the last: {last}", lines.len());
-                break Comparison::mismatch(matcher.span, expectation(matcher), actual);
+                break Comparison::mismatch(
+                    matcher.span,
+                    self.compare(|environment| expectation(matcher, environment)),
+                    actual,
+                );
             }
         };
         self.mark(Instant::now());

@@ -23,10 +23,10 @@ use super::orders::Turns;
 use crate::clauses::clauses_of;
 use crate::coverage::Seen;
 use crate::matching::{Comparison, Environment, Mismatch};
-use crate::secrecy::hidden;
+use crate::secrecy::{hidden, hidden_at};
 use crate::select::Case;
 use crate::transcript::{Scribe, Transcript};
-use crate::verdict::{Checks, Finding, Place, weight};
+use crate::verdict::{Checks, Difference, Finding, Place, weight};
 
 /// How a trial ended.
 #[derive(Debug)]
@@ -381,11 +381,19 @@ impl<'a> Trial<'a> {
             check: mismatch.check,
             actor: actor.map(str::to_owned),
             place: span.map(|span| self.place(span)),
+            expected: hide(hidden_at(&mismatch.pointer, mismatch.expected)),
+            actual: hide(hidden_at(&mismatch.pointer, mismatch.actual)),
             pointer: mismatch.pointer,
-            expected: hide(mismatch.expected),
-            actual: hide(mismatch.actual),
-            whole: None,
-            differences: Vec::new(),
+            whole: mismatch.whole.map(hide),
+            differences: mismatch
+                .differences
+                .into_iter()
+                .map(|difference| Difference {
+                    expected: hide(hidden_at(&difference.pointer, difference.expected)),
+                    actual: hide(hidden_at(&difference.pointer, difference.actual)),
+                    pointer: difference.pointer,
+                })
+                .collect(),
             alternative: alternative.map(str::to_owned),
         };
         self.findings.push(finding);

@@ -49,7 +49,8 @@ async fn a_failure_says_clause_place_expected_actual_transcript_and_rerun() {
             "  7 |   - ann.expect: {count: 1, echo: hello}",
             "    |                                  ^^^^^",
             "    expected  ann: \"hello\" at /echo",
-            "    actual    ann: \"HELLO\" in {\"count\":1,\"echo\":\"HELLO\"}",
+            "    actual    ann: \"HELLO\"",
+            "    in        {\"count\":1,\"echo\":\"HELLO\"}",
             "  checks: message ✘",
             "  transcript:",
             "  rerun: touchstone conform run 'echo/x'",
@@ -59,6 +60,38 @@ async fn a_failure_says_clause_place_expected_actual_transcript_and_rerun() {
     assert!(
         text.contains("ann  <-- text {\"count\":1,\"echo\":\"HELLO\"}"),
         "{text}"
+    );
+}
+
+#[tokio::test]
+async fn all_that_differs_is_shown_with_the_values_of_variables() {
+    let server = Server::start(Crook::Shouts).await;
+    let text = SHOUTED.replace(
+        "{count: 1, echo: hello}",
+        "{count: 9, echo: '${uid.x}', of: {$regex: '\\d+'}}",
+    );
+    let run = run_against(&server, &[scenario("echo/x", &text)], options()).await;
+    let text = run.cases[0].failure_text();
+    for line in [
+        "    expected  ann: 9 at /count\n",
+        "    actual    ann: 1\n",
+        "              /of: expected a string like /\\d+/, got nothing there\n",
+        "    in        {\"count\":1,\"echo\":\"HELLO\"}\n",
+    ] {
+        assert!(text.contains(line), "no {line}: {text}");
+    }
+    assert!(
+        text.contains("    differs   /echo: expected \"") && text.contains("got \"HELLO\"\n"),
+        "{text}"
+    );
+    assert!(!text.contains("expected \"${"), "{text}");
+    let json = run.to_json();
+    assert_eq!(
+        json["cases"][0]["failure"]["findings"][0]["differences"]
+            .as_array()
+            .unwrap()
+            .len(),
+        3
     );
 }
 
