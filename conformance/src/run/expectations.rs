@@ -86,7 +86,7 @@ struct Stray {
 }
 
 /// Why an attempt did not.
-pub(super) struct Missed(pub(super) Mismatch);
+pub(super) struct Missed(pub(super) Box<Mismatch>);
 
 pub(super) type Attempt = Result<Taken, Missed>;
 
@@ -153,7 +153,7 @@ impl Trial<'_> {
                 self.captured.extend(taken.captured);
                 return self.report_all(step, &name, taken.found);
             }
-            Err(Missed(mismatch)) => mismatch,
+            Err(Missed(mismatch)) => *mismatch,
         };
         for alternative in &step.alternatives {
             if let Some(taken) = self.attempt_alternative(index, alternative, frame).await {
@@ -323,7 +323,10 @@ impl Trial<'_> {
             }
             next = number + 1;
         }
-        Missed(all_in_one(found, &shown).unwrap_or_else(|| whole(Check::Message, shown).0))
+        all_in_one(found, &shown).map_or_else(
+            || whole(Check::Message, shown),
+            |mismatch| Missed(Box::new(mismatch)),
+        )
     }
 
     async fn attempt_any_order(
@@ -360,7 +363,7 @@ impl Trial<'_> {
                         Ok(assignment) => chosen = assignment,
                         Err(check) => {
                             let last = messages.last().expect("one was pushed above");
-                            return Err(Missed(self.none_of(last, expected, check)));
+                            return Err(Missed(Box::new(self.none_of(last, expected, check))));
                         }
                     }
                     taken.next = number + 1;
@@ -474,7 +477,8 @@ impl Trial<'_> {
                 Arrival::Message { message, .. } => describe(&message.content),
             };
             let expected = format!("nothing for {}", number::duration(lasting));
-            let Missed(mismatch) = missed(step.span, &expected, &actual, Check::Extra);
+            let Missed(boxed) = missed(step.span, &expected, &actual, Check::Extra);
+            let mismatch = *boxed;
             for alternative in &step.alternatives {
                 let frame = Frame {
                     from: None,
@@ -536,7 +540,7 @@ fn too_early(at: Instant, frame: Frame) -> Option<(String, String)> {
 }
 
 pub(super) fn missed(span: Span, expected: &str, actual: &str, check: Check) -> Missed {
-    Missed(Mismatch::new(span, expected, actual, check))
+    Missed(Box::new(Mismatch::new(span, expected, actual, check)))
 }
 
 pub(super) fn timed_out(span: Span, expected: &str, frame: Frame) -> Missed {
