@@ -130,9 +130,9 @@ async fn check(
 }
 
 async fn measure(target: Target, plan: Plan, stop: CancellationToken) -> Result<Summary, Failure> {
-    let sut = target::start(target, &stop).await?;
+    let sut = Arc::new(target::start(target, &stop).await?);
     let summary = load::drive(plan, &sut, stop).await;
-    sut.shut_down().await;
+    target::shut_down(sut).await;
     summary
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use touchstone_loadgen::{Endpoint, Plan, Progress as News, RunError, Summary, Workload};
+use touchstone_loadgen::{CastError, Endpoint, Plan, Progress as News, RunError, Summary, Workload};
 use touchstone_report::{Document, Tone, Verdict, markdown, number};
 use touchstone_scenarios::source::Source;
 use touchstone_scenarios::{builtin_workloads, read_source};
@@ -44,9 +44,9 @@ async fn run_workload(args: LoadRunArgs) -> Outcome {
     let target = args.target.or(|| built_in(&workload))?;
     descriptors::raise_limit();
     let done = interrupt::or_interrupted(async |stop| {
-        let sut = target::start(target, &stop).await?;
+        let sut = Arc::new(target::start(target, &stop).await?);
         let summary = drive(plan, &sut, stop).await;
-        sut.shut_down().await;
+        target::shut_down(sut).await;
         summary
     });
     let summary = done.await?;
@@ -114,7 +114,7 @@ fn read(source: &Arc<Source>) -> Result<Workload, Failure> {
 }
 
 /// Puts the system under the plan's load, and shows how it goes.
-pub(crate) async fn drive(plan: Plan, sut: &Sut, stop: CancellationToken) -> Result<Summary, Failure> {
+pub(crate) async fn drive(plan: Plan, sut: &Arc<Sut>, stop: CancellationToken) -> Result<Summary, Failure> {
     let dialect = plan.dialect.dialect();
     let endpoint = Endpoint::of(sut, dialect);
     let seconds = Duration::from_nanos(plan.end()).as_secs_f64().ceil();
@@ -129,8 +129,10 @@ pub(crate) async fn drive(plan: Plan, sut: &Sut, stop: CancellationToken) -> Res
         RunError::Unreachable { .. } => Failure::unreachable(format!(
             "{error}\n  to change: `urls` or `paths.{dialect}.ws` of the target file"
         )),
-        RunError::Stopped => Failure::interrupted(error),
-        RunError::Url { .. }
+        RunError::Stopped | RunError::Cast(CastError::Stopped) => Failure::interrupted(error),
+        RunError::Cast(CastError::Failed { .. }) => Failure::unreachable(error),
+        RunError::Cast(CastError::Missing { .. })
+        | RunError::Url { .. }
         | RunError::TooFewDescriptors { .. }
         | RunError::TooFewPorts { .. }
         | RunError::Loop(_) => Failure::usage(error),
@@ -143,6 +145,15 @@ async fn show(mut news: mpsc::Receiver<News>, seconds: u64) {
     let mut at = 0;
     while let Some(news) = news.recv().await {
         match news {
+            News::Casting { made, of } => {
+                let casting = format!(
+                    "{} of {} users made",
+                    number::count(made as u64),
+                    number::count(of as u64)
+                );
+                progress.at(0, vec![(Tone::Neutral, casting)]);
+                continue;
+            }
             News::Phase { name, .. } => phase = name,
             News::Settling => phase = "waiting for the last",
             News::Second(figures) => {

@@ -8,6 +8,7 @@ use touchstone_protocol::Dialect;
 use touchstone_protocol::client::Address;
 use touchstone_sut::{Sut, Transport};
 
+use crate::cast::CastError;
 use crate::engine::{self, Node, Sockets};
 use crate::plan::Plan;
 use crate::watch;
@@ -24,12 +25,14 @@ pub struct Endpoint {
     pub transport: Transport,
     /// Sent with every handshake.
     pub headers: HeaderMap,
+    /// The system behind it, where it is known how its users come to be.
+    pub sut: Option<Arc<Sut>>,
 }
 
 impl Endpoint {
     /// The dialect's WebSocket at each node of a running system.
     #[must_use]
-    pub fn of(sut: &Sut, dialect: Dialect) -> Self {
+    pub fn of(sut: &Arc<Sut>, dialect: Dialect) -> Self {
         let target = sut.target();
         let path = target.websocket_path(dialect);
         let scheme = sut.transport().websocket_scheme();
@@ -41,7 +44,8 @@ impl Endpoint {
                 .map(|address| format!("{scheme}://{address}{path}"))
                 .collect(),
             transport: sut.transport().clone(),
-            headers: target.headers_for(None).iter().cloned().collect(),
+            headers: target.headers_for(Some(dialect)).iter().cloned().collect(),
+            sut: Some(Arc::clone(sut)),
         }
     }
 }
@@ -91,6 +95,9 @@ pub enum RunError {
         /// What would fit.
         fitting: u64,
     },
+    /// Those who take part could not be made.
+    #[error(transparent)]
+    Cast(#[from] CastError),
     /// The system refused a thread or a runtime.
     #[error("an event loop could not be started: {0}")]
     Loop(#[from] std::io::Error),
@@ -102,8 +109,15 @@ pub enum RunError {
 /// Descriptors beside those of the sessions: standard streams, event loops, timers, the caller's own.
 const DESCRIPTORS_SPARE: u64 = 64;
 
-/// Makes sure that the run can begin, and says where its nodes are.
-pub(crate) async fn preflight(plan: &Plan, endpoint: &Endpoint) -> Result<(Sockets, Arc<[Node]>), RunError> {
+/// Where everybody goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    pub(crate) sockets: Sockets,
+    pub(crate) nodes: Arc<[Node]>,
+}
+
+/// Makes sure that this machine can bear the run, and finds the nodes.
+pub(crate) async fn find(plan: &Plan, endpoint: &Endpoint) -> Result<Places, RunError> {
     let mut nodes = Vec::new();
     let mut authorities = Vec::new();
     for url in &endpoint.urls {
@@ -130,10 +144,32 @@ pub(crate) async fn preflight(plan: &Plan, endpoint: &Endpoint) -> Result<(Socke
         let address = address(url, &authority).await?;
         sockets.nodes.push((address, authority));
     }
-    for (number, node) in nodes.iter().enumerate() {
-        greet(&sockets, (number, node), &endpoint.urls[number], plan).await?;
+    Ok(Places {
+        sockets,
+        nodes: nodes.into(),
+    })
+}
+
+/// Opens one connection to each node as somebody with this address would, and drops it, before thousands find out that
+/// nobody is there, or that nobody is let in.
+pub(crate) async fn greet(
+    places: &Places,
+    endpoint: &Endpoint,
+    address: &Address,
+    plan: &Plan,
+) -> Result<(), RunError> {
+    for (number, node) in places.nodes.iter().enumerate() {
+        let key = fastrand::u128(..).to_ne_bytes();
+        let place = (number, node);
+        let deadline = plan.connect_deadline;
+        engine::attempt(&places.sockets, place, address, key, deadline)
+            .await
+            .map_err(|failure| RunError::Unreachable {
+                url: endpoint.urls[number].clone(),
+                why: failure.why,
+            })?;
     }
-    Ok((sockets, nodes.into()))
+    Ok(())
 }
 
 /// What this machine allows; `None` where there is no such limit or nobody tells.
@@ -209,7 +245,9 @@ fn split(url: &str, endpoint: &Endpoint) -> Result<(String, Node), RunError> {
     if host.is_empty() || host.contains('@') {
         return Err(bad("it must name a host, and no user"));
     }
-    if url.contains(['?', '#']) {
+    // A target's path may carry a session's segment in its query.
+    let has_query = url.contains('?') && !path.contains('{');
+    if has_query || url.contains('#') {
         return Err(bad("it must have no query: each session has its own"));
     }
     let has_port = host
@@ -231,21 +269,6 @@ fn split(url: &str, endpoint: &Endpoint) -> Result<(String, Node), RunError> {
     ))
 }
 
-/// Opens one connection and drops it, before thousands find out that nobody is there.
-async fn greet(sockets: &Sockets, place: (usize, &Node), url: &str, plan: &Plan) -> Result<(), RunError> {
-    let key = fastrand::u128(..).to_ne_bytes();
-    match engine::attempt(sockets, place, &Address::default(), key, plan.connect_deadline).await {
-        Ok(connected) => {
-            drop(connected);
-            Ok(())
-        }
-        Err(failure) => Err(RunError::Unreachable {
-            url: url.to_owned(),
-            why: failure.why,
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,6 +281,7 @@ mod tests {
             urls: Vec::new(),
             transport,
             headers: HeaderMap::new(),
+            sut: None,
         }
     }
 

@@ -4,6 +4,7 @@
 //! carries it out and hands samples to [`record`] and messages to the [`ledger`]. Nothing in the engine aggregates, and
 //! nothing that measures prints.
 
+mod cast;
 pub mod document;
 mod endpoint;
 mod engine;
@@ -20,6 +21,7 @@ pub mod thresholds;
 pub mod watch;
 pub mod workload;
 
+pub use cast::CastError;
 pub use endpoint::{Endpoint, RunError};
 pub use plan::{Plan, PlanError};
 pub use run::{Progress, run};

@@ -288,8 +288,10 @@ pub struct Second {
     pub number: u32,
     /// Messages handed to sockets.
     pub sent: u64,
-    /// Answers heard.
+    /// Answers and confirmations heard.
     pub answered: u64,
+    /// Deliveries heard when they were sent.
+    pub delivered: u64,
     /// Heartbeats heard.
     pub heartbeats: u64,
     /// Sessions connected at the second's end.
@@ -310,6 +312,7 @@ impl Second {
             number,
             sent: 0,
             answered: 0,
+            delivered: 0,
             heartbeats: 0,
             connected: 0,
             reconnects: 0,
@@ -322,6 +325,7 @@ impl Second {
     pub fn merge(&mut self, other: &Self) {
         self.sent += other.sent;
         self.answered += other.answered;
+        self.delivered += other.delivered;
         self.heartbeats += other.heartbeats;
         self.connected += other.connected;
         self.reconnects += other.reconnects;
@@ -439,6 +443,11 @@ impl Recorder {
     /// Notes that an answer was heard, timed or not.
     pub fn answered(&mut self) {
         self.second.answered += 1;
+    }
+
+    /// Notes that a message of somebody else was heard when it was sent.
+    pub fn delivered(&mut self) {
+        self.second.delivered += 1;
     }
 
     /// Notes a heartbeat and, from a connection's third on, its jitter.

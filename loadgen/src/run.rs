@@ -6,10 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use touchstone_protocol::client::{Act, Address, ClientHalf};
 use touchstone_protocol::echo::client::{ACTS, EchoClient, Persistence};
 
-use crate::endpoint::{Endpoint, RunError, preflight};
-use crate::engine::{self, Job, LoopEvent, LoopReport, Nobody, Precision, Sockets};
+use crate::cast::{Anybody, Cast, Casting, Seating};
+use crate::endpoint::{Endpoint, Places, RunError, find, greet};
+use crate::engine::{self, Backstage, Exchange, Job, LoopEvent, LoopReport, Nobody, Precision};
+use crate::ledger::reckon::{CatchUp, Terms};
 use crate::plan::{Plan, Simulated};
 use crate::record::Second;
 use crate::summary::{Figures, Gathered, Occasion, Summary};
@@ -18,6 +21,13 @@ use crate::watch::{self, LoopUse, Reading};
 /// What a run tells while it lasts. Whoever reads too slowly misses some: a run never waits for its audience.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Progress {
+    /// Users and channels are made, before anybody arrives.
+    Casting {
+        /// So many are there …
+        made: usize,
+        /// … of so many.
+        of: usize,
+    },
     /// A phase begins.
     Phase {
         /// `ramp`, `steady` or `storm`.
@@ -52,96 +62,168 @@ pub async fn run(
     events: mpsc::Sender<Progress>,
     stop: CancellationToken,
 ) -> Result<Summary, RunError> {
-    let (sockets, nodes) = tokio::select! {
-        () = stop.cancelled() => return Err(RunError::Stopped),
-        ready = preflight(&plan, &endpoint) => ready?,
-    };
-    let plan = Arc::new(plan);
-    let before = Reading::start();
-    let (started_at, start) = (SystemTime::now(), tokio::time::Instant::now());
-    let (to_reader, from_loops) = mpsc::channel(EVENTS_MAX);
-    // Cancelled when `stop` is, and when this future is dropped or fails: no loop outlives its run for long.
-    let halt = stop.child_token();
-    let _halt_when_dropped = halt.clone().drop_guard();
-    // A tag of this run's own: its sessions must not meet those of an earlier one on the same server.
-    let (tag, loops) = (fastrand::u32(..), loops(&plan));
-    let mut threads = Vec::new();
-    for number in 0..loops {
-        let (plan, nodes) = (Arc::clone(&plan), Arc::clone(&nodes));
-        let job = Job {
-            plan,
-            nodes,
-            tag,
-            number,
-            loops,
-            start,
-            precision: Precision::Finest,
-            acts: ACTS.into(),
-            backstage: Arc::new(Nobody),
+    let stopping = stop.clone();
+    let ready = stopping.run_until_cancelled(Box::pin(Stage::set(plan, endpoint, events, stop)));
+    let stage = ready.await.unwrap_or(Err(RunError::Stopped))?;
+    match stage.plan.dialect {
+        Simulated::Echo => {
+            let persistence = if stage.plan.keep_messages {
+                Persistence::Messages
+            } else {
+                Persistence::Count
+            };
+            let client = move |session| EchoClient::new(session, persistence);
+            stage.play(ACTS, client).await
+        }
+    }
+}
+
+/// All that is there before the first session arrives.
+struct Stage {
+    plan: Arc<Plan>,
+    endpoint: Endpoint,
+    places: Places,
+    backstage: Arc<dyn Backstage>,
+    events: mpsc::Sender<Progress>,
+    stop: CancellationToken,
+}
+
+impl Stage {
+    async fn set(
+        plan: Plan,
+        endpoint: Endpoint,
+        events: mpsc::Sender<Progress>,
+        stop: CancellationToken,
+    ) -> Result<Self, RunError> {
+        let places = find(&plan, &endpoint).await?;
+        let dialect = plan.dialect.dialect();
+        let backstage: Arc<dyn Backstage> = match &endpoint.sut {
+            Some(sut) if dialect.has_tokens() => {
+                let seating = Seating((0..plan.sessions).map(|session| vec![session]).collect());
+                let told = |Casting { made, of }| tell(&events, Progress::Casting { made, of });
+                Arc::new(Cast::make(sut, dialect, &seating, told, &stop).await?)
+            }
+            Some(sut) => Arc::new(Anybody {
+                sut: Arc::clone(sut),
+                dialect,
+            }),
+            None => Arc::new(Nobody),
         };
-        threads.push(spawn_loop(job, sockets.clone(), to_reader.clone(), halt.clone())?);
+        Ok(Self {
+            plan: Arc::new(plan),
+            endpoint,
+            places,
+            backstage,
+            events,
+            stop,
+        })
     }
-    drop(to_reader);
-    let series = follow(&plan, loops, from_loops, &events).await;
-    let (mut reports, mut uses) = (Vec::new(), Vec::new());
-    for thread in threads {
-        // Every loop has said that it is over: this waits for nothing.
-        let (report, used) = thread
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        reports.push(report);
-        uses.push(used);
+
+    /// Plays it with clients that are made so, one for each sender.
+    async fn play<C: ClientHalf + 'static>(
+        self,
+        acts: &[Act],
+        client: impl Fn(u64) -> C + Clone + Send + 'static,
+    ) -> Result<Summary, RunError> {
+        // A tag of this run's own: its sessions must not meet those of an earlier one on the same server.
+        let (tag, loops) = (fastrand::u32(..), loops(&self.plan));
+        let greeting = self.greet(client(u64::from(tag) << 32));
+        let greeted = self.stop.run_until_cancelled(greeting).await;
+        greeted.unwrap_or(Err(RunError::Stopped))?;
+        let before = Reading::start();
+        let (started_at, start) = (SystemTime::now(), tokio::time::Instant::now());
+        let (to_reader, from_loops) = mpsc::channel(EVENTS_MAX);
+        // Cancelled when `stop` is, and when this future is dropped or fails: no loop outlives its run for long.
+        let halt = self.stop.child_token();
+        let _halt_when_dropped = halt.clone().drop_guard();
+        let exchange = Arc::new(Exchange::new(loops));
+        let mut threads = Vec::new();
+        for number in 0..loops {
+            let job = Job {
+                plan: Arc::clone(&self.plan),
+                nodes: Arc::clone(&self.places.nodes),
+                tag,
+                number,
+                loops,
+                start,
+                precision: Precision::Finest,
+                acts: acts.into(),
+                backstage: Arc::clone(&self.backstage),
+                catch_up: CatchUp::Impossible,
+                exchange: Arc::clone(&exchange),
+            };
+            let sockets = self.places.sockets.clone();
+            let (client, events, halt) = (client.clone(), to_reader.clone(), halt.clone());
+            threads.push(spawn_loop(number, move |runtime| {
+                runtime.block_on(engine::run_loop(job, sockets, client, events, halt))
+            })?);
+        }
+        drop(to_reader);
+        let series = follow(&self.plan, loops, from_loops, &self.events).await;
+        let (mut reports, mut uses) = (Vec::new(), Vec::new());
+        for thread in threads {
+            // Every loop has said that it is over: this waits for nothing.
+            let (report, used) = thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            reports.push(report);
+            uses.push(used);
+        }
+        let after = Reading::now();
+        let terms = Terms {
+            deadline: self.plan.deadline,
+            catch_up: CatchUp::Impossible,
+            seed: self.plan.seed,
+        };
+        let gathered = Gathered::of(terms, reports);
+        let generator = watch::judge(&before, &after, &uses, &gathered.recorder);
+        let occasion = Occasion {
+            target: self.endpoint.name,
+            started_at,
+            duration: start.elapsed(),
+        };
+        let plan = Arc::unwrap_or_clone(self.plan);
+        Ok(Summary::new(plan, occasion, gathered, generator, series))
     }
-    let after = Reading::now();
-    let gathered = Gathered::of(reports);
-    let generator = watch::judge(&before, &after, &uses, &gathered.recorder);
-    let occasion = Occasion {
-        target: endpoint.name,
-        started_at,
-        duration: start.elapsed(),
-    };
-    Ok(Summary::new(
-        Arc::unwrap_or_clone(plan),
-        occasion,
-        gathered,
-        generator,
-        series,
-    ))
+}
+
+impl Stage {
+    /// Makes sure that somebody is there; where there are tokens, as the first session will come.
+    async fn greet(&self, mut first: impl ClientHalf) -> Result<(), RunError> {
+        let address = match self.backstage.token(0) {
+            None => Address::default(),
+            Some(coming) => {
+                let token = coming.await.map_err(|why| RunError::Unreachable {
+                    url: self.endpoint.name.clone(),
+                    why,
+                })?;
+                first.new_token(&token);
+                first.address()
+            }
+        };
+        greet(&self.places, &self.endpoint, &address, &self.plan).await
+    }
 }
 
 type LoopThread = std::thread::JoinHandle<(LoopReport, LoopUse)>;
 
 fn spawn_loop(
-    job: Job,
-    sockets: Sockets,
-    events: mpsc::Sender<LoopEvent>,
-    stop: CancellationToken,
+    number: u32,
+    run: impl FnOnce(&tokio::runtime::Runtime) -> LoopReport + Send + 'static,
 ) -> Result<LoopThread, RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let thread = std::thread::Builder::new()
-        .name(format!("load-{}", job.number))
+        .name(format!("load-{number}"))
         .spawn(move || {
             let begun = Instant::now();
-            let report = match job.plan.dialect {
-                Simulated::Echo => {
-                    let persistence = if job.plan.keep_messages {
-                        Persistence::Messages
-                    } else {
-                        Persistence::Count
-                    };
-                    let client = move |session| EchoClient::new(session, persistence);
-                    runtime.block_on(engine::run_loop(job, sockets, client, events, stop))
-                }
+            let report = run(&runtime);
+            let used = LoopUse {
+                cpu: watch::thread_cpu(),
+                wall: begun.elapsed(),
             };
-            (
-                report,
-                LoopUse {
-                    cpu: watch::thread_cpu(),
-                    wall: begun.elapsed(),
-                },
-            )
+            (report, used)
         })?;
     Ok(thread)
 }

@@ -6,6 +6,7 @@ use touchstone_report::document::Verdict;
 
 use crate::engine::{LoopReport, Page, SessionCounts, StormCounts};
 use crate::ledger::Totals;
+use crate::ledger::reckon::{HeardPage, SentPage, Terms, reckon};
 use crate::plan::Plan;
 use crate::record::{Distribution, Errors, Latency, Measured, Recorder, Second};
 use crate::thresholds::{DeliveryCount, Metric, Quantile, SessionCount, Threshold};
@@ -150,6 +151,8 @@ impl From<&Second> for Figures {
 /// What the loops brought home, put together.
 pub(crate) struct Gathered {
     pub(crate) recorder: Recorder,
+    sent: Vec<SentPage>,
+    heard: Vec<HeardPage>,
     totals: Totals,
     pages: Vec<Page>,
     sessions: SessionCounts,
@@ -159,9 +162,11 @@ pub(crate) struct Gathered {
 
 impl Gathered {
     /// Adds up the reports of all loops.
-    pub(crate) fn of(reports: Vec<LoopReport>) -> Self {
+    pub(crate) fn of(terms: Terms, reports: Vec<LoopReport>) -> Self {
         let mut all = Self {
             recorder: Recorder::default(),
+            sent: Vec::new(),
+            heard: Vec::new(),
             totals: Totals::default(),
             pages: Vec::new(),
             sessions: SessionCounts::default(),
@@ -172,6 +177,8 @@ impl Gathered {
             all.recorder.merge(&report.recorder);
             all.totals.add(&report.totals);
             all.pages.extend(report.pages);
+            all.sent.extend(report.sent);
+            all.heard.extend(report.heard);
             all.sessions.attempted += report.sessions.attempted;
             all.sessions.connected += report.sessions.connected;
             all.sessions.failed += report.sessions.failed;
@@ -180,6 +187,8 @@ impl Gathered {
             all.interrupted |= report.interrupted;
         }
         all.pages.sort_unstable_by_key(|page| page.sender);
+        let reckoned = reckon(terms, &all.sent, &all.heard);
+        all.totals.add(&reckoned.totals);
         all
     }
 }
@@ -206,6 +215,7 @@ impl Summary {
             sessions,
             storm,
             interrupted,
+            ..
         } = gathered;
         let end_seconds = plan.end() as f64 / 1e9;
         let answered: u64 = series

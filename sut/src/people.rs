@@ -135,6 +135,18 @@ impl Pool {
 }
 
 impl Sut {
+    /// How users of the dialect come to be; `None` where the target says no way.
+    #[must_use]
+    pub fn users_by(&self, dialect: Dialect) -> Option<&UsersBy> {
+        self.target().accounts.users.get(&dialect)
+    }
+
+    /// Whether each channel of the dialect is a request or a program of its own.
+    #[must_use]
+    pub fn makes_channels_one_by_one(&self, dialect: Dialect) -> bool {
+        self.target().accounts.channels.contains_key(&dialect)
+    }
+
     /// Makes tenants, by one request where there is an admin interface. Each has at least `name` and `schema_name`, and an
     /// `id` afterwards. A single one is null where the target says no way: its users bring it along.
     ///

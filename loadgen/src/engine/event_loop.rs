@@ -1,5 +1,6 @@
 //! What happens on one loop and when: arrivals, phases, storms, sends, the wait at the end, the farewell.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,11 +11,14 @@ use touchstone_protocol::client::ClientHalf;
 
 use super::agenda::{Due, Entry};
 use super::connect::Connector;
+use super::exchange::Posted;
+use super::hearing::Pages;
 use super::requests::REQUEST_CONNECTIONS;
 use super::session::{Session, Standing};
 use super::timer::Timer;
 use super::{Job, Shared};
 use crate::ledger::Totals;
+use crate::ledger::reckon::{CatchUp, HeardPage, SentPage, reckon};
 use crate::record::{ErrorKind, Recorder, Second};
 use crate::schedule::{Nanos, dropped};
 
@@ -29,9 +33,11 @@ const SENDS_AT_ONCE: usize = 64;
 /// connection it takes would have them begin anew for ever.
 const SETTLE_DEADLINES: u64 = 3;
 /// Sessions of one loop that read back at once.
-const CATCHING_UP_MAX: usize = 256;
+const READING_BACK_MAX: usize = 256;
 /// How long all of them together may take, unless the run was stopped: ten thousand pages at two hundred a second.
-const CATCH_UP_PATIENCE: Nanos = 60 * SECOND;
+const READ_BACK_PATIENCE: Nanos = 60 * SECOND;
+/// How long a loop waits for the others to be done: the longest of them waits for a storm's crowd and its last words.
+const EXCHANGE_PATIENCE: Duration = Duration::from_secs(60);
 const SECOND: Nanos = 1_000_000_000;
 
 /// What a loop tells while it runs.
@@ -78,6 +84,9 @@ pub(crate) struct LoopReport {
     pub(crate) recorder: Recorder,
     pub(crate) totals: Totals,
     pub(crate) pages: Vec<Page>,
+    /// What was sent to others, and heard of them; empty where nobody does.
+    pub(crate) sent: Vec<SentPage>,
+    pub(crate) heard: Vec<HeardPage>,
     pub(crate) sessions: SessionCounts,
     pub(crate) storm: StormCounts,
     /// Whether it was stopped from outside before the phases were over.
@@ -159,8 +168,15 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
         let Self { shared, .. } = self;
         let mut totals = Totals::default();
         let mut pages = Vec::with_capacity(shared.sessions.len());
+        let (mut sent, mut heard) = (Vec::new(), Vec::new());
         for (slot, session) in shared.sessions.iter().enumerate() {
-            let session = session.borrow();
+            let mut session = session.borrow_mut();
+            if let Some(Pages { outbox, inbox, .. }) = session.hearing.pages.take().map(|pages| *pages) {
+                let member = shared.job.member(slot);
+                sent.push(SentPage { member, outbox });
+                heard.push(HeardPage { member, inbox });
+                continue;
+            }
             let ledger = &session.hearing.ledger;
             let own = ledger.totals();
             totals.add(&own);
@@ -175,6 +191,8 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
             recorder: shared.recorder.take(),
             totals,
             pages,
+            sent,
+            heard,
             sessions,
             storm: shared.storm.get(),
             interrupted,
@@ -334,50 +352,123 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
             if !open {
                 break;
             }
-            self.tick().await;
+            self.listen(self.shared.now() + SETTLE_TICK).await;
         }
         self.catch_up().await;
     }
 
-    /// Lets a moment pass in which everybody only listens.
-    async fn tick(&mut self) {
-        self.end_seconds();
-        self.beat_due();
-        tokio::time::sleep_until(self.shared.instant(self.shared.now() + SETTLE_TICK)).await;
+    /// Lets time pass in which everybody only listens, and shows that he is alive.
+    async fn listen(&mut self, until: Nanos) {
+        loop {
+            self.end_seconds();
+            self.beat_due();
+            let now = self.shared.now();
+            if now >= until {
+                return;
+            }
+            let next = [Some(until), self.shared.agenda.next_at(), Some(self.next_second)];
+            let next = next.into_iter().flatten().min().unwrap_or(until);
+            tokio::time::sleep_until(self.shared.instant(next.max(now + 1_000_000))).await;
+        }
     }
 
-    /// Reads back what sessions have missed, where there is a way, a part of them after the other.
+    /// Waits for what others have sent to sessions of this loop, and reads back what they miss in the end, where there is a
+    /// way.
     async fn catch_up(&mut self) {
+        if !self.shared.job.delivers() {
+            return;
+        }
+        let job = &self.shared.job;
+        job.exchange.post(self.posted());
+        let all = tokio::time::timeout(EXCHANGE_PATIENCE, job.exchange.all());
+        // A loop that is not done by then has not got that far because of its server; what it sent is reckoned in the end.
+        let all = all.await.unwrap_or_default();
+        let last_sent = all.iter().map(|posted| posted.last_sent).max().unwrap_or(0);
+        let until = last_sent + self.shared.job.plan.deadline;
+        let mut pause = SETTLE_TICK;
+        let mut missing = self.missing(&all);
+        while !missing.is_empty() && self.shared.now() <= until {
+            self.listen(self.shared.now() + pause).await;
+            // Reckoning is dear where there are many; the first looks are those that find most.
+            pause *= 2;
+            missing = self.missing(&all);
+        }
+        match self.shared.job.catch_up {
+            CatchUp::Possible => self.read_back(&missing).await,
+            CatchUp::Impossible => {}
+        }
+    }
+
+    fn posted(&self) -> Posted {
+        let (mut sent, mut last_sent) = (Vec::new(), 0);
+        for (slot, session) in self.shared.sessions.iter().enumerate() {
+            if let Some(pages) = session.borrow().hearing.pages.as_ref() {
+                sent.push(SentPage {
+                    member: self.shared.job.member(slot),
+                    outbox: pages.outbox.clone(),
+                });
+                last_sent = last_sent.max(pages.last_sent);
+            }
+        }
+        Posted {
+            sent: sent.into(),
+            last_sent,
+        }
+    }
+
+    /// The slots of those who miss something that they are owed.
+    fn missing(&self, all: &[Posted]) -> Vec<usize> {
+        let Shared { job, sessions, .. } = &*self.shared;
+        // Lent for the reckoning: nobody hears anything meanwhile.
+        let lend = |(slot, session): (usize, &RefCell<Session<C, K::Stream>>)| {
+            let mut session = session.borrow_mut();
+            let inbox = session
+                .hearing
+                .pages
+                .as_mut()
+                .map(|pages| std::mem::take(&mut pages.inbox));
+            HeardPage {
+                member: job.member(slot),
+                inbox: inbox.unwrap_or_default(),
+            }
+        };
+        let heard: Vec<_> = sessions.iter().enumerate().map(lend).collect();
+        let mut lost = vec![0; heard.len()];
+        for posted in all {
+            let reckoned = reckon(job.terms(), &posted.sent, &heard);
+            for (sum, more) in lost.iter_mut().zip(reckoned.lost) {
+                *sum += more;
+            }
+        }
+        for (session, page) in sessions.iter().zip(heard) {
+            if let Some(pages) = &mut session.borrow_mut().hearing.pages {
+                pages.inbox = page.inbox;
+            }
+        }
+        (0..lost.len()).filter(|slot| lost[*slot] > 0).collect()
+    }
+
+    /// Lets these sessions read back what they have missed, a part of them after the other.
+    async fn read_back(&mut self, missing: &[usize]) {
         let patience = if self.stop.is_cancelled() {
             self.shared.job.plan.deadline
         } else {
-            CATCH_UP_PATIENCE
+            READ_BACK_PATIENCE
         };
         let until = self.shared.now() + patience;
-        let mut next = 0;
-        while self.shared.now() <= until {
-            let catching_up = (0..next)
-                .filter(|slot| {
-                    self.shared
-                        .turn(*slot, |session, turn| session.is_catching_up(turn.now))
-                })
-                .count();
-            for _ in catching_up..CATCHING_UP_MAX {
-                if next < self.next_arrival {
-                    self.shared.turn(next, |session, turn| session.catch_up(turn));
-                    next += 1;
-                }
+        let mut reading: Vec<usize> = Vec::new();
+        let mut next = missing.iter();
+        loop {
+            let now = self.shared.now();
+            reading.retain(|slot| self.shared.sessions[*slot].borrow().is_catching_up(now));
+            for slot in next.by_ref().take(READING_BACK_MAX - reading.len()) {
+                self.shared.turn(*slot, |session, turn| session.catch_up(turn));
+                reading.push(*slot);
             }
-            if next == self.next_arrival && catching_up == 0 {
-                let began = (0..next).any(|slot| {
-                    self.shared
-                        .turn(slot, |session, turn| session.is_catching_up(turn.now))
-                });
-                if !began {
-                    return;
-                }
+            if reading.is_empty() || now > until {
+                return;
             }
-            self.tick().await;
+            self.listen(now + SETTLE_TICK).await;
         }
     }
 
@@ -392,6 +483,10 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
                 turn.now <= due_back.unwrap_or(since.max(phases_ended) + turn.deadline)
             }
             Standing::Here => {
+                let pages = session.hearing.pages.as_ref();
+                if pages.is_some_and(|pages| pages.waits(turn.now, turn.deadline)) {
+                    return true;
+                }
                 let ledger = &session.hearing.ledger;
                 if ledger
                     .waits_until(turn.deadline)

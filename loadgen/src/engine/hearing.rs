@@ -6,6 +6,7 @@ use touchstone_protocol::client::{self, ClientHalf, Effect, Heard, Key, Stamp, W
 
 use super::backstage::About;
 use super::session::Turn;
+use crate::ledger::delivery::{Arrival, Confirmed, Inbox, Outbox};
 use crate::ledger::{Answered, Sender, Timing};
 use crate::record::{ErrorKind, Latency, Sample};
 use crate::schedule::Nanos;
@@ -15,7 +16,10 @@ const REPLIES_WAITING_MAX: usize = 256;
 
 /// What a session has heard, and makes of it.
 pub(super) struct Hearing {
+    /// Of its acts that are answered.
     pub(super) ledger: Sender,
+    /// Of its acts that are delivered, and of what others deliver to it; on protocols that have such acts.
+    pub(super) pages: Option<Box<Pages>>,
     pub(super) sender: u64,
     last_heartbeat: Option<Nanos>,
     last_gap: Option<Nanos>,
@@ -44,14 +48,23 @@ struct Awaited {
 }
 
 impl Hearing {
-    pub(super) fn new(sender: u64) -> Self {
+    pub(super) fn new(sender: u64, pages: Option<Box<Pages>>) -> Self {
         Self {
             ledger: Sender::default(),
+            pages,
             sender,
             last_heartbeat: None,
             last_gap: None,
             read_back: false,
             awaited: None,
+        }
+    }
+
+    /// Notes that the connection ended, whoever ended it.
+    pub(super) fn ended(&mut self, now: Nanos) {
+        self.ledger.ended();
+        if let Some(pages) = &mut self.pages {
+            pages.inbox.left(now);
         }
     }
 
@@ -63,12 +76,18 @@ impl Hearing {
         client.opened(&mut |heard| self.heard(heard, turn));
     }
 
-    /// What the next message carries.
-    pub(super) fn stamp(&self, timing: Timing) -> Stamp {
+    /// What the next message carries, if it has such an effect.
+    pub(super) fn stamp(&self, effect: Effect, timing: Timing) -> Stamp {
+        let sequence = match (effect, &self.pages) {
+            (Effect::Answer, _) => self.ledger.next_sequence(),
+            (Effect::Delivery { .. }, Some(pages)) => pages.outbox.next_sequence(),
+            // In no page: nobody is owed it.
+            (Effect::Delivery { .. }, None) | (Effect::Reply | Effect::Nothing, _) => 0,
+        };
         Stamp {
             key: Key {
                 sender: self.sender,
-                sequence: self.ledger.next_sequence(),
+                sequence,
             },
             intended_micros: timing.intended / 1_000,
             lag_micros: timing.sent.saturating_sub(timing.intended) / 1_000,
@@ -78,7 +97,14 @@ impl Hearing {
     /// Notes what was done, so that its effects are known when they are heard.
     pub(super) fn acted(&mut self, done: client::Turn, by: Channel, timing: Timing, turn: &mut Turn<'_>) {
         match (turn.acts[done.act].effect, by) {
-            (Effect::Answer | Effect::Delivery { .. }, _) => self.ledger.sent(timing, turn.deadline),
+            (Effect::Answer, _) => self.ledger.sent(timing, turn.deadline),
+            (Effect::Delivery { audience }, _) => {
+                if let Some(pages) = &mut self.pages {
+                    pages.outbox.sent(timing.sent, audience);
+                    pages.acts.note(pages.outbox.count(), done.act);
+                    pages.last_sent = timing.sent;
+                }
+            }
             (Effect::Reply, Channel::Connection) => {
                 let Replies(awaited) = &mut **self.awaited.get_or_insert_default();
                 if awaited.len() == REPLIES_WAITING_MAX {
@@ -140,11 +166,15 @@ impl Hearing {
     fn heard(&mut self, heard: Heard<'_>, turn: &mut Turn<'_>) {
         match heard {
             Heard::Answer { stamp, count } => self.answer(stamp.key, count, turn),
-            Heard::Confirmed { stamp } => self.confirmed(stamp.key, turn),
+            Heard::Confirmed { stamp } => self.confirmed(stamp, turn),
             Heard::Delivery { stamp, by } => self.delivery(stamp, by, turn),
             Heard::Reply { act } => self.replied(act, turn),
             Heard::Heartbeat { .. } => self.heartbeat(turn),
-            Heard::Ready => {}
+            Heard::Ready => {
+                if let Some(pages) = &mut self.pages {
+                    pages.inbox.ready(turn.now);
+                }
+            }
             Heard::Push => turn.recorder.pushes += 1,
             Heard::ReadBack => self.read_back = true,
             Heard::Refused => turn.recorder.error(ErrorKind::Refused, 1),
@@ -160,19 +190,6 @@ impl Hearing {
     }
 
     fn answer(&mut self, key: Key, count: Option<u64>, turn: &mut Turn<'_>) {
-        if let Some(timing) = self.own(key, count, turn) {
-            turn.recorder.sample(Latency::Answer, sample(timing, turn));
-        }
-    }
-
-    fn confirmed(&mut self, key: Key, turn: &mut Turn<'_>) {
-        if let Some(timing) = self.own(key, None, turn) {
-            turn.recorder.sample(Latency::Confirm, sample(timing, turn));
-        }
-    }
-
-    /// When this session's own message was meant and sent, if that is not forgotten and this is the first word about it.
-    fn own(&mut self, key: Key, count: Option<u64>, turn: &mut Turn<'_>) -> Option<Timing> {
         let answered = if key.sender == self.sender {
             self.ledger.answer(key.sequence, count, turn.now, turn.deadline)
         } else {
@@ -181,27 +198,49 @@ impl Hearing {
         match answered {
             Answered::First(timing) => {
                 turn.recorder.answered();
-                timing
+                if let Some(timing) = timing {
+                    turn.recorder.sample(Latency::Answer, sample(timing, turn));
+                }
             }
-            Answered::Again => None,
-            Answered::Foreign => {
-                turn.recorder.error(ErrorKind::ForeignAnswer, 1);
-                None
+            Answered::Again => {}
+            Answered::Foreign => turn.recorder.error(ErrorKind::ForeignAnswer, 1),
+        }
+    }
+
+    fn confirmed(&mut self, stamp: Stamp, turn: &mut Turn<'_>) {
+        let own = self.pages.as_mut().filter(|_| stamp.key.sender == self.sender);
+        let confirmed = own.map_or((Confirmed::Foreign, None), |pages| {
+            let sequence = stamp.key.sequence;
+            (pages.outbox.confirmed(sequence), pages.acts.take(sequence))
+        });
+        match confirmed {
+            (Confirmed::First, act) => {
+                turn.recorder.answered();
+                let sample = sample(timing_of(stamp), turn);
+                turn.recorder.sample(Latency::Confirm, sample);
+                if let Some(act) = act {
+                    turn.recorder.acted(act, sample);
+                }
             }
+            (Confirmed::Again, _) => {}
+            (Confirmed::Foreign, _) => turn.recorder.error(ErrorKind::ForeignAnswer, 1),
         }
     }
 
     fn delivery(&mut self, stamp: Stamp, by: Way, turn: &mut Turn<'_>) {
-        let intended = stamp.intended_micros * 1_000;
-        match by {
-            Way::Live => {
-                let timing = Timing {
-                    intended,
-                    sent: intended + stamp.lag_micros * 1_000,
-                };
-                turn.recorder.sample(Latency::Delivery, sample(timing, turn));
+        let Some(pages) = &mut self.pages else {
+            turn.recorder.error(ErrorKind::ForeignDelivery, 1);
+            return;
+        };
+        let arrival = pages.inbox.heard(stamp, by, turn.now, turn.deadline);
+        match (by, arrival) {
+            (Way::CaughtUp | Way::Redelivered, _) => {}
+            (Way::Live, Arrival::First | Arrival::Late) => {
+                turn.recorder.delivered();
+                turn.recorder
+                    .sample(Latency::Delivery, sample(timing_of(stamp), turn));
             }
-            Way::CaughtUp | Way::Redelivered => {}
+            (Way::Live, Arrival::Again | Arrival::Known) => turn.recorder.delivered(),
         }
     }
 
@@ -216,6 +255,50 @@ impl Hearing {
         if let Some(replies) = &mut self.awaited {
             replies.0.remove(place);
         }
+    }
+}
+
+/// What a session sent to others and heard of them.
+#[derive(Default)]
+pub(super) struct Pages {
+    pub(super) outbox: Outbox,
+    pub(super) inbox: Inbox,
+    /// When the last message was sent.
+    pub(super) last_sent: Nanos,
+    acts: ActLog,
+}
+
+impl Pages {
+    /// Whether a confirmation may still come in time.
+    pub(super) fn waits(&self, now: Nanos, deadline: Nanos) -> bool {
+        self.outbox.unconfirmed() > 0 && now <= self.last_sent + deadline
+    }
+}
+
+/// Which act each of the last unconfirmed messages was; a confirmation says only which message it is for.
+#[derive(Default)]
+struct ActLog(VecDeque<(u32, u32)>);
+
+impl ActLog {
+    fn note(&mut self, sequence: u32, act: usize) {
+        if self.0.len() == REPLIES_WAITING_MAX {
+            self.0.pop_front();
+        }
+        self.0
+            .push_back((sequence, u32::try_from(act).expect("few acts")));
+    }
+
+    fn take(&mut self, sequence: u32) -> Option<usize> {
+        let at = self.0.binary_search_by_key(&sequence, |(noted, _)| *noted).ok()?;
+        self.0.remove(at).map(|(_, act)| act as usize)
+    }
+}
+
+fn timing_of(stamp: Stamp) -> Timing {
+    let intended = stamp.intended_micros.saturating_mul(1_000);
+    Timing {
+        intended,
+        sent: intended.saturating_add(stamp.lag_micros.saturating_mul(1_000)),
     }
 }
 

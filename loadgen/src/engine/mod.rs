@@ -8,6 +8,7 @@ mod agenda;
 mod backstage;
 mod connect;
 mod event_loop;
+mod exchange;
 mod hearing;
 mod outgoing;
 mod requests;
@@ -27,19 +28,22 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use touchstone_protocol::client::{Act, ClientHalf};
+use touchstone_protocol::client::{Act, ClientHalf, Effect};
 
-pub(crate) use backstage::{Backstage, Nobody};
+pub(crate) use backstage::{Backstage, Nobody, TokenComing};
 pub(crate) use connect::{Connector, Failure, Node, Sockets, attempt};
 pub(crate) use event_loop::{LoopEvent, LoopReport, Page, SessionCounts, StormCounts, run_loop};
+pub(crate) use exchange::Exchange;
 pub(crate) use timer::Precision;
 
 use agenda::{Agenda, Due};
 use backstage::Back;
+use hearing::Hearing;
 use requests::{Question, Requests};
 use session::{End, Errand, Scratch, Session, Standing, Token, Turn};
 
 use crate::ledger::Timing;
+use crate::ledger::reckon::{CatchUp, Member, Terms};
 use crate::plan::Plan;
 use crate::record::{ErrorKind, Latency, Recorder, Sample};
 use crate::schedule::{Nanos, Sends, chance_of, nanos};
@@ -63,6 +67,9 @@ pub(crate) struct Job {
     /// What the protocol's users can do.
     pub(crate) acts: Arc<[Act]>,
     pub(crate) backstage: Arc<dyn Backstage>,
+    /// Whether somebody who was away can learn what was said meanwhile.
+    pub(crate) catch_up: CatchUp,
+    pub(crate) exchange: Arc<Exchange>,
 }
 
 impl Job {
@@ -73,6 +80,30 @@ impl Job {
 
     fn sender(&self, slot: usize) -> u64 {
         u64::from(self.tag) << 32 | u64::from(self.session(slot))
+    }
+
+    /// Whether anybody says anything that is delivered to others.
+    fn delivers(&self) -> bool {
+        let is_delivered = |act: &Act| matches!(act.effect, Effect::Delivery { .. });
+        self.acts.iter().any(is_delivered)
+    }
+
+    /// Who the session in `slot` is among all others.
+    fn member(&self, slot: usize) -> Member {
+        Member {
+            session: self.sender(slot),
+            group: self.session(slot),
+            place: 0,
+            group_size: 1,
+        }
+    }
+
+    fn terms(&self) -> Terms {
+        Terms {
+            deadline: self.plan.deadline,
+            catch_up: self.catch_up,
+            seed: self.plan.seed,
+        }
     }
 }
 
@@ -101,6 +132,7 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
     fn new(job: Job, connector: K, client: impl Fn(u64) -> C) -> Self {
         let plan = &job.plan;
         let slots = (job.number..plan.sessions).step_by(job.loops as usize).count();
+        let delivers = job.delivers();
         let sessions = (0..slots)
             .map(|slot| {
                 let number = job.session(slot);
@@ -108,7 +140,9 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
                     let arrival = plan.arrivals[number as usize];
                     Sends::new(plan.seed, number, sends.spacing, sends.period, arrival)
                 });
-                RefCell::new(Session::new(job.sender(slot), client(job.sender(slot)), sends))
+                let sender = job.sender(slot);
+                let pages = delivers.then(Box::default);
+                RefCell::new(Session::new(Hearing::new(sender, pages), client(sender), sends))
             })
             .collect();
         let at_once = plan.connect_at_once.div_ceil(job.loops) as usize;

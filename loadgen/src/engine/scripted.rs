@@ -262,11 +262,22 @@ impl Server {
 
 /// Reads the request and accepts it; its path.
 async fn upgrade(stream: &mut impl Stream) -> io::Result<String> {
+    let head = read_head(stream).await?;
+    stream.write_all(accept(&head).as_bytes()).await?;
+    Ok(head.split(' ').nth(1).expect("a request line").to_owned())
+}
+
+/// A request up to its body.
+async fn read_head(stream: &mut impl Stream) -> io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
     }
-    let head = String::from_utf8(head).expect("an ASCII head");
+    Ok(String::from_utf8(head).expect("an ASCII head"))
+}
+
+/// The answer that opens a WebSocket.
+fn accept(head: &str) -> String {
     let header = |name: &str| {
         head.lines()
             .find_map(|line| {
@@ -280,9 +291,7 @@ async fn upgrade(stream: &mut impl Stream) -> io::Result<String> {
         .decode(header("Sec-WebSocket-Key"))
         .expect("a key in base64");
     let accept = handshake::Key::from_bytes(key.try_into().expect("16 bytes")).accept();
-    let answer = format!(
+    format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
-    );
-    stream.write_all(answer.as_bytes()).await?;
-    Ok(head.split(' ').nth(1).expect("a request line").to_owned())
+    )
 }

@@ -200,10 +200,10 @@ struct Rare {
 }
 
 impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
-    pub(crate) fn new(sender: u64, client: C, sends: Option<Sends>) -> Self {
+    pub(crate) fn new(hearing: Hearing, client: C, sends: Option<Sends>) -> Self {
         Self {
             client,
-            hearing: Hearing::new(sender),
+            hearing,
             sends,
             standing: Standing::NotArrived,
             connections: 0,
@@ -385,7 +385,7 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
     /// Ends the connection, if there is one.
     pub(crate) fn ended(&mut self, now: Nanos, due_back: Option<Nanos>) {
         self.connection = None;
-        self.hearing.ledger.ended();
+        self.hearing.ended(now);
         // A storm may have set it already, and knows by when.
         if let Standing::Here | Standing::NotArrived = self.standing {
             self.standing = Standing::Away { since: now, due_back };
@@ -421,7 +421,8 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
             intended,
             sent: turn.now,
         };
-        let stamp = self.hearing.stamp(timing);
+        let effect = turn.acts[act as usize].effect;
+        let stamp = self.hearing.stamp(effect, timing);
         let Scratch {
             frame, draft, chance, ..
         } = &mut *turn.scratch;

@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use touchstone_protocol::echo::client::{ACTS, EchoClient, Persistence};
 
 use super::scripted::{Received, Script, Scripted, Verdict};
-use super::{Job, LoopEvent, LoopReport, Nobody, Node, Precision, run_loop};
+use super::{Exchange, Job, LoopEvent, LoopReport, Nobody, Node, Precision, run_loop};
+use crate::ledger::reckon::CatchUp;
 use crate::plan::Plan;
 use crate::record::{ErrorKind, Latency};
 use crate::watch::{self, Reading};
@@ -125,6 +126,8 @@ fn job(plan: Plan, start: Instant, number: u32, loops: u32) -> Job {
         precision: Precision::Milliseconds,
         acts: ACTS.into(),
         backstage: Arc::new(Nobody),
+        catch_up: CatchUp::Impossible,
+        exchange: Arc::new(Exchange::new(loops)),
     }
 }
 

@@ -56,6 +56,7 @@ fn run_at(
             urls,
             transport: Transport::Plain,
             headers: HeaderMap::new(),
+            sut: None,
         };
         let (to_reader, mut from_run) = mpsc::channel(100);
         let stop = CancellationToken::new();
@@ -116,7 +117,7 @@ fn a_run_ends_with_what_the_server_has_seen_as_well() {
         .filter_map(|news| match news {
             Progress::Phase { name, .. } => Some(*name),
             Progress::Settling => Some("settling"),
-            Progress::Second(_) => None,
+            Progress::Second(_) | Progress::Casting { .. } => None,
         })
         .collect();
     assert_eq!(names, ["ramp", "steady", "storm", "settling"]);
@@ -178,6 +179,7 @@ fn nobody_there_is_said_at_once() {
         urls: vec![url.clone()],
         transport: Transport::Plain,
         headers: HeaderMap::new(),
+        sut: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

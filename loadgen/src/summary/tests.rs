@@ -10,6 +10,7 @@ use touchstone_report::cases::Outcome;
 use super::*;
 use crate::engine::scripted::{Received, Script, Verdict as Does};
 use crate::engine::tests::{run, workload};
+use crate::ledger::reckon::CatchUp;
 
 const SECOND: u32 = 1;
 
@@ -28,7 +29,18 @@ fn summary(plan: Plan, script: impl Script + 'static, generator: Generator) -> S
         duration: Duration::from_secs(7),
     };
     let series = vec![Figures::from(&Second::new(SECOND - 1))];
-    Summary::new(plan, occasion, Gathered::of(vec![ran.report]), generator, series)
+    let terms = Terms {
+        deadline: plan.deadline,
+        catch_up: CatchUp::Impossible,
+        seed: plan.seed,
+    };
+    Summary::new(
+        plan,
+        occasion,
+        Gathered::of(terms, vec![ran.report]),
+        generator,
+        series,
+    )
 }
 
 fn answer(_: &Received) -> Does {
