@@ -49,7 +49,8 @@ pub(crate) struct Case {
 /// A server and where its libraries are.
 pub(crate) struct Bench {
     name: String,
-    reports: tempfile::TempDir,
+    /// Reports, and what the servers leave behind: one that keeps what it confirmed keeps its store when it is stopped.
+    folder: tempfile::TempDir,
     next_report: AtomicUsize,
 }
 
@@ -57,7 +58,7 @@ impl Bench {
     pub(crate) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            reports: tempfile::tempdir().unwrap(),
+            folder: tempfile::tempdir().unwrap(),
             next_report: AtomicUsize::new(0),
         }
     }
@@ -79,13 +80,14 @@ impl Bench {
     /// Strictly these cases, on a server of its own.
     pub(crate) fn run(&self, bug: Option<&str>, cases: &[String]) -> Vec<Case> {
         let number = self.next_report.fetch_add(1, Ordering::Relaxed);
-        let report = self.reports.path().join(format!("{number}.json"));
+        let report = self.folder.path().join(format!("{number}.json"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_touchstone"));
         command.current_dir(root()).args(["conform", "run", "--strict"]);
         command.args(["--patience", PATIENCE, "--target"]);
         command.arg(self.file("touchstone.yaml"));
         command.arg(format!("--report=json={}", report.display()));
         command.args(cases).env("JWT_SECRET", "the secret of a test");
+        command.env("TMPDIR", self.folder.path());
         match bug {
             Some(bug) => command.env("BUG", bug),
             None => command.env_remove("BUG"),

@@ -24,6 +24,9 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list | None = None) -> None:
         await ChatConsumer.stop_all()
         await super().shutdown(sockets)
+        # Here and not at the end of the program: uvicorn ends it by the signal that it was stopped with.
+        if settings.TEMPORARY:
+            settings.TEMPORARY.cleanup()
 
 
 def main() -> None:

@@ -14,7 +14,9 @@ ASGI_APPLICATION = "chat.asgi.application"
 APPEND_SLASH = False
 
 # One process with SQLite. In production this is PostgreSQL with a schema per tenant, and Redis below.
-DATABASE = os.environ.get("DATABASE") or os.path.join(tempfile.mkdtemp(prefix="rooms-"), "rooms.sqlite3")
+# Without DATABASE its file lives as long as the process; `serve.py` removes its folder.
+TEMPORARY = None if os.environ.get("DATABASE") else tempfile.TemporaryDirectory(prefix="rooms-")
+DATABASE = os.environ.get("DATABASE") or os.path.join(TEMPORARY.name, "rooms.sqlite3")
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
