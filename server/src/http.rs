@@ -16,6 +16,7 @@ use touchstone_wire::handshake::check_upgrade;
 use crate::admin;
 use crate::admission::{Admitted, Asking, Full};
 use crate::answers;
+use crate::arriving;
 use crate::config::HttpAccess;
 use crate::connection::{Answering, Arrival, Expected, Handshake, OpenRequest, converse};
 use crate::cors::Callers;
@@ -29,6 +30,10 @@ use crate::upgrade::{HandOver, Peer};
 
 /// Advice to who was refused because the server is full or stops.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// An answer may take so long: far longer than it waits for a turn to hash a password or for a store that hangs, so that
+/// only what waits for ever is ended.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A request to the admin API may take so long: hashing a thousand passwords takes half of it on two cores.
 const ADMIN_DEADLINE: Duration = Duration::from_secs(60);
@@ -59,7 +64,8 @@ pub(crate) fn router(shared: &Arc<Shared>, purpose: Purpose, reach: Reach) -> Ro
     let limits = &shared.config.limits;
     let requests = Limited {
         head_bytes_max: limits.handshake_bytes,
-        deadline: shared.config.deadlines.handshake,
+        body_deadline: shared.config.deadlines.handshake,
+        answer_deadline: ANSWER_DEADLINE,
     };
     let router = match purpose {
         Purpose::All => with_dialects(with_health(router, shared), shared, reach),
@@ -73,7 +79,7 @@ pub(crate) fn router(shared: &Arc<Shared>, purpose: Purpose, reach: Reach) -> Ro
     match (&shared.config.admin_key, purpose) {
         (Some(key), Purpose::All | Purpose::Admin) => {
             let requests = Limited {
-                deadline: ADMIN_DEADLINE,
+                answer_deadline: ADMIN_DEADLINE,
                 ..requests
             };
             let admin = requests.limit(admin::routes(shared, key.clone()), limits.admin_body_bytes);
@@ -342,7 +348,10 @@ fn come_back_later(why: &'static str) -> Response {
 #[derive(Debug, Clone, Copy)]
 struct Limited {
     head_bytes_max: usize,
-    deadline: Duration,
+    /// How long the body may take to arrive.
+    body_deadline: Duration,
+    /// How long all of it may take.
+    answer_deadline: Duration,
 }
 
 impl Limited {
@@ -353,8 +362,8 @@ impl Limited {
     }
 }
 
-/// hyper limits what it buffers, which is a little more than a head may have (rfc6455/handshake-size); a body must
-/// have come, and be answered, within the same deadline as a head.
+/// hyper limits what it buffers, which is a little more than a head may have (rfc6455/handshake-size). A body must have
+/// come within the same deadline as a head; that its answer takes long on a busy machine is no fault of its sender's.
 async fn limit(State(limited): State<Limited>, request: Request, next: Next) -> Response {
     let target = request
         .uri()
@@ -378,9 +387,18 @@ async fn limit(State(limited): State<Limited>, request: Request, next: Next) -> 
         let end = [(header::CONNECTION, "close")];
         return (StatusCode::BAD_REQUEST, end, "a request has one Host\n").into_response();
     }
-    match tokio::time::timeout(limited.deadline, next.run(request)).await {
+    let (head, body) = request.into_parts();
+    let (body, lateness) = arriving::within(body, limited.body_deadline);
+    let answering = next.run(Request::from_parts(head, body));
+    let end = [(header::CONNECTION, "close")];
+    match tokio::time::timeout(limited.answer_deadline, answering).await {
+        // What whoever read it says of a body that is cut off is not why.
+        Ok(_) if lateness.is_late() => {
+            let why = format!("the body has not come within {:?}\n", limited.body_deadline);
+            (StatusCode::REQUEST_TIMEOUT, end, why).into_response()
+        }
         Ok(response) => response,
-        Err(_) => (StatusCode::REQUEST_TIMEOUT, [(header::CONNECTION, "close")]).into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, end).into_response(),
     }
 }
 

@@ -7,6 +7,7 @@
 mod admin;
 mod admission;
 mod answers;
+mod arriving;
 mod auth;
 mod backing;
 mod budget;

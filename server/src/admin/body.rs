@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::de::{DeserializeOwned, Error as _, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -26,15 +26,8 @@ pub(super) struct Body<T>(pub(super) T);
 impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Body<T> {
     type Rejection = Response;
 
-    /// What is done about a request may take long, its body may not: it has the time of every other.
     async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Response> {
-        let deadline = shared.config.deadlines.handshake;
-        let arriving = Bytes::from_request(request, shared);
-        let Ok(arrived) = tokio::time::timeout(deadline, arriving).await else {
-            let late = format!("the body has not come within {deadline:?}");
-            let end = [(header::CONNECTION, "close")];
-            return Err((StatusCode::REQUEST_TIMEOUT, end, error(late)).into_response());
-        };
+        let arrived = Bytes::from_request(request, shared).await;
         let body = arrived
             .map_err(|rejection| (rejection.status(), error(rejection.body_text())).into_response())?;
         let json: &[u8] = if body.is_empty() { b"{}" } else { &body };

@@ -74,7 +74,7 @@ impl Limits {
 /// How long things may take.
 #[derive(Debug, Clone)]
 pub struct Deadlines {
-    /// For a request's headers to arrive, also on a connection kept alive; as long again for its body and its answer.
+    /// For a request's headers to arrive, also on a connection kept alive; as long again for its body.
     /// Default: 10 s.
     pub handshake: Duration,
     /// For a peer to take the close frame and end TCP on its side (common/2c). Default: 5 s.

@@ -241,7 +241,7 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(
         "server.handshake.deadline",
         Slot::Time(|s| &mut s.server.deadlines.handshake, Least::MoreThanZero),
-        "How long a request's headers may take (rfc6455/handshake-slow), and as long again its body and its answer",
+        "How long a request's headers may take (rfc6455/handshake-slow), and as long again its body",
     ),
     Key::new(
         "server.close.deadline",
