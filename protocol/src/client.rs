@@ -26,6 +26,14 @@ pub struct Key {
     pub sequence: u32,
 }
 
+impl Key {
+    /// The tag of the run, which all keys of one generator's run share: the upper half of the sender.
+    #[must_use]
+    pub fn run(self) -> u32 {
+        u32::try_from(self.sender >> 32).expect("half of 64 bits are 32")
+    }
+}
+
 /// What a message carries of the run it belongs to: its key, and when it was to leave and did.
 ///
 /// Whoever hears it, in whichever thread or process, knows by it how long it was on its way. Its written form,

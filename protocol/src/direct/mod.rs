@@ -1,5 +1,7 @@
 //! The dialect `direct`: one-to-one chat, one connection per user (spec `direct.md`).
 
+#[cfg(feature = "messages")]
+pub mod client;
 mod id;
 #[cfg(feature = "messages")]
 pub mod messages;

@@ -1,6 +1,8 @@
 //! The dialect `feed`: live updates of resources to users (spec `feed.md`).
 
 #[cfg(feature = "messages")]
+pub mod client;
+#[cfg(feature = "messages")]
 pub mod messages;
 
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! The dialect `outbox`: a per-user stream of events from a durable outbox (spec `outbox.md`).
 
 #[cfg(feature = "messages")]
+pub mod client;
+#[cfg(feature = "messages")]
 pub mod messages;
 
 use std::time::Duration;
