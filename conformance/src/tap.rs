@@ -376,6 +376,12 @@ impl Gate {
         }
     }
 
+    /// Whether nothing is read.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     fn poll_open(&self, context: &Context<'_>) -> Poll<()> {
         let mut state = self.lock();
         if state.closed {

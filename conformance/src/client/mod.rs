@@ -1,6 +1,7 @@
 //! The judge's connections: a well-behaved client on `tokio-tungstenite`, or an actor that writes any bytes. Both
 //! stand on the [`Tap`](crate::tap::Tap), and both read from the first byte on, whether or not a step is waiting.
 
+mod alive;
 mod arrivals;
 mod dial;
 mod judge;
@@ -21,6 +22,7 @@ use touchstone_report::number;
 use touchstone_scenarios::scenario::Client;
 use touchstone_sut::transport::TlsError;
 
+pub use alive::{Manners, Unasked};
 pub use arrivals::Arrival;
 pub use dial::Address;
 pub use request::{RequestError, WrittenRequest, add_query, write_request};
@@ -114,7 +116,8 @@ impl Connection {
         judge::open(address, log, deadline, reflex, tasks).await
     }
 
-    /// Opens TCP, writes these bytes as they are (inside TLS, where there is one) and reads whatever comes.
+    /// Opens TCP, writes these bytes as they are (inside TLS, where there is one) and reads whatever comes. `manners` is what
+    /// it does by itself.
     ///
     /// # Errors
     /// When nobody accepts TCP. An answer is not awaited.
@@ -123,9 +126,10 @@ impl Connection {
         bytes: &[u8],
         log: Log,
         deadline: Instant,
+        manners: Manners,
         tasks: &mut JoinSet<()>,
     ) -> Result<Self, OpenError> {
-        raw::open(address, bytes, log, deadline, tasks).await
+        raw::open(address, bytes, log, deadline, manners, tasks).await
     }
 
     /// All that is known of it.

@@ -1,5 +1,6 @@
-//! An actor that writes any bytes and answers nothing by itself: no pong, no close.
+//! An actor that writes any bytes, and answers by itself no close, and no ping either if it is silent.
 
+use std::future::pending;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -10,6 +11,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 use touchstone_sut::transport::Stream;
 
+use super::alive::{Manners, stay_alive};
 use super::arrivals::Stamped;
 use super::dial::{Address, dial};
 use super::judge::read_to_the_end;
@@ -70,6 +72,7 @@ pub(super) async fn open(
     bytes: &[u8],
     log: Log,
     deadline: Instant,
+    manners: Manners,
     tasks: &mut JoinSet<()>,
 ) -> Result<Connection, OpenError> {
     let gate = Gate::default();
@@ -79,13 +82,20 @@ pub(super) async fn open(
     let stop = CancellationToken::new();
     let (done, finished) = oneshot::channel();
     let read_stop = stop.clone();
+    let alive = stay_alive(stream.clone(), log.clone(), gate.clone(), manners);
     tasks.spawn(async move {
         let to_the_end = async {
             read_to_the_end(&mut reader).await;
             // A server that waits for the end of our half gets it now; one that has gone does not mind.
             let _gone = reader.shutdown().await;
         };
-        read_stop.run_until_cancelled(to_the_end).await;
+        let both = async {
+            tokio::select! {
+                () = to_the_end => {}
+                () = async { alive.await; pending().await } => {}
+            }
+        };
+        Box::pin(read_stop.run_until_cancelled(both)).await;
         drop(reader);
         // Nobody listens any more if the connection was dropped without a farewell.
         let _gone = done.send(());

@@ -12,7 +12,7 @@ use touchstone_scenarios::source::Span;
 use super::actors::Actor;
 use super::expectations::Frame;
 use super::trial::{Flow, Halt, Trial};
-use crate::client::{Address, Connection, OpenError, add_query, frame_bytes, write_request};
+use crate::client::{Address, Connection, Manners, OpenError, add_query, frame_bytes, write_request};
 use crate::matching::{Answer, Comparison, compare_response, describe_response, text_of};
 use crate::tap::{Log, Record};
 
@@ -57,7 +57,10 @@ impl Trial<'_> {
         let reflex = self.reflex(dialect);
         let opened = match wanted.client {
             Client::Judge => Connection::open(&address, log.clone(), frame.to, reflex, &mut self.tasks).await,
-            Client::Raw => self.open_raw(step, &address, &log, frame).await,
+            Client::Raw | Client::Silent => {
+                let manners = self.manners(wanted.client, dialect);
+                self.open_raw(step, (&address, manners), &log, frame).await
+            }
         };
         let upgraded_at = log.record().response_at;
         match opened {
@@ -84,14 +87,21 @@ impl Trial<'_> {
     async fn open_raw(
         &mut self,
         step: &Step,
-        address: &Address,
+        (address, manners): (&Address, Manners),
         log: &Log,
         frame: Frame,
     ) -> Result<Connection, OpenError> {
         let request = write_request(&RawHandshake::default(), address, &|_| None)
             .map_err(|error| OpenError::Address(format!("{error} ({})", step.span.start)))?;
-        let connection =
-            Connection::open_raw(address, &request.bytes, log.clone(), frame.to, &mut self.tasks).await?;
+        let connection = Connection::open_raw(
+            address,
+            &request.bytes,
+            log.clone(),
+            frame.to,
+            manners,
+            &mut self.tasks,
+        )
+        .await?;
         let answered = log.wait_for(frame.to, answered).await.is_some();
         let accept = request.key.map(|key| derive_accept_key(key.as_bytes()));
         let record = log.record();
@@ -222,7 +232,9 @@ impl Trial<'_> {
         bytes.extend(frames.map_err(|error| broken(&error))?);
         bytes.truncate(request.stop_after_bytes.unwrap_or(bytes.len()));
         let log = Log::default();
-        let opened = Connection::open_raw(address, &bytes, log.clone(), frame.to, &mut self.tasks).await;
+        let manners = self.manners(Client::Raw, self.case.dialect);
+        let opened =
+            Connection::open_raw(address, &bytes, log.clone(), frame.to, manners, &mut self.tasks).await;
         let connection = match opened {
             Ok(connection) => Some(connection),
             // Nobody accepts TCP: where the answer has to be a drop, that is one.

@@ -134,7 +134,7 @@ impl Trial<'_> {
             let unanswered = record.client_close().is_none() && record.server_end.is_none();
             record
                 .server_close()
-                .filter(|_| unanswered && actor.client == Client::Raw)
+                .filter(|_| unanswered && actor.client != Client::Judge)
         };
         if let (Some((body, _)), Some(connection)) = (answer, &mut actor.connection) {
             // A server that has ended TCP meanwhile needs no answer.

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::Value;
+use tokio_tungstenite::tungstenite::Message as Frame;
 use touchstone_protocol::Dialect;
 use touchstone_scenarios::cast::{DEFAULT_CHANNEL, TENANT};
 use touchstone_scenarios::habits::Greeting;
-use touchstone_scenarios::scenario::{Action, ActorName, Awaited, Connection, Step};
+use touchstone_scenarios::scenario::{Action, ActorName, Awaited, Client, Connection, Step};
 use touchstone_scenarios::source::Span;
 
 use super::cast::user_of;
 use super::expectations::{Attempt, Missed};
 use super::trial::{Flow, Halt, Trial};
-use crate::client::Reflex;
+use crate::client::{Manners, Reflex, Unasked};
 use crate::matching::compare;
 use crate::verdict::Check;
 
@@ -94,6 +96,39 @@ impl Trial<'_> {
         let attempt = self.attempt_in_order(index, message, frame).await;
         let attempt = placed(attempt, step.span);
         self.conclude(&step, index, attempt, frame).await
+    }
+
+    /// What a client with hands of its own does by itself.
+    pub(super) fn manners(&self, client: Client, dialect: Option<Dialect>) -> Manners {
+        match client {
+            Client::Silent => Manners::Silent,
+            Client::Judge | Client::Raw => Manners::Dialect {
+                reflex: self.reflex(dialect),
+                unasked: self.unasked(dialect),
+            },
+        }
+    }
+
+    /// What somebody says who reads nothing, on a dialect that ends who gives no sign of life: a quarter of the time that
+    /// it has for an answer goes between two of them.
+    fn unasked(&self, dialect: Option<Dialect>) -> Option<Unasked> {
+        let dialect = dialect.or(self.case.dialect)?;
+        let timeout = self
+            .bench
+            .timing(&format!("{dialect}.heartbeat.timeout"), Some(dialect))?;
+        let answer = self
+            .habits(Some(dialect))
+            .and_then(|habits| habits.heartbeat_answer.as_ref());
+        if answer.is_some() && self.scenario().heartbeats_judged {
+            return None;
+        }
+        Some(Unasked {
+            message: answer.map_or_else(
+                || Frame::Pong(Bytes::new()),
+                |answer| Frame::text(answer.to_string()),
+            ),
+            every: timeout / 4,
+        })
     }
 
     /// What the client answers by itself: the dialect's heartbeats, unless the case judges them.

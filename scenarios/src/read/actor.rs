@@ -10,7 +10,8 @@ impl Reader<'_> {
     /// Gives the raw client to every actor whose steps send frames by hand.
     pub(super) fn choose_clients(&self, scenario: &mut Scenario) {
         for actor in &mut scenario.actors {
-            if self.actors.get(&actor.name.value).is_some_and(|known| known.raw) {
+            let client = actor.connection.client;
+            if client == Client::Judge && self.actors.get(&actor.name.value).is_some_and(|known| known.raw) {
                 actor.connection.client = Client::Raw;
             }
         }
@@ -157,7 +158,9 @@ impl Reader<'_> {
             match &mut step.action {
                 Action::ConnectAs {
                     actor, connection, ..
-                } if is_raw(actor) => connection.client = Client::Raw,
+                } if is_raw(actor) && connection.client == Client::Judge => {
+                    connection.client = Client::Raw;
+                }
                 Action::Interleave { lanes, .. } => {
                     lanes.iter_mut().for_each(|(_, steps)| self.raw_clients(steps));
                 }

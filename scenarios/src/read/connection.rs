@@ -26,7 +26,11 @@ impl Reader<'_> {
             Some((_, node)) => self.pairs(node)?,
             None => Vec::new(),
         };
-        let clients = [("judge", Client::Judge), ("raw", Client::Raw)];
+        let clients = [
+            ("judge", Client::Judge),
+            ("raw", Client::Raw),
+            ("silent", Client::Silent),
+        ];
         let client = fields
             .take("client")
             .map(|(_, node)| self.word(node, &clients))

@@ -112,8 +112,10 @@ pub enum Client {
     /// `tokio-tungstenite`: pongs, answers closes, sends only what is legal.
     #[default]
     Judge,
-    /// An actor on `wire`'s raw frames: no pong, no close answer, anything a broken client could do.
+    /// Frames by hand, anything that a broken client could do: pongs, and no close answer.
     Raw,
+    /// The same, and answers no ping either.
+    Silent,
 }
 
 /// One step, with what holds for any of them.

@@ -172,8 +172,8 @@ fn connection_key(key: &str) -> Value {
         "query" => json!({ "type": ["object", "string"], "description": "Parameters; a list repeats one." }),
         "headers" => json!({ "type": "object", "description": "Extra request headers; a list repeats one." }),
         _ => words(
-            &["judge", "raw"],
-            "Raw: no pong, no close answer, frames by hand. Follows from the steps.",
+            &["judge", "raw", "silent"],
+            "Raw: no close answer, frames by hand; follows from the steps. Silent: no pong either.",
         ),
     }
 }
