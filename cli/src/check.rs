@@ -77,11 +77,11 @@ pub(crate) async fn run(args: CheckArgs) -> Outcome {
 fn workload(args: &CheckArgs, seed: u64) -> Result<Workload, Failure> {
     let mut workload = load::ready_made(WORKLOAD)?;
     if args.quick {
-        workload.sessions /= QUICK_SESSIONS_DIVISOR;
+        workload.sessions = workload.sessions.map(|all| all / QUICK_SESSIONS_DIVISOR);
         workload.duration = Some(FixedDuration(QUICK_DURATION));
     }
     if let Some(sessions) = args.sessions {
-        workload.sessions = sessions;
+        workload.sessions = Some(sessions);
     }
     if let Some(duration) = args.duration {
         workload.duration = Some(FixedDuration(duration));

@@ -115,7 +115,7 @@ fn read(source: &Arc<Source>) -> Result<Workload, Failure> {
 
 /// Puts the system under the plan's load, and shows how it goes.
 pub(crate) async fn drive(plan: Plan, sut: &Arc<Sut>, stop: CancellationToken) -> Result<Summary, Failure> {
-    let dialect = plan.dialect.dialect();
+    let dialect = plan.protocol.dialect().expect("a plan has a dialect");
     let endpoint = Endpoint::of(sut, dialect);
     let seconds = Duration::from_nanos(plan.end()).as_secs_f64().ceil();
     let (to_audience, news) = mpsc::channel(NEWS_MAX);
@@ -133,6 +133,7 @@ pub(crate) async fn drive(plan: Plan, sut: &Arc<Sut>, stop: CancellationToken) -
         RunError::Cast(CastError::Failed { .. }) => Failure::unreachable(error),
         RunError::Cast(CastError::Missing { .. })
         | RunError::Url { .. }
+        | RunError::NotCarriedOut { .. }
         | RunError::TooFewDescriptors { .. }
         | RunError::TooFewPorts { .. }
         | RunError::Loop(_) => Failure::usage(error),

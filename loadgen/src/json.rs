@@ -28,7 +28,7 @@ impl Summary {
             "workload": {
                 "name": self.plan.name,
                 "title": self.plan.title,
-                "dialect": self.plan.dialect.dialect().name(),
+                "dialect": self.plan.protocol.name(),
                 "sessions": self.plan.sessions,
             },
             "summary": {

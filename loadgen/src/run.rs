@@ -13,7 +13,7 @@ use crate::cast::{Anybody, Cast, Casting, Seating};
 use crate::endpoint::{Endpoint, Places, RunError, find, greet};
 use crate::engine::{self, Backstage, Exchange, Job, LoopEvent, LoopReport, Nobody, Precision};
 use crate::ledger::reckon::{CatchUp, Terms};
-use crate::plan::{Plan, Simulated};
+use crate::plan::{Happening, Model, Plan, Protocol};
 use crate::record::Second;
 use crate::summary::{Figures, Gathered, Occasion, Summary};
 use crate::watch::{self, LoopUse, Reading};
@@ -62,11 +62,12 @@ pub async fn run(
     events: mpsc::Sender<Progress>,
     stop: CancellationToken,
 ) -> Result<Summary, RunError> {
+    carried_out(&plan)?;
     let stopping = stop.clone();
     let ready = stopping.run_until_cancelled(Box::pin(Stage::set(plan, endpoint, events, stop)));
     let stage = ready.await.unwrap_or(Err(RunError::Stopped))?;
-    match stage.plan.dialect {
-        Simulated::Echo => {
+    match stage.plan.protocol {
+        Protocol::Dialect(_) => {
             let persistence = if stage.plan.keep_messages {
                 Persistence::Messages
             } else {
@@ -96,10 +97,11 @@ impl Stage {
         stop: CancellationToken,
     ) -> Result<Self, RunError> {
         let places = find(&plan, &endpoint).await?;
-        let dialect = plan.dialect.dialect();
+        let Protocol::Dialect(dialect) = plan.protocol;
         let backstage: Arc<dyn Backstage> = match &endpoint.sut {
             Some(sut) if dialect.has_tokens() => {
-                let seating = Seating((0..plan.sessions).map(|session| vec![session]).collect());
+                let groups = 0..plan.groups.count();
+                let seating = Seating(groups.map(|group| plan.groups.members(group).collect()).collect());
                 let told = |Casting { made, of }| tell(&events, Progress::Casting { made, of });
                 Arc::new(Cast::make(sut, dialect, &seating, told, &stop).await?)
             }
@@ -205,6 +207,20 @@ impl Stage {
     }
 }
 
+/// What a plan may say and no loop does would make its numbers about something else: such a run does not begin.
+fn carried_out(plan: &Plan) -> Result<(), RunError> {
+    let leaves = (0..plan.sessions).any(|session| plan.departure(session).is_some());
+    let slow = |phase: &crate::plan::PlannedPhase| matches!(phase.happening, Happening::Slow { .. });
+    let key = match plan.model {
+        Model::Closed => "model: closed",
+        Model::Open(_) | Model::Silent if leaves => "drain, arrivals.stay",
+        Model::Open(_) | Model::Silent if plan.phases.iter().any(slow) => "slow",
+        Model::Open(_) | Model::Silent if plan.heartbeat.is_some() => "heartbeat",
+        Model::Open(_) | Model::Silent => return Ok(()),
+    };
+    Err(RunError::NotCarriedOut { key })
+}
+
 type LoopThread = std::thread::JoinHandle<(LoopReport, LoopUse)>;
 
 fn spawn_loop(
@@ -230,9 +246,7 @@ fn spawn_loop(
 
 /// As many as there is work for, at most one per core.
 fn loops(plan: &Plan) -> u32 {
-    let rate = plan
-        .sends
-        .map_or(0.0, |sends| f64::from(plan.sessions) / sends.period.as_secs_f64());
+    let rate = plan.rate();
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let wanted = plan
         .sessions

@@ -14,6 +14,12 @@ impl Share {
         Self(1.0)
     }
 
+    /// Nobody.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(0.0)
+    }
+
     /// This share of `count`, rounded.
     #[must_use]
     pub fn of(self, count: u32) -> u32 {

@@ -19,6 +19,7 @@ use super::timer::Timer;
 use super::{Job, Shared};
 use crate::ledger::Totals;
 use crate::ledger::reckon::{CatchUp, HeardPage, SentPage, reckon};
+use crate::plan::Happening;
 use crate::record::{ErrorKind, Recorder, Second};
 use crate::schedule::{Nanos, dropped};
 
@@ -254,9 +255,12 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
             if shared.job.number == 0 {
                 self.tell(LoopEvent::Phase(self.next_phase));
             }
-            if let Some(storm) = phase.storm {
-                let share = f64::from(storm.drop_millionths) / 1e6;
-                self.drop_share(share, shared.now() + storm.within);
+            match phase.happening {
+                Happening::Nothing | Happening::Slow { .. } => {}
+                Happening::Storm(storm) => {
+                    let share = f64::from(storm.drop_millionths) / 1e6;
+                    self.drop_share(share, shared.now() + storm.within);
+                }
             }
             self.next_phase += 1;
         }

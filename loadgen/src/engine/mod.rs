@@ -44,9 +44,9 @@ use session::{End, Errand, Scratch, Session, Standing, Token, Turn};
 
 use crate::ledger::Timing;
 use crate::ledger::reckon::{CatchUp, Member, Terms};
-use crate::plan::Plan;
+use crate::plan::{Choice, Plan};
 use crate::record::{ErrorKind, Latency, Recorder, Sample};
-use crate::schedule::{Nanos, Sends, chance_of, nanos};
+use crate::schedule::{Nanos, chance_of, nanos};
 
 /// A request is waited for so many times the plan's deadline: after that, what it was about is late in any case.
 const REQUEST_DEADLINES: u32 = 2;
@@ -90,11 +90,14 @@ impl Job {
 
     /// Who the session in `slot` is among all others.
     fn member(&self, slot: usize) -> Member {
+        let session = self.session(slot);
+        let group = self.plan.groups.of(session);
+        let members = self.plan.groups.members(group);
         Member {
             session: self.sender(slot),
-            group: self.session(slot),
-            place: 0,
-            group_size: 1,
+            group,
+            place: session - members.start,
+            group_size: members.end - members.start,
         }
     }
 
@@ -136,10 +139,7 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
         let sessions = (0..slots)
             .map(|slot| {
                 let number = job.session(slot);
-                let sends = plan.sends.map(|sends| {
-                    let arrival = plan.arrivals[number as usize];
-                    Sends::new(plan.seed, number, sends.spacing, sends.period, arrival)
-                });
+                let sends = plan.sends(number);
                 let sender = job.sender(slot);
                 let pages = delivers.then(Box::default);
                 RefCell::new(Session::new(Hearing::new(sender, pages), client(sender), sends))
@@ -367,29 +367,37 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
 
     /// Says something that is meant for now, so that what became of the messages before it is told.
     fn say(&self, session: &mut Session<C, K::Stream>, turn: &mut Turn<'_>) {
-        if let Some(errand) = self.errand(turn.now) {
+        if let Some(sends) = &session.sends {
+            let errand = self.errand(turn.slot, sends.index(), turn.now);
             session.act(errand, turn);
         }
     }
 
-    fn errand(&self, intended: Nanos) -> Option<Errand> {
-        let sends = self.job.plan.sends?;
-        Some(Errand {
+    /// What the plan has the session in `slot` do at its turn of this number.
+    fn errand(&self, slot: usize, index: u32, intended: Nanos) -> Errand {
+        let Choice {
+            act,
+            content_bytes,
+            recipient,
+            think: _,
+        } = self.job.plan.choice(self.job.session(slot), index);
+        Errand {
             intended,
-            act: 0,
-            content_bytes: u32::try_from(sends.bytes).unwrap_or(u32::MAX),
-            recipient: 0,
-        })
+            act,
+            content_bytes,
+            recipient,
+        }
     }
 
     /// Does the next act of the session in `slot`, meant for `at`, and enters the one after.
     fn act(&self, slot: usize, at: Nanos) {
-        let Some(errand) = self.errand(at) else { return };
         self.turn(slot, |session, turn| {
-            session.act(errand, turn);
             let sends = session.sends.as_mut().expect("whoever acts has a schedule");
+            let errand = self.errand(slot, sends.index(), at);
             sends.advance();
-            turn.agenda.enter(sends.due(), turn.slot, Due::Act);
+            let next = sends.due();
+            session.act(errand, turn);
+            turn.agenda.enter(next, turn.slot, Due::Act);
         });
     }
 

@@ -24,13 +24,14 @@ fn any_key_can_be_set_from_outside() {
         .and_then(|changed| changed.with("echo.keep_messages", "true"))
         .and_then(|changed| changed.with("timings.echo.heartbeat.interval", "1s"))
         .unwrap();
-    assert_eq!(changed.sessions, 200);
+    assert_eq!(changed.sessions, Some(200));
     assert_eq!(
         changed.messages,
         Messages {
             rate: 0.5,
             spacing: Spacing::Poisson,
-            bytes: 64
+            bytes: Size::Constant(64),
+            think: None,
         }
     );
     assert!(changed.echo.keep_messages);
@@ -45,7 +46,7 @@ fn a_setting_that_does_not_fit_says_so() {
     for (key, value, part) in [
         ("session", "5", "unknown field `session`"),
         ("messages.rat", "5", "unknown field `rat`"),
-        ("mesages.rate", "5", "there is no `mesages`; there is: "),
+        ("mesages.rate", "5", "unknown field `mesages`"),
         ("sessions", "many", "expected u32"),
         ("sessions.x", "1", "`x` is not inside a map"),
         ("duration", "5 parsecs", "`5 parsecs` is not a duration"),
@@ -86,7 +87,7 @@ fn a_mistake_in_a_file_is_shown_where_it_stands() {
         ),
         (
             "sessions: 1\ntimings: {echo.heartbeat: 1s}",
-            (4, 10),
+            (4, 11),
             "`timings.echo.heartbeat` is no timing; there is: echo.heartbeat.interval, ",
         ),
         ("sessions: many", (3, 11), "many"),

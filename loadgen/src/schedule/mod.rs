@@ -3,8 +3,12 @@
 //! Times are nanoseconds since the run began. Which event loop a session lives on, and how the server fares, change
 //! nothing here: the same seed gives the same schedule.
 
+mod pace;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use pace::{Pace, Stretch};
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::reckon::Member;
@@ -29,52 +33,78 @@ pub enum Spacing {
     Poisson,
 }
 
-/// The intended send times of one session, ascending, without end.
+/// The intended times of something that comes again and again, ascending, without end.
 #[derive(Debug, Clone)]
 pub struct Sends {
     chance: fastrand::Rng,
     spacing: Spacing,
     period: Nanos,
-    due: Nanos,
+    index: u32,
+    /// On the schedule's own clock.
+    own: Nanos,
+    pace: Arc<Pace>,
 }
 
 impl Sends {
-    /// The sends of `session`, one per `period` on average, from `start` on.
+    /// The sends of `session`, one per `period` on average where the pace is even, from `start` on.
     #[must_use]
-    pub fn new(seed: u64, session: u32, spacing: Spacing, period: Duration, start: Nanos) -> Self {
+    pub fn new(
+        seed: u64,
+        session: u32,
+        spacing: Spacing,
+        period: Duration,
+        start: Nanos,
+        pace: Arc<Pace>,
+    ) -> Self {
         let mut sends = Self {
             chance: chance_of(seed, session),
             spacing,
             period: nanos(period).max(1),
-            due: start,
+            index: 0,
+            own: pace.own(start),
+            pace,
         };
         match spacing {
-            Spacing::Uniform => sends.due += sends.chance.u64(0..sends.period),
-            Spacing::Poisson => sends.advance(),
+            Spacing::Uniform => sends.own += sends.chance.u64(0..sends.period),
+            Spacing::Poisson => sends.step(),
         }
         sends
     }
 
-    /// The next intended send time.
+    /// The next intended time.
     #[must_use]
     pub fn due(&self) -> Nanos {
-        self.due
+        self.pace.run(self.own)
+    }
+
+    /// The number of the next, from 0.
+    #[must_use]
+    pub fn index(&self) -> u32 {
+        self.index
     }
 
     /// Goes on to the one after.
     pub fn advance(&mut self) {
+        self.index = self.index.wrapping_add(1);
+        self.step();
+    }
+
+    fn step(&mut self) {
         let gap = match self.spacing {
             Spacing::Uniform => self.period,
-            Spacing::Poisson => {
-                // In (0, 1]: the logarithm is finite. Cut at fifty periods, once in 10^21 draws.
-                let uniform = 1.0 - self.chance.f64();
-                Duration::from_nanos(self.period)
-                    .mul_f64((-uniform.ln()).min(50.0))
-                    .as_nanos() as Nanos
-            }
+            Spacing::Poisson => exponential(self.period, &mut self.chance),
         };
-        self.due = self.due.saturating_add(gap);
+        self.own = self.own.saturating_add(gap);
     }
+}
+
+/// An exponential time with this mean.
+pub(crate) fn exponential(mean: Nanos, chance: &mut fastrand::Rng) -> Nanos {
+    // In (0, 1]: the logarithm is finite. Cut at fifty means, once in 10^21 draws.
+    let uniform = 1.0 - chance.f64();
+    Duration::from_nanos(mean)
+        .mul_f64((-uniform.ln()).min(50.0))
+        .as_nanos() as Nanos
 }
 
 /// When session `index` of `count` arrives, if they come evenly over `[start, end)`.
@@ -84,7 +114,8 @@ pub fn arrival(index: u32, count: u32, start: Nanos, end: Nanos) -> Nanos {
     start + (width * u128::from(index) / u128::from(count.max(1))) as Nanos
 }
 
-/// The sessions that storm number `storm` drops: `share` of all, rounded to the nearest whole session, drawn by the seed; ascending.
+/// The sessions that storm number `storm` drops, or that read nothing in slow phase number `storm` (by another seed): `share` of all,
+/// rounded to the nearest whole session, drawn by the seed; ascending.
 #[must_use]
 pub fn dropped(seed: u64, storm: u32, sessions: u32, share: f64) -> Vec<u32> {
     let mut chance = fastrand::Rng::with_seed(mix(seed ^ 0x5707_4d00, u64::from(storm)));
@@ -134,7 +165,8 @@ mod tests {
     const SECOND: Nanos = 1_000_000_000;
 
     fn times(seed: u64, session: u32, spacing: Spacing) -> Vec<Nanos> {
-        let mut sends = Sends::new(seed, session, spacing, Duration::from_secs(1), 0);
+        let even = Arc::default();
+        let mut sends = Sends::new(seed, session, spacing, Duration::from_secs(1), 0, even);
         std::iter::repeat_with(|| {
             let due = sends.due();
             sends.advance();
@@ -234,5 +266,30 @@ mod tests {
             assert_eq!(chosen.len(), expected);
             assert!(chosen.windows(2).all(|pair| pair[0] < pair[1]), "each once");
         }
+    }
+
+    #[test]
+    fn a_spike_holds_as_many_sends_as_its_factor_says_and_changes_none_before_it() {
+        let spike = |factor| {
+            let stretch = Stretch {
+                start: 10 * SECOND,
+                end: 20 * SECOND,
+                factor,
+            };
+            let pace = Arc::new(Pace::new(&[stretch]));
+            let mut sends = Sends::new(3, 5, Spacing::Uniform, Duration::from_secs(1), 0, pace);
+            std::iter::repeat_with(move || {
+                let due = sends.due();
+                sends.advance();
+                due
+            })
+            .take_while(|&due| due < 30 * SECOND)
+            .collect::<Vec<_>>()
+        };
+        let (even, spiked) = (spike(1.0), spike(5.0));
+        assert_eq!(even.len(), 30);
+        assert_eq!(spiked.len(), 10 + 50 + 10);
+        assert_eq!(even[..10], spiked[..10]);
+        assert_eq!(spiked[11] - spiked[10], SECOND / 5);
     }
 }
