@@ -527,7 +527,8 @@ pub(crate) struct LoadRunArgs {
     /// Where everything random in the run comes from [default: the workload's, or drawn and shown in the report]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// Write a report: json, junit, markdown or html; `-` is stdout. May be given several times
+    /// Write a report: json, junit, csv (second by second), hdr (an HDR interval log), prometheus, markdown or html; `-` is
+    /// stdout. May be given several times
     #[arg(long = "report", value_name = "FORMAT=PATH")]
     pub(crate) reports: Vec<LoadReport>,
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use touchstone_loadgen::record::Latency;
 use touchstone_loadgen::{CastError, Endpoint, Plan, Progress as News, RunError, Summary, Workload};
 use touchstone_report::{Document, Tone, Verdict, markdown, number};
 use touchstone_scenarios::source::Source;
@@ -172,8 +173,12 @@ async fn show(mut news: mpsc::Receiver<News>, seconds: u64) {
                 ];
                 notes.extend(
                     figures
-                        .answer_p99_ms
-                        .map(|p99| (Tone::Neutral, format!("p99 {}", number::millis(p99)))),
+                        .interval(Latency::Delivery)
+                        .or(figures.interval(Latency::Answer))
+                        .map(|shown| {
+                            let p99 = number::millis(shown.p99_ms);
+                            (Tone::Neutral, format!("{} p99 {p99}", shown.latency.name()))
+                        }),
                 );
                 if figures.errors > 0 {
                     notes.push((Tone::Warn, format!("{} errors", number::count(figures.errors))));
@@ -210,6 +215,9 @@ fn write(report: &LoadReport, summary: &Summary, document: &Document) -> Result<
     let content = match report.format {
         LoadFormat::Json => outputs::json(&summary.to_json()),
         LoadFormat::Junit => outputs::junit(&summary.suites())?,
+        LoadFormat::Csv => summary.to_csv(),
+        LoadFormat::Hdr => summary.to_interval_log(),
+        LoadFormat::Prometheus => summary.to_prometheus(),
         LoadFormat::Markdown => markdown::render(document, markdown::STEP_SUMMARY_BYTES_MAX),
         LoadFormat::Html => outputs::html(document)?,
     };

@@ -46,6 +46,9 @@ pub(crate) enum CoverageFormat {
 pub(crate) enum LoadFormat {
     Json,
     Junit,
+    Csv,
+    Hdr,
+    Prometheus,
     Markdown,
     Html,
 }
@@ -78,6 +81,9 @@ impl Named for LoadFormat {
     const NAMES: &'static [(&'static str, Self)] = &[
         ("json", Self::Json),
         ("junit", Self::Junit),
+        ("csv", Self::Csv),
+        ("hdr", Self::Hdr),
+        ("prometheus", Self::Prometheus),
         ("markdown", Self::Markdown),
         ("html", Self::Html),
     ];
@@ -195,7 +201,7 @@ mod tests {
     fn a_wrong_report_says_what_there_is() {
         let rows = [
             ("json", "FORMAT=PATH"),
-            ("pdf=x", "json, junit, markdown, html"),
+            ("pdf=x", "json, junit, csv, hdr, prometheus, markdown, html"),
             ("json=", "no path"),
         ];
         for (text, why) in rows {

@@ -9,7 +9,7 @@ use touchstone_report::{Axis, Cell, Column, Document, Plot, Section, Table, Tone
 mod glance;
 
 use crate::record::{Distribution, LATE_SEND, Latency};
-use crate::summary::{Figures, Judged, Summary};
+use crate::summary::{Figures, Interval, Judged, Summary};
 use crate::thresholds::Threshold;
 
 /// Up to here the percentile curve is drawn; each further nine needs ten times the samples.
@@ -135,26 +135,43 @@ impl Summary {
              waiting; service time starts when it really happened. Heartbeat is jitter: by how much the gap between two \
              heartbeats differs from the gap before.",
         );
-        section
-            .with(table)
-            .with(self.over_time())
-            .with(self.percentiles())
+        let section = self.talked_of().fold(section.with(table), |section, latency| {
+            section.with(self.over_time(latency))
+        });
+        match self.main_latency() {
+            Some(latency) => section.with(self.percentiles(latency)),
+            None => section,
+        }
     }
 
-    fn over_time(&self) -> Plot {
-        Plot::new("Answer latency over time", seconds(), Axis::log("ms"), self.xs())
-            .series(
-                "p50",
-                self.series.iter().map(|figures| figures.answer_p50_ms).collect(),
-            )
-            .series(
-                "p99",
-                self.series.iter().map(|figures| figures.answer_p99_ms).collect(),
-            )
+    /// What the users of this run waited for, messages only.
+    fn talked_of(&self) -> impl Iterator<Item = Latency> + '_ {
+        [Latency::Answer, Latency::Confirm, Latency::Delivery]
+            .into_iter()
+            .filter(|latency| self.latency(*latency).latency.count() > 0)
     }
 
-    fn percentiles(&self) -> Plot {
-        let measured = self.latency(Latency::Answer);
+    /// The one that counts: what a message takes to whom it is for.
+    fn main_latency(&self) -> Option<Latency> {
+        self.talked_of().last()
+    }
+
+    fn over_time(&self, latency: Latency) -> Plot {
+        let title = format!("Latency over time: {}", latency.name());
+        let curve = |which: fn(&Interval) -> f64| {
+            self.series
+                .iter()
+                .map(|figures| figures.interval(latency).map(which))
+                .collect()
+        };
+        Plot::new(title, seconds(), Axis::log("ms"), self.xs())
+            .series("p50", curve(|interval| interval.p50_ms))
+            .series("p99", curve(|interval| interval.p99_ms))
+            .series("slowest", curve(|interval| interval.max_ms))
+    }
+
+    fn percentiles(&self, latency: Latency) -> Plot {
+        let measured = self.latency(latency);
         let values = measured.latency.count() as f64;
         let drawn: Vec<f64> = QUANTILES
             .into_iter()
@@ -162,14 +179,14 @@ impl Summary {
             .collect();
         let curve =
             |distribution: &Distribution| drawn.iter().map(|q| distribution.quantile_ms(*q)).collect();
-        let (latency, service_time) = (curve(&measured.latency), curve(&measured.service_time));
+        let (from_intended, service_time) = (curve(&measured.latency), curve(&measured.service_time));
         Plot::new(
-            "Answer latency by percentile",
+            format!("Latency by percentile: {}", latency.name()),
             Axis::quantile("percentile"),
             Axis::log("ms"),
             drawn,
         )
-        .series("from the intended send", latency)
+        .series("from the intended send", from_intended)
         .series("service time", service_time)
     }
 
@@ -279,7 +296,11 @@ impl Summary {
             self.xs(),
         )
         .curve("sent", per_second(|figures| figures.sent as f64))
-        .curve("answered", per_second(|figures| figures.answered as f64))
+        .curve(
+            "answered or confirmed",
+            per_second(|figures| figures.answered as f64),
+        )
+        .curve("delivered", per_second(|figures| figures.delivered as f64))
         .curve("heartbeats", per_second(|figures| figures.heartbeats as f64));
         let connected = Plot::new("Sessions", seconds(), Axis::linear("sessions"), self.xs())
             .curve("connected", per_second(|figures| f64::from(figures.connected)))

@@ -2,12 +2,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 use serde_json::{Map, Value, json};
 use touchstone_report::timestamp::rfc3339;
 
 use crate::record::Distribution;
-use crate::summary::{Figures, Judged, SenderPage, Summary};
+use crate::summary::{Figures, Interval, Judged, SenderPage, Summary};
 
 /// The name of this shape.
 pub const SCHEMA: &str = "touchstone.load/1";
@@ -108,11 +109,16 @@ fn distribution(all: &Distribution) -> Value {
 
 /// `None` without values.
 fn histogram(all: &Distribution) -> Option<String> {
+    all.histogram().map(encoded)
+}
+
+/// V2+DEFLATE in base64, as all HDR tools read it.
+pub(crate) fn encoded(all: &Histogram<u32>) -> String {
     let mut bytes = Vec::new();
     V2DeflateSerializer::new()
-        .serialize(all.histogram()?, &mut bytes)
+        .serialize(all, &mut bytes)
         .expect("a Vec takes everything, and the counts are 32-bit");
-    Some(STANDARD.encode(bytes))
+    STANDARD.encode(bytes)
 }
 
 fn lag(all: &Distribution) -> Value {
@@ -128,13 +134,24 @@ fn second(figures: &Figures) -> Value {
         "at_s": figures.at_seconds,
         "sent": figures.sent,
         "answered": figures.answered,
+        "delivered": figures.delivered,
         "heartbeats": figures.heartbeats,
         "connected": figures.connected,
         "reconnects": figures.reconnects,
         "errors": figures.errors,
-        "answer_p50_ms": figures.answer_p50_ms,
-        "answer_p99_ms": figures.answer_p99_ms,
+        "latency": figures.intervals.iter().map(interval).collect::<Map<_, _>>(),
     })
+}
+
+fn interval(interval: &Interval) -> (String, Value) {
+    let figures = json!({
+        "count": interval.count,
+        "p50_ms": interval.p50_ms,
+        "p99_ms": interval.p99_ms,
+        "max_ms": interval.max_ms,
+        "histogram": interval.histogram,
+    });
+    (interval.latency.name().to_owned(), figures)
 }
 
 fn threshold(judged: &Judged) -> Value {
@@ -144,7 +161,6 @@ fn threshold(judged: &Judged) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hdrhistogram::Histogram;
     use hdrhistogram::serialization::Deserializer;
 
     #[test]

@@ -5,9 +5,12 @@
 //! nothing that measures prints.
 
 mod cast;
+mod csv;
 pub mod document;
 mod endpoint;
 mod engine;
+mod exposition;
+mod interval_log;
 pub mod json;
 pub mod ledger;
 pub mod plan;

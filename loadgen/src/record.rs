@@ -300,8 +300,8 @@ pub struct Second {
     pub reconnects: u32,
     /// Errors of all kinds.
     pub errors: u64,
-    /// Latencies of the answers heard, in µs, with 2 digits.
-    answers: Option<Histogram<u32>>,
+    /// Latencies of what ended in it, in µs, with 2 digits, by kind.
+    latencies: Box<[Option<Histogram<u32>>; Latency::ALL.len()]>,
 }
 
 impl Second {
@@ -317,7 +317,7 @@ impl Second {
             connected: 0,
             reconnects: 0,
             errors: 0,
-            answers: None,
+            latencies: Box::default(),
         }
     }
 
@@ -330,19 +330,25 @@ impl Second {
         self.connected += other.connected;
         self.reconnects += other.reconnects;
         self.errors += other.errors;
-        match (&mut self.answers, &other.answers) {
-            (_, None) => {}
-            (None, Some(_)) => self.answers.clone_from(&other.answers),
-            (Some(own), Some(other)) => own.add(other).expect("all seconds have the same bounds"),
+        for (own, other) in self.latencies.iter_mut().zip(other.latencies.iter()) {
+            match (own.as_mut(), other) {
+                (_, None) => {}
+                (None, Some(_)) => own.clone_from(other),
+                (Some(own), Some(other)) => own.add(other).expect("all seconds have the same bounds"),
+            }
         }
     }
 
-    /// The answer latency at quantile `q`, in milliseconds, within 1 %; `None` if nothing was answered.
+    /// The latencies of `latency` that ended in it, in µs, within 1 %; `None` if none did.
     #[must_use]
-    pub fn answer_quantile_ms(&self, q: f64) -> Option<f64> {
-        self.answers
-            .as_ref()
-            .map(|all| all.value_at_quantile(q) as f64 / 1e3)
+    pub fn latency(&self, latency: Latency) -> Option<&Histogram<u32>> {
+        self.latencies[latency as usize].as_ref()
+    }
+
+    fn record(&mut self, latency: Latency, nanoseconds: Nanos) {
+        self.latencies[latency as usize]
+            .get_or_insert_with(|| empty(2))
+            .saturating_record(nanoseconds.div_ceil(1_000));
     }
 }
 
@@ -432,12 +438,7 @@ impl Recorder {
     pub fn sample(&mut self, latency: Latency, sample: Sample) {
         let from_intended = sample.answered.saturating_sub(sample.timing.intended);
         self.measured[latency as usize].record(sample);
-        if latency == Latency::Answer {
-            self.second
-                .answers
-                .get_or_insert_with(|| empty(2))
-                .saturating_record(from_intended.div_ceil(1_000));
-        }
+        self.second.record(latency, from_intended);
     }
 
     /// Notes that an answer was heard, timed or not.
@@ -456,6 +457,7 @@ impl Recorder {
         self.second.heartbeats += 1;
         if let Some(jitter) = jitter {
             self.measured[Latency::Heartbeat as usize].latency.record(jitter);
+            self.second.record(Latency::Heartbeat, jitter);
         }
     }
 
@@ -567,12 +569,13 @@ mod tests {
             (first.number, first.sent, first.answered, first.connected),
             (0, 1, 1, 7)
         );
-        assert!((1.98..2.02).contains(&first.answer_quantile_ms(0.99).unwrap()));
+        let p99 = |second: &Second| {
+            let answers = second.latency(Latency::Answer)?;
+            Some(answers.value_at_quantile(0.99) as f64 / 1e3)
+        };
+        assert!((1.98..2.02).contains(&p99(&first).unwrap()));
         let second = recorder.next_second(7);
-        assert_eq!(
-            (second.number, second.sent, second.answer_quantile_ms(0.99)),
-            (1, 0, None)
-        );
+        assert_eq!((second.number, second.sent, p99(&second)), (1, 0, None));
     }
 
     #[test]

@@ -294,7 +294,7 @@ async fn follow(
             }
         };
         for figures in news {
-            tell(audience, Progress::Second(figures));
+            tell(audience, Progress::Second(figures.clone()));
             series.push(figures);
         }
     }

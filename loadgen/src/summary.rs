@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use touchstone_report::document::Verdict;
 
 use crate::engine::{LoopReport, Page, SessionCounts, StormCounts};
+use crate::json;
 use crate::ledger::Totals;
 use crate::ledger::reckon::{HeardPage, SentPage, Terms, reckon};
 use crate::plan::Plan;
@@ -110,14 +111,16 @@ pub struct Judged {
 }
 
 /// One second of the run.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Figures {
     /// It ends so many seconds after the start.
     pub at_seconds: u32,
     /// Messages sent in it.
     pub sent: u64,
-    /// Answers heard in it.
+    /// Answers and confirmations heard in it.
     pub answered: u64,
+    /// Deliveries heard in it, when they were sent.
+    pub delivered: u64,
     /// Heartbeats heard in it.
     pub heartbeats: u64,
     /// Sessions connected at its end.
@@ -126,10 +129,33 @@ pub struct Figures {
     pub reconnects: u32,
     /// Errors of all kinds in it.
     pub errors: u64,
-    /// The median latency of its answers, from their intended send.
-    pub answer_p50_ms: Option<f64>,
-    /// 99 % of them.
-    pub answer_p99_ms: Option<f64>,
+    /// Latencies of what ended in it, in the order of [`Latency::ALL`]; only those of which there were any.
+    pub intervals: Vec<Interval>,
+}
+
+/// The latencies of one kind that ended within one second.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Interval {
+    /// Which kind.
+    pub latency: Latency,
+    /// How many.
+    pub count: u64,
+    /// Half of them were no longer.
+    pub p50_ms: f64,
+    /// 99 % of them were no longer.
+    pub p99_ms: f64,
+    /// The longest.
+    pub max_ms: f64,
+    /// All of them: an HDR histogram in µs with 2 digits, V2+DEFLATE in base64.
+    pub histogram: String,
+}
+
+impl Figures {
+    /// The latencies of this kind that ended in it.
+    #[must_use]
+    pub fn interval(&self, latency: Latency) -> Option<&Interval> {
+        self.intervals.iter().find(|interval| interval.latency == latency)
+    }
 }
 
 impl From<&Second> for Figures {
@@ -138,12 +164,26 @@ impl From<&Second> for Figures {
             at_seconds: second.number + 1,
             sent: second.sent,
             answered: second.answered,
+            delivered: second.delivered,
             heartbeats: second.heartbeats,
             connected: second.connected,
             reconnects: second.reconnects,
             errors: second.errors,
-            answer_p50_ms: second.answer_quantile_ms(0.5),
-            answer_p99_ms: second.answer_quantile_ms(0.99),
+            intervals: Latency::ALL
+                .into_iter()
+                .filter_map(|latency| {
+                    let all = second.latency(latency)?;
+                    let ms = |quantile| all.value_at_quantile(quantile) as f64 / 1e3;
+                    Some(Interval {
+                        latency,
+                        count: all.len(),
+                        p50_ms: ms(0.5),
+                        p99_ms: ms(0.99),
+                        max_ms: ms(1.0),
+                        histogram: json::encoded(all),
+                    })
+                })
+                .collect(),
         }
     }
 }
@@ -364,4 +404,4 @@ fn verdict(interrupted: bool, thresholds: &[Judged]) -> Verdict {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

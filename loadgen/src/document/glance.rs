@@ -60,7 +60,8 @@ impl Summary {
 
     /// Four, so that a report which joins this one with others still fits on a screen.
     pub(super) fn tiles(&self) -> Vec<Tile> {
-        let answers = &self.latency(Latency::Answer).latency;
+        let shown = self.main_latency().unwrap_or(Latency::Answer);
+        let latency = &self.latency(shown).latency;
         let times = match self.generator.saturated {
             true => Tone::Warn,
             false => Tone::Neutral,
@@ -69,11 +70,11 @@ impl Summary {
         vec![
             self.sessions_tile(),
             Tile::new("answers per second", number::decimal(self.messages_per_second)).note(answered),
-            Tile::new("answer p99", ms(answers.quantile_ms(0.99)))
+            Tile::new(format!("{} p99", shown.name()), ms(latency.quantile_ms(0.99)))
                 .note(format!(
                     "p50 {}, slowest {}",
-                    ms(answers.quantile_ms(0.5)),
-                    ms(answers.max_ms())
+                    ms(latency.quantile_ms(0.5)),
+                    ms(latency.max_ms())
                 ))
                 .tone(times),
             self.lost_tile(),

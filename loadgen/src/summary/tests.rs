@@ -10,9 +10,9 @@ use touchstone_report::cases::Outcome;
 use super::*;
 use crate::engine::scripted::{Received, Script, Verdict as Does};
 use crate::engine::tests::{run, workload};
+use crate::ledger::Timing;
 use crate::ledger::reckon::CatchUp;
-
-const SECOND: u32 = 1;
+use crate::record::Sample;
 
 fn plan(thresholds: &[&str]) -> Plan {
     workload(serde_json::json!({
@@ -28,7 +28,7 @@ fn summary(plan: Plan, script: impl Script + 'static, generator: Generator) -> S
         started_at: UNIX_EPOCH,
         duration: Duration::from_secs(7),
     };
-    let series = vec![Figures::from(&Second::new(SECOND - 1))];
+    let series = vec![Figures::from(&second())];
     let terms = Terms {
         deadline: plan.deadline,
         catch_up: CatchUp::Impossible,
@@ -41,6 +41,22 @@ fn summary(plan: Plan, script: impl Script + 'static, generator: Generator) -> S
         generator,
         series,
     )
+}
+
+/// A run whose series is one second of the ramp, in which one answer took 25 ms.
+pub(crate) fn summary_with_a_second() -> Summary {
+    summary(plan(&[]), answer, Generator::default())
+}
+
+/// The first, in which one answer took 25 ms.
+fn second() -> Second {
+    let mut recorder = Recorder::default();
+    let sample = Sample {
+        timing: Timing { intended: 0, sent: 0 },
+        answered: 25_000_000,
+    };
+    recorder.sample(Latency::Answer, sample);
+    recorder.next_second(20)
 }
 
 fn answer(_: &Received) -> Does {
