@@ -124,7 +124,7 @@ pub(super) async fn open(
         writer: Writer::Judge(Outbox { commands }),
         gate,
         control,
-        stop,
+        stop: stop.drop_guard(),
         finished,
     })
 }

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::DropGuard;
 use touchstone_report::number;
 use touchstone_scenarios::scenario::Client;
 use touchstone_sut::transport::TlsError;
@@ -91,7 +91,7 @@ pub struct Connection {
     writer: Writer,
     gate: Gate,
     control: socket2::Socket,
-    stop: CancellationToken,
+    stop: DropGuard,
     finished: oneshot::Receiver<()>,
 }
 
@@ -239,7 +239,7 @@ impl Connection {
             stop,
             finished,
         } = self;
-        stop.cancel();
+        drop(stop);
         gate.open();
         drop(writer);
         // The only error is that the task has ended without a word, which is what is awaited.

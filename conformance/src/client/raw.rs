@@ -108,7 +108,7 @@ pub(super) async fn open(
         writer: Writer::Raw(half),
         gate,
         control,
-        stop,
+        stop: stop.drop_guard(),
         finished,
     })
 }

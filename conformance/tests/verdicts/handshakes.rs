@@ -11,6 +11,15 @@ steps:
   - connect: ann
 ";
 
+const CONNECT_RAW: &str = "
+title: it upgrades who writes his own frames
+rule: echo/2a
+steps:
+  - connect: {as: c}
+  - c.raw: [{op: ping, payload: x}]
+  - c.ponged: x
+";
+
 const GIVEN: &str = "
 title: it upgrades first
 rule: echo/2a
@@ -86,6 +95,12 @@ async fn a_wrong_answer_fails() {
             "wrong accept",
             Crook::WrongAccept,
             CONNECT,
+            "failed message echo/2a",
+        ),
+        (
+            "wrong accept, on a connection that stays open",
+            Crook::WrongAccept,
+            CONNECT_RAW,
             "failed message echo/2a",
         ),
         (
