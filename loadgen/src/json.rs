@@ -1,5 +1,8 @@
 //! The summary as `touchstone.load/1`: stable keys, for machines.
 
+mod pages;
+mod reader;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;

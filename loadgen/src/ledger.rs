@@ -13,6 +13,7 @@
 //!
 //! [`Effect::Delivery`]: touchstone_protocol::client::Effect::Delivery
 
+pub mod book;
 pub mod counted;
 pub mod delivery;
 mod keys;

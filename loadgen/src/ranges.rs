@@ -10,6 +10,17 @@ pub struct Ranges {
 }
 
 impl Ranges {
+    /// A set of these ranges; `None` unless they are ascending, none empty and none meeting another.
+    #[must_use]
+    pub fn from_ascending(mut ranges: Vec<(u64, u64)>) -> Option<Self> {
+        let fine = ranges
+            .windows(2)
+            .all(|pair| pair[0].1.saturating_add(1) < pair[1].0)
+            && ranges.iter().all(|(start, end)| start <= end);
+        let last = ranges.pop();
+        fine.then_some(Self { below: ranges, last })
+    }
+
     /// Whether nothing is in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -23,6 +23,15 @@ pub struct Keys {
 }
 
 impl Keys {
+    /// A set of these ranges; `None` unless they are ascending by sender and sequence, none empty and none meeting another.
+    #[must_use]
+    pub fn from_runs(runs: Vec<Run>) -> Option<Self> {
+        let in_order =
+            |pair: &[Run]| (pair[0].sender, pair[0].last.saturating_add(1)) < (pair[1].sender, pair[1].first);
+        let fine = runs.windows(2).all(in_order) && runs.iter().all(|run| run.first <= run.last);
+        fine.then_some(Self { runs })
+    }
+
     /// Whether nothing is in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
