@@ -24,6 +24,7 @@ use crate::schedule::Nanos;
 
 pub use counted::{Answered, Sender};
 pub use keys::{Keys, Run};
+pub use send_log::To;
 
 /// When a message was meant to be sent, and when it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

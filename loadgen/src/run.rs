@@ -175,7 +175,6 @@ impl Stage {
         let terms = Terms {
             deadline: self.plan.deadline,
             catch_up: CatchUp::Impossible,
-            seed: self.plan.seed,
         };
         let gathered = Gathered::of(terms, reports);
         let generator = watch::judge(&before, &after, &uses, &gathered.recorder);

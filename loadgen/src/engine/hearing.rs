@@ -7,7 +7,7 @@ use touchstone_protocol::client::{self, ClientHalf, Effect, Heard, Key, Stamp, W
 use super::backstage::About;
 use super::session::Turn;
 use crate::ledger::delivery::{Arrival, Confirmed, Inbox, Outbox};
-use crate::ledger::{Answered, Sender, Timing};
+use crate::ledger::{Answered, Sender, Timing, To};
 use crate::record::{ErrorKind, Latency, Sample};
 use crate::schedule::Nanos;
 
@@ -100,7 +100,8 @@ impl Hearing {
             (Effect::Answer, _) => self.ledger.sent(timing, turn.deadline),
             (Effect::Delivery { audience }, _) => {
                 if let Some(pages) = &mut self.pages {
-                    pages.outbox.sent(timing.sent, audience);
+                    let recipient = u32::try_from(done.recipient).expect("a group has fewer than 2^32");
+                    pages.outbox.sent(timing.sent, To::of(audience, recipient));
                     pages.acts.note(pages.outbox.count(), done.act);
                     pages.last_sent = timing.sent;
                 }

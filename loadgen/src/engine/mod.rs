@@ -97,7 +97,6 @@ impl Job {
             session: self.sender(slot),
             group,
             place: session - members.start,
-            group_size: members.end - members.start,
         }
     }
 
@@ -105,7 +104,6 @@ impl Job {
         Terms {
             deadline: self.plan.deadline,
             catch_up: self.catch_up,
-            seed: self.plan.seed,
         }
     }
 }

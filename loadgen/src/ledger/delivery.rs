@@ -3,10 +3,10 @@
 //! Both are plain data of one session; nobody else writes them. Times on them are whole milliseconds since the run began,
 //! rounded so that a connection never seems to stand longer than it did.
 
-use touchstone_protocol::client::{Audience, Key, Stamp, Way};
+use touchstone_protocol::client::{Key, Stamp, Way};
 
 use super::Keys;
-use super::send_log::{NoSendLog, SendLog, Sent};
+use super::send_log::{NoSendLog, SendLog, Sent, To};
 use crate::ranges::Ranges;
 use crate::schedule::Nanos;
 
@@ -37,7 +37,7 @@ impl Outbox {
     }
 
     /// Notes that the next message, for `to`, was handed to the socket at `at`.
-    pub fn sent(&mut self, at: Nanos, to: Audience) {
+    pub fn sent(&mut self, at: Nanos, to: To) {
         self.sent += 1;
         self.log.push(millisecond(at), to);
     }

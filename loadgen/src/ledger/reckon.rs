@@ -11,17 +11,15 @@
 //!   of **unconfirmed** messages; those to members of the audience who were **not owed** them, because they came later or
 //!   were away; and **strays**, which were not for their recipient at all or of no message of this run.
 //!
-//! One sender's log is unfolded at a time. The time goes with the pairs of sender and recipient, not with messages,
-//! apart from those that are for one recipient each.
+//! One sender's log is unfolded at a time. The time goes with the pairs of sender and recipient, not with deliveries.
 
+use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
-use touchstone_protocol::client::Audience;
-
 use super::delivery::{Inbox, Outbox, Stay};
-use super::send_log::Sent;
+use super::send_log::{Sent, To};
 use super::{Totals, keys};
-use crate::schedule::{self, Nanos};
+use crate::schedule::Nanos;
 
 /// Who a session is among the others of its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +30,6 @@ pub struct Member {
     pub group: u32,
     /// Its place in the group, from 0.
     pub place: u32,
-    /// How many the group has, over all processes.
-    pub group_size: u32,
 }
 
 /// What one session sent.
@@ -70,8 +66,6 @@ pub struct Terms {
     pub deadline: Nanos,
     /// Whether being away is an excuse.
     pub catch_up: CatchUp,
-    /// The run's: of whom it is that a message for one recipient is for ([`schedule::recipient`]).
-    pub seed: u64,
 }
 
 /// Deliveries beside those that were owed.
@@ -142,7 +136,7 @@ struct Books<'a> {
 /// Messages of one sender for one audience.
 struct Letters<'a> {
     sender: u64,
-    /// All of his sends.
+    /// All that he sent.
     sent: &'a [Sent],
     addressed: &'a [Span],
     confirmed: &'a [Span],
@@ -171,17 +165,7 @@ impl<'a> Books<'a> {
             .map(|(first, last)| (sequence(first), sequence(last)))
             .collect();
         let member = page.member;
-        let mut addressed = Vec::new();
-        for audience in [
-            Audience::OthersOfGroup,
-            Audience::Group,
-            Audience::Recipient,
-            Audience::Everybody,
-        ] {
-            spans_to(audience, &sent, &mut addressed);
-            if addressed.is_empty() {
-                continue;
-            }
+        for (to, addressed) in by_audience(&sent) {
             let mut confirmed = Vec::new();
             intersect(&addressed, confirmations.iter().copied(), &mut confirmed);
             let letters = Letters {
@@ -190,11 +174,16 @@ impl<'a> Books<'a> {
                 addressed: &addressed,
                 confirmed: &confirmed,
             };
-            match audience {
-                Audience::Everybody => (0..self.heard.len()).for_each(|to| self.deliver(&letters, to)),
-                Audience::Group => self.deliver_to_group(&letters, member, Sender::Included),
-                Audience::OthersOfGroup => self.deliver_to_group(&letters, member, Sender::Excluded),
-                Audience::Recipient => self.deliver_singly(&letters, member),
+            match to {
+                To::Everybody => (0..self.heard.len()).for_each(|to| self.deliver(&letters, to)),
+                To::Group => self.deliver_to_group(&letters, member, Sender::Included),
+                To::OthersOfGroup => self.deliver_to_group(&letters, member, Sender::Excluded),
+                To::Member(place) => {
+                    // Whoever is not among the given pages has them elsewhere.
+                    if let Some(to) = self.at_place(member.group, place) {
+                        self.deliver(&letters, to);
+                    }
+                }
             }
         }
     }
@@ -216,32 +205,6 @@ impl<'a> Books<'a> {
             if is_owed {
                 self.deliver(letters, to);
             }
-        }
-    }
-
-    /// Each message for the one recipient that the plan has drawn.
-    fn deliver_singly(&mut self, letters: &Letters<'_>, from: Member) {
-        let all = letters.addressed.iter().flat_map(|&(first, last)| first..=last);
-        let mut drawn: Vec<(u32, u32)> = all
-            .map(|sequence| (schedule::recipient(self.terms.seed, &from, sequence), sequence))
-            .collect();
-        drawn.sort_unstable();
-        let (mut addressed, mut confirmed) = (Vec::new(), Vec::new());
-        for same in drawn.chunk_by(|one, other| one.0 == other.0) {
-            let Some(to) = self.at_place(from.group, same[0].0) else {
-                continue;
-            };
-            addressed.clear();
-            for &(_, sequence) in same {
-                append(&mut addressed, (sequence, sequence));
-            }
-            intersect(&addressed, letters.confirmed.iter().copied(), &mut confirmed);
-            let letters = Letters {
-                addressed: &addressed,
-                confirmed: &confirmed,
-                ..*letters
-            };
-            self.deliver(&letters, to);
         }
     }
 
@@ -375,16 +338,15 @@ fn span(run: &keys::Run) -> Span {
     (run.first, run.last)
 }
 
-/// The sequences of the sends that are for `audience`.
-fn spans_to(audience: Audience, sent: &[Sent], spans: &mut Vec<Span>) {
-    spans.clear();
+/// The sequences of the sends for each audience.
+fn by_audience(sent: &[Sent]) -> BTreeMap<To, Vec<Span>> {
+    let mut all: BTreeMap<To, Vec<Span>> = BTreeMap::new();
     let mut first = 1;
     for send in sent {
-        if send.to == audience {
-            append(spans, (first, send.last));
-        }
+        append(all.entry(send.to).or_default(), (first, send.last));
         first = send.last + 1;
     }
+    all
 }
 
 /// Adds `span`, which begins within or after the last of `spans`.

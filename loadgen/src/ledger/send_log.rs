@@ -1,6 +1,7 @@
 //! When a session's messages were sent, and whom they were for.
 //!
-//! Two bytes a message where the next comes within two seconds, three within four minutes. A log that has
+//! Two bytes a message where the next comes within two seconds, three within four minutes; one more for the recipient where it is
+//! for one, two in groups of more than 128. A log that has
 //! outgrown [`BYTES_MAX`] is thinned: of neighbours in its older three quarters that were for the same audience it only keeps
 //! within which span they were sent, of as few messages as will do. What is owed only if one of them was sent at one end of its span rather than the other is then not counted
 //! as lost: a thinned log may miss a loss next to a connection's begin or end, and never makes one up.
@@ -8,10 +9,37 @@
 use touchstone_protocol::client::Audience;
 
 /// The size at which a log is thinned for the first time: half an hour of one message a second. 5,000 sessions that talk all
-/// night have 20 MiB of it. Where the audience keeps changing there is less to thin, and the log grows on by two bytes a message.
+/// night have 20 MiB of it. Where the audience keeps changing there is less to thin, and the log grows on: a million messages a
+/// minute, each for somebody else, are 3 MiB a minute.
 const BYTES_MAX: usize = 4 << 10;
 /// No span has more than two to the power of this: a million messages of one sender.
 const GRAIN_MAX: u8 = 20;
+
+/// Whom a message is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum To {
+    /// The members of the sender's group, himself not.
+    OthersOfGroup,
+    /// The members of the sender's group, himself too.
+    Group,
+    /// The member of the sender's group at this place.
+    Member(u32),
+    /// Every session of the run.
+    Everybody,
+}
+
+impl To {
+    /// Whom a message for `audience` is for; `recipient` is the place of the one it names, if it does.
+    #[must_use]
+    pub fn of(audience: Audience, recipient: u32) -> Self {
+        match audience {
+            Audience::OthersOfGroup => Self::OthersOfGroup,
+            Audience::Group => Self::Group,
+            Audience::Recipient => Self::Member(recipient),
+            Audience::Everybody => Self::Everybody,
+        }
+    }
+}
 
 /// Messages that were sent one after the other, within a known span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +51,7 @@ pub struct Sent {
     /// None was sent in a later millisecond.
     pub latest: u32,
     /// Whom all of them are for.
-    pub to: Audience,
+    pub to: To,
 }
 
 /// See the module.
@@ -41,7 +69,7 @@ pub struct SendLog {
 struct Entry {
     count: u32,
     delta: u32,
-    to: Audience,
+    to: To,
 }
 
 /// Bytes that are no send log.
@@ -51,7 +79,7 @@ pub struct NoSendLog;
 
 impl SendLog {
     /// Notes that the next message was sent in millisecond `at`; no earlier than the one before.
-    pub fn push(&mut self, at: u32, to: Audience) {
+    pub fn push(&mut self, at: u32, to: To) {
         let delta = at.saturating_sub(self.latest);
         self.latest += delta;
         Entry { count: 1, delta, to }.write(&mut self.bytes);
@@ -146,18 +174,21 @@ fn join(entries: &[Entry], count_max: u32, bytes: &mut Vec<u8>) {
 }
 
 impl Entry {
-    /// The delta above two bits of audience and one that says whether a count follows.
+    /// The delta above two bits of audience and one that says whether a count follows; then the count, then the place.
     fn write(self, bytes: &mut Vec<u8>) {
         let audience = match self.to {
-            Audience::OthersOfGroup => 0,
-            Audience::Group => 1,
-            Audience::Recipient => 2,
-            Audience::Everybody => 3,
+            To::OthersOfGroup => 0,
+            To::Group => 1,
+            To::Member(_) => 2,
+            To::Everybody => 3,
         };
         let is_many = u64::from(self.count != 1);
         write_number(u64::from(self.delta) << 3 | audience << 1 | is_many, bytes);
         if self.count != 1 {
             write_number(u64::from(self.count), bytes);
+        }
+        if let To::Member(place) = self.to {
+            write_number(u64::from(place), bytes);
         }
     }
 }
@@ -191,14 +222,15 @@ impl Entries<'_> {
     fn entry(&mut self) -> Result<Entry, NoSendLog> {
         let head = self.number()?;
         let count = if head & 1 == 1 { self.number()? } else { 1 };
+        let small = |number: u64| u32::try_from(number).map_err(|_| NoSendLog);
         Ok(Entry {
-            count: u32::try_from(count).map_err(|_| NoSendLog)?,
-            delta: u32::try_from(head >> 3).map_err(|_| NoSendLog)?,
+            count: small(count)?,
+            delta: small(head >> 3)?,
             to: match head >> 1 & 3 {
-                0 => Audience::OthersOfGroup,
-                1 => Audience::Group,
-                2 => Audience::Recipient,
-                _ => Audience::Everybody,
+                0 => To::OthersOfGroup,
+                1 => To::Group,
+                2 => To::Member(small(self.number()?)?),
+                _ => To::Everybody,
             },
         })
     }
@@ -224,7 +256,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn log(sends: impl IntoIterator<Item = (u32, Audience)>) -> SendLog {
+    fn log(sends: impl IntoIterator<Item = (u32, To)>) -> SendLog {
         let mut log = SendLog::default();
         for (at, to) in sends {
             log.push(at, to);
@@ -234,21 +266,21 @@ mod tests {
 
     #[test]
     fn a_message_a_second_costs_two_bytes() {
-        let log = log((1..=100).map(|second| (second * 1_000, Audience::Recipient)));
+        let log = log((1..=100).map(|second| (second * 1_000, To::Group)));
         assert_eq!(log.bytes().len(), 200);
         let spans: Vec<_> = log.spans().collect();
         let expected = |last| Sent {
             last,
             earliest: last * 1_000,
             latest: last * 1_000,
-            to: Audience::Recipient,
+            to: To::Group,
         };
         assert_eq!(spans, (1..=100).map(expected).collect::<Vec<_>>());
     }
 
     #[test]
     fn a_log_of_a_day_stays_small_and_its_last_minutes_exact() {
-        let log = log((1..=86_400).map(|second| (second * 1_000, Audience::Group)));
+        let log = log((1..=86_400).map(|second| (second * 1_000, To::Group)));
         assert!(log.bytes().len() <= BYTES_MAX, "{}", log.bytes().len());
         let exact = |sent: &&Sent| sent.earliest == sent.latest;
         assert!(log.spans().filter(|sent| exact(&sent)).count() >= 200);
@@ -275,7 +307,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_message_lies_within_its_span(
-            sends in prop::collection::vec((0_u32..3_000, prop::sample::select(vec![Audience::Group, Audience::Everybody])), 0..300),
+            sends in prop::collection::vec((0_u32..3_000, prop::sample::select(vec![To::Group, To::Everybody, To::Member(3), To::Member(300)])), 0..300),
             times in 1_usize..20,
         ) {
             let mut at = 0;

@@ -11,8 +11,6 @@ use std::time::Duration;
 pub use pace::{Pace, Stretch};
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::reckon::Member;
-
 /// Nanoseconds since the run began.
 pub type Nanos = u64;
 
@@ -127,23 +125,6 @@ pub fn dropped(seed: u64, storm: u32, sessions: u32, share: f64) -> Vec<u32> {
     chosen
 }
 
-/// The place in its group of the one member whom message `sequence` of `sender` is for: any but the sender, drawn by the seed.
-///
-/// Whoever knows the seed knows it, in whichever process: senders, recipients and the ledger. Alone in a group one is his own
-/// recipient.
-#[must_use]
-pub fn recipient(seed: u64, sender: &Member, sequence: u32) -> u32 {
-    let others = u64::from(sender.group_size.saturating_sub(1));
-    if others == 0 {
-        return sender.place;
-    }
-    // The session's number, not its generator's tag: the same seed draws the same recipients in every run.
-    let number = sender.session & u64::from(u32::MAX);
-    let drawn = mix(mix(seed ^ 0xdea1_0000, number), u64::from(sequence));
-    let other = ((u128::from(drawn) * u128::from(others)) >> 64) as u32;
-    other + u32::from(other >= sender.place)
-}
-
 /// A session's own chance, independent of all others'.
 #[must_use]
 pub fn chance_of(seed: u64, session: u32) -> fastrand::Rng {
@@ -185,37 +166,6 @@ mod tests {
         }
         assert_eq!(dropped(7, 0, 2_000, 0.25), dropped(7, 0, 2_000, 0.25));
         assert_ne!(dropped(7, 0, 2_000, 0.25), dropped(7, 1, 2_000, 0.25));
-    }
-
-    #[test]
-    fn a_message_for_one_is_for_anybody_but_its_sender() {
-        let sender = Member {
-            session: 9 << 32 | 2,
-            group: 0,
-            place: 2,
-            group_size: 5,
-        };
-        let mut drawn = [0; 5];
-        for sequence in 1..=4_000 {
-            drawn[recipient(7, &sender, sequence) as usize] += 1;
-        }
-        assert_eq!(drawn[2], 0);
-        assert!(
-            drawn
-                .iter()
-                .all(|&count| count == 0 || (900..1_100).contains(&count)),
-            "{drawn:?}"
-        );
-        let elsewhere = Member { session: 2, ..sender };
-        assert!(
-            (1..100).all(|sequence| recipient(7, &sender, sequence) == recipient(7, &elsewhere, sequence))
-        );
-        let alone = Member {
-            place: 0,
-            group_size: 1,
-            ..sender
-        };
-        assert_eq!(recipient(7, &alone, 1), 0);
     }
 
     #[test]

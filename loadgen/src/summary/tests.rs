@@ -32,7 +32,6 @@ fn summary(plan: Plan, script: impl Script + 'static, generator: Generator) -> S
     let terms = Terms {
         deadline: plan.deadline,
         catch_up: CatchUp::Impossible,
-        seed: plan.seed,
     };
     Summary::new(
         plan,

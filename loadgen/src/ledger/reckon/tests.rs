@@ -7,21 +7,12 @@ use touchstone_protocol::client::{Key, Stamp, Way};
 
 const MS: Nanos = 1_000_000;
 const DEADLINE_MS: u64 = 50;
-const AUDIENCES: [Audience; 4] = [
-    Audience::OthersOfGroup,
-    Audience::Group,
-    Audience::Recipient,
-    Audience::Everybody,
-];
-
-fn member(number: usize, sessions: usize) -> Member {
+fn member(number: usize) -> Member {
     // Two groups: even numbers and odd ones; and two generators, each with a tag of its own.
-    let (group, size) = (number % 2, (sessions + 1 - number % 2) / 2);
     Member {
         session: (7 + number as u64 / 3 % 2) << 32 | number as u64,
-        group: group as u32,
+        group: (number % 2) as u32,
         place: (number / 2) as u32,
-        group_size: size as u32,
     }
 }
 
@@ -29,26 +20,16 @@ fn member(number: usize, sessions: usize) -> Member {
 enum Event {
     Ready(usize),
     Left(usize),
-    Send {
-        sender: usize,
-        to: Audience,
-        lag_ms: u64,
-    },
-    Confirm {
-        message: usize,
-    },
-    Arrive {
-        message: usize,
-        at: usize,
-        way: Way,
-    },
+    Send { sender: usize, to: To, lag_ms: u64 },
+    Confirm { message: usize },
+    Arrive { message: usize, at: usize, way: Way },
 }
 
 #[derive(Debug)]
 struct Message {
     sender: usize,
     sequence: u32,
-    to: Audience,
+    to: To,
     intended_ms: u64,
     sent_ms: u64,
     confirmed: bool,
@@ -100,10 +81,10 @@ impl Model {
         let (from, to) = (self.members[message.sender], self.members[who]);
         let same_group = from.group == to.group;
         match message.to {
-            Audience::Everybody => true,
-            Audience::Group => same_group,
-            Audience::OthersOfGroup => same_group && who != message.sender,
-            Audience::Recipient => same_group && schedule::recipient(1, &from, message.sequence) == to.place,
+            To::Everybody => true,
+            To::Group => same_group,
+            To::OthersOfGroup => same_group && who != message.sender,
+            To::Member(place) => same_group && place == to.place,
         }
     }
 
@@ -204,7 +185,12 @@ fn history(chance: &mut fastrand::Rng, sessions: usize) -> Vec<(u64, Event)> {
         let at = 20 + message as u64 * 10;
         let send = Event::Send {
             sender: chance.usize(0..sessions),
-            to: AUDIENCES[chance.usize(0..4)],
+            to: [
+                To::OthersOfGroup,
+                To::Group,
+                To::Member(chance.u32(0..3)),
+                To::Everybody,
+            ][chance.usize(0..4)],
             lag_ms: chance.u64(0..20),
         };
         events.push((at, send));
@@ -238,7 +224,7 @@ fn history(chance: &mut fastrand::Rng, sessions: usize) -> Vec<(u64, Event)> {
 /// Tells the same history to the model and to the pages.
 fn play(seed: u64, sessions: usize) -> (Model, Vec<SentPage>, Vec<HeardPage>) {
     let mut chance = fastrand::Rng::with_seed(seed);
-    let members: Vec<_> = (0..sessions).map(|number| member(number, sessions)).collect();
+    let members: Vec<_> = (0..sessions).map(member).collect();
     let mut model = Model {
         stays: vec![Vec::new(); sessions],
         members: members.clone(),
@@ -309,7 +295,6 @@ fn terms(catch_up: CatchUp) -> Terms {
     Terms {
         deadline: DEADLINE_MS * MS,
         catch_up,
-        seed: 1,
     }
 }
 
@@ -344,7 +329,7 @@ proptest! {
 }
 
 fn alone(outbox: Outbox, inbox: Inbox) -> Reckoning {
-    let member = member(0, 1);
+    let member = member(0);
     reckon(
         terms(CatchUp::Impossible),
         &[SentPage { member, outbox }],
@@ -357,14 +342,14 @@ fn a_restart_leaves_unconfirmed_what_nobody_confirmed_and_lost_what_was_confirme
     let (mut outbox, mut inbox) = (Outbox::default(), Inbox::default());
     inbox.ready(0);
     for sequence in 1..=3 {
-        outbox.sent(sequence * MS, Audience::Group);
+        outbox.sent(sequence * MS, To::Group);
     }
     // The first is confirmed, the second is confirmed and gone with the server, the third never got there.
     outbox.confirmed(1);
     outbox.confirmed(2);
     let stamp = Stamp {
         key: Key {
-            sender: member(0, 1).session,
+            sender: member(0).session,
             sequence: 1,
         },
         intended_micros: 1_000,
@@ -375,7 +360,7 @@ fn a_restart_leaves_unconfirmed_what_nobody_confirmed_and_lost_what_was_confirme
     was_back.left(20 * MS);
     was_back.ready(30 * MS);
     let counted = |inbox: Inbox, catch_up| {
-        let member = member(0, 1);
+        let member = member(0);
         let outbox = outbox.clone();
         let Totals {
             expected,
@@ -405,7 +390,7 @@ fn within_a_millisecond_of_a_connections_begin_or_end_nothing_is_lost() {
     for (ready, left) in [(MS + 1, 100 * MS), (0, MS + DEADLINE_MS * MS + 999_999)] {
         let (mut outbox, mut inbox) = (Outbox::default(), Inbox::default());
         inbox.ready(ready);
-        outbox.sent(MS + 500_000, Audience::Group);
+        outbox.sent(MS + 500_000, To::Group);
         outbox.confirmed(1);
         inbox.left(left);
         assert_eq!(alone(outbox, inbox).totals.lost, 0);
@@ -417,7 +402,7 @@ fn a_thinned_log_makes_no_loss_up() {
     let (mut outbox, mut inbox) = (Outbox::default(), Inbox::default());
     inbox.ready(500_500 * MS);
     for second in 1..=20_000 {
-        outbox.sent(second * 1_000 * MS, Audience::Group);
+        outbox.sent(second * 1_000 * MS, To::Group);
         outbox.confirmed(second as u32);
     }
     inbox.left(15_000_000 * MS);
@@ -433,11 +418,10 @@ fn a_room_of_thousands_is_reckoned_pair_by_pair() {
         session: u64::from(place),
         group: 0,
         place,
-        group_size: size,
     };
     let mut outbox = Outbox::default();
     for at in 0..500 {
-        outbox.sent(at * MS, Audience::OthersOfGroup);
+        outbox.sent(at * MS, To::OthersOfGroup);
         outbox.confirmed(outbox.count());
     }
     let mut inbox = Inbox::default();
