@@ -65,13 +65,13 @@ impl Summary {
     }
 
     /// The phase in which the second that ends `at_seconds` after the start began; `settling` after the last.
-    fn phase_at(&self, at_seconds: u32) -> &'static str {
+    fn phase_at(&self, at_seconds: u32) -> &str {
         let began = u64::from(at_seconds.saturating_sub(1)) * 1_000_000_000;
         self.plan
             .phases
             .iter()
             .find(|phase| began < phase.end)
-            .map_or("settling", |phase| phase.name)
+            .map_or("settling", |phase| phase.name.as_str())
     }
 }
 

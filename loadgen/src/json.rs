@@ -1,17 +1,20 @@
 //! The summary as `touchstone.load/1`: stable keys, for machines.
 
 mod pages;
+mod read;
 mod reader;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
+use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
 use serde_json::{Map, Value, json};
 use touchstone_report::timestamp::rfc3339;
 
 use crate::record::Distribution;
-use crate::summary::{Figures, Interval, Judged, SenderPage, Summary};
+use crate::summary::{Figures, Interval, Judged, Summary};
+
+pub use reader::KeyError;
 
 /// The name of this shape.
 pub const SCHEMA: &str = "touchstone.load/1";
@@ -32,7 +35,7 @@ impl Summary {
             "workload": {
                 "name": self.plan.name,
                 "title": self.plan.title,
-                "dialect": self.plan.protocol.name(),
+                "dialect": self.plan.protocol,
                 "sessions": self.plan.sessions,
             },
             "summary": {
@@ -65,8 +68,14 @@ impl Summary {
                 "reordered": self.delivery.reordered,
                 "late": self.delivery.late,
                 "unconfirmed": self.delivery.unconfirmed,
+                "beside": {
+                    "of_unconfirmed": self.beside.unconfirmed,
+                    "not_owed": self.beside.not_owed,
+                    "stray": self.beside.stray,
+                },
             },
-            "ledger": self.ledger.iter().map(page).collect::<Vec<_>>(),
+            "runs": self.ledger.iter().map(pages::run).collect::<Vec<_>>(),
+            "ledger": self.ledger.iter().enumerate().flat_map(|(run, book)| pages::pages(run, book)).collect::<Vec<_>>(),
             "latency": self.distributions(|measured| &measured.latency),
             "service_time": self.distributions(|measured| &measured.service_time),
             "generator": {
@@ -124,12 +133,23 @@ pub(crate) fn encoded(all: &Histogram<u32>) -> String {
     STANDARD.encode(bytes)
 }
 
-fn lag(all: &Distribution) -> Value {
-    json!({"p50_ms": all.quantile_ms(0.5), "p99_ms": all.quantile_ms(0.99), "max_ms": all.max_ms()})
+/// Reads what [`encoded`] wrote, or any other HDR tool with 32-bit counts.
+pub(crate) fn decoded(text: &str) -> Result<Histogram<u32>, String> {
+    let bytes = STANDARD
+        .decode(text)
+        .map_err(|error| format!("is no base64: {error}"))?;
+    Deserializer::new()
+        .deserialize(&mut bytes.as_slice())
+        .map_err(|error| format!("is no HDR histogram: {error}"))
 }
 
-fn page(page: &SenderPage) -> Value {
-    json!({"sender": page.sender, "sent": page.sent, "confirmed": page.confirmed})
+fn lag(all: &Distribution) -> Value {
+    json!({
+        "p50_ms": all.quantile_ms(0.5),
+        "p99_ms": all.quantile_ms(0.99),
+        "max_ms": all.max_ms(),
+        "histogram": histogram(all),
+    })
 }
 
 fn second(figures: &Figures) -> Value {
@@ -164,7 +184,6 @@ fn threshold(judged: &Judged) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hdrhistogram::serialization::Deserializer;
 
     #[test]
     fn a_histogram_is_read_back_whole_by_any_hdr_tool() {

@@ -13,6 +13,7 @@ mod exposition;
 mod interval_log;
 pub mod json;
 pub mod ledger;
+mod merge;
 pub mod plan;
 pub mod ranges;
 pub mod record;
@@ -26,6 +27,7 @@ pub mod workload;
 
 pub use cast::CastError;
 pub use endpoint::{Endpoint, RunError};
+pub use merge::{MergeError, merge};
 pub use plan::{Plan, PlanError};
 pub use run::{Progress, run};
 pub use summary::Summary;

@@ -212,6 +212,8 @@ pub struct Sample {
 #[derive(Debug, Clone, Default)]
 pub struct Distribution(Option<Histogram<u32>>);
 
+/// Significant digits of a distribution.
+const DIGITS: u8 = 3;
 /// The longest value a distribution tells apart, in µs.
 const LONGEST_MICROS: u64 = 3_600_000_000;
 
@@ -219,7 +221,7 @@ impl Distribution {
     /// Adds one value, rounded up to whole microseconds, with 3 significant digits.
     pub fn record(&mut self, nanoseconds: Nanos) {
         self.0
-            .get_or_insert_with(|| empty(3))
+            .get_or_insert_with(|| empty(DIGITS))
             .saturating_record(nanoseconds.div_ceil(1_000));
     }
 
@@ -230,6 +232,12 @@ impl Distribution {
             (None, Some(_)) => self.0.clone_from(&other.0),
             (Some(own), Some(other)) => own.add(other).expect("all distributions have the same bounds"),
         }
+    }
+
+    /// A distribution read back from a report; `None` if it was recorded with other bounds.
+    #[must_use]
+    pub fn restore(all: Histogram<u32>) -> Option<Self> {
+        has_bounds_of(&empty(DIGITS), &all).then_some(Self(Some(all)))
     }
 
     /// How many values.
@@ -258,6 +266,10 @@ impl Distribution {
     pub fn histogram(&self) -> Option<&Histogram<u32>> {
         self.0.as_ref()
     }
+}
+
+fn has_bounds_of(own: &Histogram<u32>, all: &Histogram<u32>) -> bool {
+    (own.low(), own.high(), own.sigfig()) == (all.low(), all.high(), all.sigfig())
 }
 
 fn empty(digits: u8) -> Histogram<u32> {
@@ -319,6 +331,11 @@ impl Second {
             errors: 0,
             latencies: Box::default(),
         }
+    }
+
+    /// Whether a histogram that was read back is one of a second.
+    pub(crate) fn fits(all: &Histogram<u32>) -> bool {
+        has_bounds_of(&empty(2), all)
     }
 
     /// Adds what another loop saw in the same second.

@@ -176,15 +176,14 @@ impl Stage {
             deadline: self.plan.deadline,
             catch_up: CatchUp::Impossible,
         };
-        let gathered = Gathered::of(terms, reports);
+        let gathered = Gathered::of(u64::from(tag), terms, reports);
         let generator = watch::judge(&before, &after, &uses, &gathered.recorder);
         let occasion = Occasion {
             target: self.endpoint.name,
             started_at,
             duration: start.elapsed(),
         };
-        let plan = Arc::unwrap_or_clone(self.plan);
-        Ok(Summary::new(plan, occasion, gathered, generator, series))
+        Ok(Summary::new(&self.plan, occasion, gathered, generator, series))
     }
 }
 

@@ -1,17 +1,23 @@
 //! A finished run as plain data. What it looks like is decided elsewhere.
 
+mod subject;
+
 use std::time::{Duration, SystemTime};
 
+use hdrhistogram::Histogram;
 use touchstone_report::document::Verdict;
 
-use crate::engine::{LoopReport, Page, SessionCounts, StormCounts};
+use crate::engine::{LoopReport, SessionCounts, StormCounts};
 use crate::json;
 use crate::ledger::Totals;
-use crate::ledger::reckon::{HeardPage, SentPage, Terms, reckon};
+use crate::ledger::book::Book;
+use crate::ledger::reckon::{Beside, Terms};
 use crate::plan::Plan;
 use crate::record::{Distribution, Errors, Latency, Measured, Recorder, Second};
 use crate::thresholds::{DeliveryCount, Metric, Quantile, SessionCount, Threshold};
 use crate::watch::Generator;
+
+pub use subject::{PhaseSpan, Subject};
 
 /// Everything a run found out.
 #[derive(Debug, Clone)]
@@ -19,7 +25,7 @@ pub struct Summary {
     /// The commit this program was built from, set by whoever knows it.
     pub commit: Option<String>,
     /// What was run.
-    pub plan: Plan,
+    pub plan: Subject,
     /// Against what: a name or URLs without secrets.
     pub target: String,
     /// When its first phase began.
@@ -36,8 +42,10 @@ pub struct Summary {
     pub errors: Errors,
     /// The ledger's sums.
     pub delivery: Totals,
-    /// The ledger's pages, one per sender, by session number.
-    pub ledger: Vec<SenderPage>,
+    /// What was delivered beside what was owed.
+    pub beside: Beside,
+    /// The ledger's pages: a book for each run that is in this summary, and only several where reports were merged.
+    pub ledger: Vec<Book>,
     /// In the order of [`Latency::ALL`].
     pub measured: Vec<(Latency, Measured)>,
     /// Answers per second, from the first phase's start to the last one's end.
@@ -77,6 +85,17 @@ pub struct Sessions {
     pub unexpected_closes: u64,
 }
 
+impl Sessions {
+    /// Adds those of another part of the run.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.attempted += other.attempted;
+        self.connected += other.connected;
+        self.failed += other.failed;
+        self.reconnects += other.reconnects;
+        self.unexpected_closes += other.unexpected_closes;
+    }
+}
+
 /// How storms went.
 #[derive(Debug, Clone, Default)]
 pub struct Storm {
@@ -86,17 +105,6 @@ pub struct Storm {
     pub back: u64,
     /// From the drop to the next connection, back-off included.
     pub recovery: Distribution,
-}
-
-/// One sender's page of the ledger.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SenderPage {
-    /// The session's number.
-    pub sender: u32,
-    /// Messages it sent, numbered from 1.
-    pub sent: u64,
-    /// Inclusive ranges of those that were answered, ascending.
-    pub confirmed: Vec<(u64, u64)>,
 }
 
 /// A threshold and what came of it.
@@ -156,6 +164,47 @@ impl Figures {
     pub fn interval(&self, latency: Latency) -> Option<&Interval> {
         self.intervals.iter().find(|interval| interval.latency == latency)
     }
+
+    /// Adds what another generator saw in the same second.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.answered += other.answered;
+        self.delivered += other.delivered;
+        self.heartbeats += other.heartbeats;
+        self.connected += other.connected;
+        self.reconnects += other.reconnects;
+        self.errors += other.errors;
+        let both = Latency::ALL.into_iter().filter_map(|latency| {
+            match (self.interval(latency), other.interval(latency)) {
+                (Some(own), Some(other)) => Some(own.with(other)),
+                (one, other) => one.or(other).cloned(),
+            }
+        });
+        self.intervals = both.collect();
+    }
+}
+
+impl Interval {
+    /// What `all` says of the latencies of one kind.
+    pub(crate) fn of(latency: Latency, all: &Histogram<u32>) -> Self {
+        let ms = |quantile| all.value_at_quantile(quantile) as f64 / 1e3;
+        Self {
+            latency,
+            count: all.len(),
+            p50_ms: ms(0.5),
+            p99_ms: ms(0.99),
+            max_ms: ms(1.0),
+            histogram: json::encoded(all),
+        }
+    }
+
+    fn with(&self, other: &Self) -> Self {
+        let [mut all, more] = [self, other].map(|interval| {
+            json::decoded(&interval.histogram).expect("whoever makes an interval has its histogram")
+        });
+        all.add(more).expect("its bounds were looked at when it was read");
+        Self::of(self.latency, &all)
+    }
 }
 
 impl From<&Second> for Figures {
@@ -171,18 +220,7 @@ impl From<&Second> for Figures {
             errors: second.errors,
             intervals: Latency::ALL
                 .into_iter()
-                .filter_map(|latency| {
-                    let all = second.latency(latency)?;
-                    let ms = |quantile| all.value_at_quantile(quantile) as f64 / 1e3;
-                    Some(Interval {
-                        latency,
-                        count: all.len(),
-                        p50_ms: ms(0.5),
-                        p99_ms: ms(0.99),
-                        max_ms: ms(1.0),
-                        histogram: json::encoded(all),
-                    })
-                })
+                .filter_map(|latency| Some(Interval::of(latency, second.latency(latency)?)))
                 .collect(),
         }
     }
@@ -191,10 +229,7 @@ impl From<&Second> for Figures {
 /// What the loops brought home, put together.
 pub(crate) struct Gathered {
     pub(crate) recorder: Recorder,
-    sent: Vec<SentPage>,
-    heard: Vec<HeardPage>,
-    totals: Totals,
-    pages: Vec<Page>,
+    book: Book,
     sessions: SessionCounts,
     storm: StormCounts,
     interrupted: bool,
@@ -202,23 +237,20 @@ pub(crate) struct Gathered {
 
 impl Gathered {
     /// Adds up the reports of all loops.
-    pub(crate) fn of(terms: Terms, reports: Vec<LoopReport>) -> Self {
+    pub(crate) fn of(run: u64, terms: Terms, reports: Vec<LoopReport>) -> Self {
         let mut all = Self {
             recorder: Recorder::default(),
-            sent: Vec::new(),
-            heard: Vec::new(),
-            totals: Totals::default(),
-            pages: Vec::new(),
+            book: Book::new(run, terms),
             sessions: SessionCounts::default(),
             storm: StormCounts::default(),
             interrupted: false,
         };
         for report in reports {
             all.recorder.merge(&report.recorder);
-            all.totals.add(&report.totals);
-            all.pages.extend(report.pages);
-            all.sent.extend(report.sent);
-            all.heard.extend(report.heard);
+            all.book.counted_totals.add(&report.totals);
+            all.book.counted.extend(report.pages);
+            all.book.sent.extend(report.sent);
+            all.book.heard.extend(report.heard);
             all.sessions.attempted += report.sessions.attempted;
             all.sessions.connected += report.sessions.connected;
             all.sessions.failed += report.sessions.failed;
@@ -226,9 +258,7 @@ impl Gathered {
             all.storm.back += report.storm.back;
             all.interrupted |= report.interrupted;
         }
-        all.pages.sort_unstable_by_key(|page| page.sender);
-        let reckoned = reckon(terms, &all.sent, &all.heard);
-        all.totals.add(&reckoned.totals);
+        all.book.sort();
         all
     }
 }
@@ -242,7 +272,7 @@ pub(crate) struct Occasion {
 
 impl Summary {
     pub(crate) fn new(
-        plan: Plan,
+        plan: &Plan,
         occasion: Occasion,
         gathered: Gathered,
         generator: Generator,
@@ -250,13 +280,12 @@ impl Summary {
     ) -> Self {
         let Gathered {
             recorder,
-            totals,
-            pages,
+            book,
             sessions,
             storm,
             interrupted,
-            ..
         } = gathered;
+        let (delivery, beside) = book.reckon();
         let end_seconds = plan.end() as f64 / 1e9;
         let answered: u64 = series
             .iter()
@@ -282,15 +311,9 @@ impl Summary {
                 recovery: recorder.recovery.clone(),
             },
             errors: recorder.errors,
-            delivery: totals,
-            ledger: pages
-                .into_iter()
-                .map(|page| SenderPage {
-                    sender: page.sender,
-                    sent: page.sent,
-                    confirmed: page.confirmed,
-                })
-                .collect(),
+            delivery,
+            beside,
+            ledger: vec![book],
             measured: Latency::ALL
                 .map(|latency| (latency, recorder.measured(latency).clone()))
                 .into(),
@@ -304,15 +327,9 @@ impl Summary {
             late_sends: recorder.late_sends,
             thresholds: Vec::new(),
             series,
-            plan,
+            plan: Subject::from(plan),
         };
-        summary.thresholds = summary
-            .plan
-            .thresholds
-            .iter()
-            .map(|threshold| summary.judge(threshold))
-            .collect();
-        summary.verdict = verdict(interrupted, &summary.thresholds);
+        summary.judge_all(&plan.thresholds, interrupted);
         summary
     }
 
@@ -332,6 +349,12 @@ impl Summary {
                 .iter()
                 .filter(undecided)
                 .all(|judged| judged.actual.is_some())
+    }
+
+    /// Judges the run by `thresholds`, in place of whatever it was judged by before.
+    pub(crate) fn judge_all(&mut self, thresholds: &[Threshold], interrupted: bool) {
+        self.thresholds = thresholds.iter().map(|threshold| self.judge(threshold)).collect();
+        self.verdict = verdict(interrupted, &self.thresholds);
     }
 
     fn judge(&self, threshold: &Threshold) -> Judged {

@@ -18,6 +18,7 @@ use super::session::{Session, Standing};
 use super::timer::Timer;
 use super::{Job, Shared};
 use crate::ledger::Totals;
+use crate::ledger::book::CountedPage;
 use crate::ledger::reckon::{CatchUp, HeardPage, SentPage, reckon};
 use crate::plan::Happening;
 use crate::record::{ErrorKind, Recorder, Second};
@@ -71,20 +72,12 @@ pub(crate) struct StormCounts {
     pub(crate) back: u64,
 }
 
-/// One sender's page of the ledger, for the report.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Page {
-    pub(crate) sender: u32,
-    pub(crate) sent: u64,
-    pub(crate) confirmed: Vec<(u64, u64)>,
-}
-
 /// Everything a loop has to say when it is over.
 #[derive(Debug)]
 pub(crate) struct LoopReport {
     pub(crate) recorder: Recorder,
     pub(crate) totals: Totals,
-    pub(crate) pages: Vec<Page>,
+    pub(crate) pages: Vec<CountedPage>,
     /// What was sent to others, and heard of them; empty where nobody does.
     pub(crate) sent: Vec<SentPage>,
     pub(crate) heard: Vec<HeardPage>,
@@ -182,8 +175,8 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
             let own = ledger.totals();
             totals.add(&own);
             let confirmed = ledger.confirmed().iter().collect();
-            pages.push(Page {
-                sender: shared.job.session(slot),
+            pages.push(CountedPage {
+                session: shared.job.session(slot),
                 sent: own.sent,
                 confirmed,
             });

@@ -32,7 +32,7 @@ use touchstone_protocol::client::{Act, ClientHalf, Effect};
 
 pub(crate) use backstage::{Backstage, Nobody, TokenComing};
 pub(crate) use connect::{Connector, Failure, Node, Sockets, attempt};
-pub(crate) use event_loop::{LoopEvent, LoopReport, Page, SessionCounts, StormCounts, run_loop};
+pub(crate) use event_loop::{LoopEvent, LoopReport, SessionCounts, StormCounts, run_loop};
 pub(crate) use exchange::Exchange;
 pub(crate) use timer::Precision;
 

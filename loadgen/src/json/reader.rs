@@ -73,10 +73,6 @@ impl<'a> At<'a> {
         self.value.as_bool().ok_or_else(|| self.must_be("true or false"))
     }
 
-    pub(crate) fn is_null(&self) -> bool {
-        self.value.is_null()
-    }
-
     /// The elements of a list.
     pub(crate) fn elements(&self) -> Result<impl Iterator<Item = Self> + '_, KeyError> {
         let list = self.value.as_array().ok_or_else(|| self.must_be("a list"))?;

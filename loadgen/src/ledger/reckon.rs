@@ -392,4 +392,4 @@ fn each_in_both(spans: &[Span], others: impl Iterator<Item = Span>, mut found: i
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

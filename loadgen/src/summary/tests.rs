@@ -21,7 +21,7 @@ fn plan(thresholds: &[&str]) -> Plan {
     }))
 }
 
-fn summary(plan: Plan, script: impl Script + 'static, generator: Generator) -> Summary {
+fn summary(plan: &Plan, script: impl Script + 'static, generator: Generator) -> Summary {
     let ran = run(plan.clone(), script);
     let occasion = Occasion {
         target: "scripted".to_owned(),
@@ -36,7 +36,7 @@ fn summary(plan: Plan, script: impl Script + 'static, generator: Generator) -> S
     Summary::new(
         plan,
         occasion,
-        Gathered::of(terms, vec![ran.report]),
+        Gathered::of(7, terms, vec![ran.report]),
         generator,
         series,
     )
@@ -44,7 +44,7 @@ fn summary(plan: Plan, script: impl Script + 'static, generator: Generator) -> S
 
 /// A run whose series is one second of the ramp, in which one answer took 25 ms.
 pub(crate) fn summary_with_a_second() -> Summary {
-    summary(plan(&[]), answer, Generator::default())
+    summary(&plan(&[]), answer, Generator::default())
 }
 
 /// The first, in which one answer took 25 ms.
@@ -92,11 +92,11 @@ fn thresholds_are_judged_by_what_was_measured() {
         "heartbeat.p99 < 1s",
         "resume.count == 5",
     ];
-    let healthy = summary(plan(&thresholds), answer, Generator::default());
+    let healthy = summary(&plan(&thresholds), answer, Generator::default());
     assert_eq!(verdicts(&healthy), [Passed, Failed, Passed, Undecided, Passed]);
     assert_eq!(healthy.verdict, Failed);
     assert_eq!(healthy.thresholds[3].actual, None, "nothing beat");
-    let starved = summary(plan(&thresholds), answer, saturated());
+    let starved = summary(&plan(&thresholds), answer, saturated());
     assert_eq!(
         verdicts(&starved),
         [Undecided, Undecided, Passed, Undecided, Passed],
@@ -104,7 +104,7 @@ fn thresholds_are_judged_by_what_was_measured() {
     );
     assert_eq!(starved.verdict, Undecided);
     assert_eq!(
-        summary(plan(&[]), answer, saturated()).verdict,
+        summary(&plan(&[]), answer, saturated()).verdict,
         Passed,
         "who asks for nothing gets it"
     );
@@ -118,7 +118,7 @@ fn saturation_excuses_what_it_made_undecided_and_nothing_else() {
         (&["answer.p99 < 1s", "heartbeat.p99 < 1s"], saturated(), false),
         (&["heartbeat.p99 < 1s"], Generator::default(), false),
     ] {
-        let summary = summary(plan(thresholds), answer, generator);
+        let summary = summary(&plan(thresholds), answer, generator);
         assert_eq!(summary.passes_but_for_saturation(), expected, "{thresholds:?}");
     }
 }
@@ -134,7 +134,7 @@ fn the_keys_of_the_json_report_are_these() {
     let mut keys = BTreeSet::new();
     collect(
         "",
-        &summary(plan(&thresholds), swallow, saturated()).to_json(),
+        &summary(&plan(&thresholds), swallow, saturated()).to_json(),
         &mut keys,
     );
     let found: Vec<_> = keys.iter().map(String::as_str).collect();
@@ -165,7 +165,7 @@ fn collect(path: &str, value: &Value, keys: &mut BTreeSet<String>) {
 
 #[test]
 fn the_json_report_says_what_the_summary_says() {
-    let summary = summary(plan(&["delivery.lost == 0"]), swallow, Generator::default());
+    let summary = summary(&plan(&["delivery.lost == 0"]), swallow, Generator::default());
     let json = summary.to_json();
     let at = |pointer: &str| {
         json.pointer(pointer)
@@ -198,7 +198,7 @@ fn the_json_report_says_what_the_summary_says() {
 
 #[test]
 fn the_document_tells_at_a_glance_what_was_lost() {
-    let document = summary(plan(&["delivery.lost == 0"]), swallow, Generator::default()).document();
+    let document = summary(&plan(&["delivery.lost == 0"]), swallow, Generator::default()).document();
     assert_eq!(document.verdict, Verdict::Failed);
     let headline = &document.headline;
     assert!(
@@ -251,7 +251,7 @@ fn a_tile_shows_what_fails_a_run_though_nobody_was_lost() {
         2 => Does::Hang,
         _ => Does::Twice,
     };
-    let document = summary(plan(&[]), hang, Generator::default()).document();
+    let document = summary(&plan(&[]), hang, Generator::default()).document();
     let [sessions, _, _, lost] = &document.tiles[..] else {
         panic!("{:?}", document.tiles)
     };
@@ -267,7 +267,7 @@ fn a_tile_shows_what_fails_a_run_though_nobody_was_lost() {
 #[test]
 fn a_run_that_is_not_decided_names_what() {
     let thresholds = ["heartbeat.p99 < 1s", "answer.p99 < 1s"];
-    let summary = summary(plan(&thresholds), answer, saturated());
+    let summary = summary(&plan(&thresholds), answer, saturated());
     let headline = summary.document().headline;
     assert!(
         headline.starts_with("Not decided: heartbeat.p99 < 1s (it is –), answer.p99 < 1s (it is "),
@@ -286,7 +286,7 @@ fn a_run_that_is_not_decided_names_what() {
 
 #[test]
 fn a_saturated_run_says_so_where_its_numbers_are_read() {
-    let document = summary(plan(&["answer.p99 < 1s"]), answer, saturated()).document();
+    let document = summary(&plan(&["answer.p99 < 1s"]), answer, saturated()).document();
     assert!(
         document
             .headline
@@ -300,7 +300,7 @@ fn a_saturated_run_says_so_where_its_numbers_are_read() {
 #[test]
 fn each_threshold_is_a_case() {
     let thresholds = ["delivery.lost == 0", "sessions.failed == 0", "answer.p99 < 1s"];
-    let suites = summary(plan(&thresholds), swallow, saturated()).suites();
+    let suites = summary(&plan(&thresholds), swallow, saturated()).suites();
     let cases = &suites.suites[0].cases;
     let [lost, failed, p99] = &cases[..] else {
         panic!("{cases:?}")

@@ -79,7 +79,7 @@ fn two_loops_share_the_sessions_and_a_storm_without_gap_or_overlap() {
     let mut senders: Vec<_> = reports
         .iter()
         .flat_map(|report| &report.pages)
-        .map(|page| page.sender)
+        .map(|page| page.session)
         .collect();
     senders.sort_unstable();
     assert_eq!(senders, (0..41).collect::<Vec<_>>());

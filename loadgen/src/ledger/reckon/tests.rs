@@ -46,7 +46,7 @@ struct Heard {
 
 /// Everything that happened, as nobody could afford to keep it.
 #[derive(Debug, Default)]
-struct Model {
+pub(crate) struct Model {
     members: Vec<Member>,
     messages: Vec<Message>,
     stays: Vec<Vec<(u64, Option<u64>)>>,
@@ -222,7 +222,7 @@ fn history(chance: &mut fastrand::Rng, sessions: usize) -> Vec<(u64, Event)> {
 }
 
 /// Tells the same history to the model and to the pages.
-fn play(seed: u64, sessions: usize) -> (Model, Vec<SentPage>, Vec<HeardPage>) {
+pub(crate) fn play(seed: u64, sessions: usize) -> (Model, Vec<SentPage>, Vec<HeardPage>) {
     let mut chance = fastrand::Rng::with_seed(seed);
     let members: Vec<_> = (0..sessions).map(member).collect();
     let mut model = Model {
@@ -291,7 +291,7 @@ fn play(seed: u64, sessions: usize) -> (Model, Vec<SentPage>, Vec<HeardPage>) {
     )
 }
 
-fn terms(catch_up: CatchUp) -> Terms {
+pub(crate) fn terms(catch_up: CatchUp) -> Terms {
     Terms {
         deadline: DEADLINE_MS * MS,
         catch_up,
