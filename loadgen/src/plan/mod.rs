@@ -20,7 +20,7 @@ pub use groups::Groups;
 pub use mix::{Choice, Mix};
 pub use protocol::{Protocol, acts_of};
 
-use crate::schedule::{Nanos, Pace, Sends, Spacing, nanos};
+use crate::schedule::{Nanos, Pace, Sends, Spacing, grid, nanos};
 use crate::thresholds::{Threshold, ThresholdError};
 use crate::workload::values::Heartbeat;
 use crate::workload::{Groups as WrittenGroups, ModelName, Popularity, Workload};
@@ -248,14 +248,8 @@ impl Plan {
         };
         let arrival = self.arrivals[session as usize];
         let pace = Arc::clone(&self.pace);
-        Some(Sends::new(
-            self.seed,
-            session,
-            sends.spacing,
-            sends.period,
-            arrival,
-            pace,
-        ))
+        let drawn = Sends::new(self.seed, session, sends.spacing, sends.period, arrival, pace);
+        Some(drawn.on_grid(grid(self.sessions, sends.period)))
     }
 
     /// What `session` does at its turn of number `index`, counted from 0.

@@ -36,9 +36,11 @@ impl Crowd {
         format!("/ws/chat/?session=rival-{}-{number}", std::process::id())
     }
 
-    /// How long after the start of each period the session speaks: on a whole millisecond, as the timers of runtimes have it.
+    /// How long after the start of each period the session speaks: on an even millisecond, which is the grid of the load generator's
+    /// schedule for crowds of up to 5,000.
     pub fn phase(&self, number: usize) -> Duration {
         let phase = PERIOD.mul_f64(number as f64 / self.sessions as f64);
-        Duration::from_millis(u64::try_from(phase.as_millis()).expect("a period is short"))
+        let millis = u64::try_from(phase.as_millis()).expect("a period is short");
+        Duration::from_millis(millis / 2 * 2)
     }
 }
