@@ -222,6 +222,7 @@ pub async fn run(
             subjects: chosen,
             watches,
             tally: Mutex::new(Tally::default()),
+            to_try_again: Mutex::default(),
             begun: AtomicU64::new(0),
             trace: options.trace,
             events,
@@ -271,16 +272,20 @@ fn watches(subjects: &[Subject]) -> BTreeMap<usize, Arc<Watch>> {
     watches
 }
 
-/// Folders of scenarios all of whose mutants were chosen: of these it can be asked which scenario notices none. A folder
-/// without mutants of its own has all that there are.
+/// Folders of scenarios all of whose mutants were chosen: of these it can be asked which scenario notices none. Those of a
+/// folder about several dialects, or without mutants of its own, may be meant by any mutant that there is.
 fn whole_folders(cases: &[Case], every: &[Subject], chosen: &[Subject]) -> BTreeSet<String> {
     let count = |subjects: &[Subject], folder: &str| {
         let of_folder = subjects.iter().filter(|subject| subject.folder() == folder);
         of_folder.count()
     };
-    let is_whole = |folder: &&str| match count(every, folder) {
-        0 => every.len() == chosen.len(),
-        all => count(chosen, folder) == all,
+    let dialects = |folder: &str| {
+        let of_folder = cases.iter().filter(|case| folder_of(&case.scenario.id) == folder);
+        of_folder.map(|case| case.dialect).collect::<BTreeSet<_>>().len()
+    };
+    let is_whole = |folder: &&str| match (count(every, folder), dialects(folder)) {
+        (0, _) | (_, 2..) => every.len() == chosen.len(),
+        (all, _) => count(chosen, folder) == all,
     };
     let folders: BTreeSet<&str> = cases.iter().map(|case| folder_of(&case.scenario.id)).collect();
     folders.into_iter().filter(is_whole).map(str::to_owned).collect()

@@ -48,6 +48,13 @@ pub(crate) struct Seen {
     pub(crate) met: BTreeMap<usize, bool>,
 }
 
+impl Seen {
+    /// Whether the mutant was noticed: what it breaks came by, and a clause failed that it names.
+    pub(crate) fn notices(&self, subject: &Subject) -> bool {
+        end(self, subject) == End::Noticed
+    }
+}
+
 /// How a case ended with a mutant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum End {
@@ -114,7 +121,7 @@ impl Tally {
         }
         self.trials += 1;
         let was_killed = self.is_killed(position);
-        let end = end(result, &subjects[position]);
+        let end = end(seen, &subjects[position]);
         if end == End::Noticed {
             self.scenarios_that_noticed.insert(result.scenario.clone());
         }
@@ -344,8 +351,10 @@ impl Tally {
     }
 }
 
-/// A kill counts when what failed is a clause that the mutant names.
-fn end(result: &CaseResult, subject: &Subject) -> End {
+/// A kill counts when what failed is a clause that the mutant names, and what it breaks came by: otherwise something else
+/// failed.
+fn end(seen: &Seen, subject: &Subject) -> End {
+    let result = &seen.result;
     match result.verdict {
         CaseVerdict::Passed => End::Passed,
         CaseVerdict::Skipped => End::NotTried,
@@ -356,7 +365,7 @@ fn end(result: &CaseResult, subject: &Subject) -> End {
         | CaseVerdict::KnownFailing
         | CaseVerdict::UnexpectedlyPassed => {
             let mut findings = result.findings.iter();
-            if findings.any(|finding| subject.mutant.breaks_clause(&finding.clause)) {
+            if seen.touched && findings.any(|finding| subject.mutant.breaks_clause(&finding.clause)) {
                 return End::Noticed;
             }
             let mut clauses: Vec<_> = result

@@ -27,6 +27,12 @@ use crate::verdict::CaseVerdict;
 /// Servers that are started for cases which need one to themselves. These cases mostly wait.
 const SERVERS_MAX: usize = 6;
 
+/// Trials that one server is used for, where more can be started: what they leave behind, users and what these have
+/// said, makes lists longer and longer until nothing that holds them passes in time.
+const TRIALS_PER_SERVER_MAX: usize = 2_000;
+/// Second attempts at once: so few that what made the judge late is not its own doing again.
+const AGAIN_AT_ONCE_MAX: usize = 2;
+
 /// What all lanes share.
 pub(crate) struct Workshop {
     pub(crate) bench: Bench,
@@ -35,6 +41,8 @@ pub(crate) struct Workshop {
     /// With what a case is watched, by its position.
     pub(crate) watches: BTreeMap<usize, Arc<Watch>>,
     pub(crate) tally: Mutex<Tally>,
+    /// Trials that say as much of this machine as of the server. Filled by lanes, emptied when they have ended.
+    pub(crate) to_try_again: Mutex<Vec<Trial>>,
     /// How many trials have been begun: what makes the unique ids of each its own.
     pub(crate) begun: AtomicU64,
     /// Keep what every failure says.
@@ -57,34 +65,77 @@ enum Place {
     Own,
 }
 
+/// Which attempt a trial is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    First,
+    /// The judge was late in the first. There is no third.
+    Second,
+}
+
 impl Workshop {
-    /// Makes these trials, except those that others make needless meanwhile. Ends early when told to stop.
+    /// Makes these trials, except those that others make needless meanwhile. Those in which the judge was late are made
+    /// again when the others have ended, a few at once. Ends early when told to stop.
     pub(crate) async fn make(self: &Arc<Self>, trials: Vec<Trial>, at_once: usize) {
+        self.attempt(trials, at_once, Attempt::First).await;
+        let again = std::mem::take(&mut *lock(&self.to_try_again));
+        if !again.is_empty() {
+            self.attempt(again, at_once.min(AGAIN_AT_ONCE_MAX), Attempt::Second)
+                .await;
+        }
+    }
+
+    async fn attempt(self: &Arc<Self>, trials: Vec<Trial>, at_once: usize, attempt: Attempt) {
         let alone = |trial: &Trial| self.cases[trial.case].scenario.alone || self.fault_of(trial).is_some();
-        let (alone, together): (VecDeque<_>, VecDeque<_>) = trials.into_iter().partition(alone);
+        let (alone, together): (Vec<_>, Vec<_>) = trials.into_iter().partition(alone);
         let own_lanes = if self.bench.sut.target().is_spawned() {
             SERVERS_MAX.min(at_once).min(alone.len())
         } else {
             0
         };
-        let (alone, together) = (Queue::new(Mutex::new(alone)), Queue::new(Mutex::new(together)));
+        let alone = Queue::new(Mutex::new(alone.into()));
+        let shared = &self.bench.sut;
         let mut watching = JoinSet::new();
         let lateness = Arc::clone(&self.bench.lateness);
         // Until the trials are made: it is ended by being dropped.
         watching.spawn(async move { lateness.watch().await });
         let mut lanes = JoinSet::new();
-        for _ in 0..at_once.max(1) {
-            lanes.spawn(Arc::clone(self).lane(Arc::clone(&together), Place::Shared));
-        }
         for _ in 0..own_lanes {
-            lanes.spawn(Arc::clone(self).lane(Arc::clone(&alone), Place::Own));
+            let own = (Arc::clone(shared), Place::Own);
+            lanes.spawn(Arc::clone(self).lane(Arc::clone(&alone), own, attempt));
+        }
+        for portion in together.chunks(TRIALS_PER_SERVER_MAX) {
+            self.make_together(portion, at_once, attempt).await;
         }
         lanes.join_all().await;
         // What is left: there is no server that could be had alone, so the shared one is, now.
-        Arc::clone(self).lane(alone, Place::Alone).await;
+        let alone_now = (Arc::clone(shared), Place::Alone);
+        Arc::clone(self).lane(alone, alone_now, attempt).await;
     }
 
-    async fn lane(self: Arc<Self>, queue: Queue, place: Place) {
+    /// Makes these side by side, on a server that has seen no others where one can be started.
+    async fn make_together(self: &Arc<Self>, trials: &[Trial], at_once: usize, attempt: Attempt) {
+        let target = self.bench.sut.target();
+        let fresh = if target.is_spawned() {
+            // Without it the one that is there has to do.
+            Sut::start(target.clone()).await.ok().map(Arc::new)
+        } else {
+            None
+        };
+        let shared = fresh.as_ref().unwrap_or(&self.bench.sut);
+        let queue = Queue::new(Mutex::new(trials.iter().copied().collect()));
+        let mut lanes = JoinSet::new();
+        for _ in 0..at_once.max(1) {
+            let shared = (Arc::clone(shared), Place::Shared);
+            lanes.spawn(Arc::clone(self).lane(Arc::clone(&queue), shared, attempt));
+        }
+        lanes.join_all().await;
+        if let Some(server) = fresh.and_then(Arc::into_inner) {
+            server.shut_down().await;
+        }
+    }
+
+    async fn lane(self: Arc<Self>, queue: Queue, (shared, place): (Arc<Sut>, Place), attempt: Attempt) {
         let mut own = None;
         while let Some(trial) = self.next(&queue, place).await {
             let seen = match (self.fault_of(&trial), place) {
@@ -109,9 +160,13 @@ impl Workshop {
                     seen
                 }
                 // A launcher's mutant is tried where servers can be started; elsewhere its subject needs `spawn`.
-                (_, Place::Shared | Place::Alone) => self.on(&self.bench.sut, &trial).await,
+                (_, Place::Shared | Place::Alone) => self.on(&shared, &trial).await,
             };
-            self.record(trial, seen).await;
+            if attempt == Attempt::First && self.deserves_another(&trial, &seen) {
+                lock(&self.to_try_again).push(trial);
+            } else {
+                self.record(trial, seen).await;
+            }
         }
         if let Some(server) = own.and_then(Arc::into_inner) {
             server.shut_down().await;
@@ -190,13 +245,8 @@ impl Workshop {
         };
         let view = Arc::new(server.through(proxy.addresses().to_vec()));
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
-        let mut bench = Arc::new(self.bench.beside(view, number));
-        let mut result = run_apart(&bench, case, &self.stop).await.result;
-        if trial.subject.is_none() && result.deserves_another() {
-            // With nothing broken: the judge itself was late.
-            bench = Arc::new(bench.again());
-            result = run_apart(&bench, case, &self.stop).await.result;
-        }
+        let bench = Arc::new(self.bench.beside(view, number));
+        let result = run_apart(&bench, case, &self.stop).await.result;
         if case.scenario.alone || result.verdict == CaseVerdict::CouldNotRun {
             bench.revive().await;
         }
@@ -205,6 +255,12 @@ impl Workshop {
         let met = self.met(trial, &proxy.touched_by_rule());
         proxy.shut_down().await;
         Seen { result, touched, met }
+    }
+
+    /// Whether the judge was late, and what was seen is not what a mutant does.
+    fn deserves_another(&self, trial: &Trial, seen: &Seen) -> bool {
+        let is_noticed = |subject: usize| seen.notices(&self.subjects[subject]);
+        seen.result.deserves_another() && !trial.subject.is_some_and(is_noticed)
     }
 
     /// A trial that this machine did not allow.
