@@ -134,7 +134,6 @@ pub(crate) async fn drive(plan: Plan, sut: &Arc<Sut>, stop: CancellationToken) -
         RunError::Cast(CastError::Failed { .. }) => Failure::unreachable(error),
         RunError::Cast(CastError::Missing { .. })
         | RunError::Url { .. }
-        | RunError::NotCarriedOut { .. }
         | RunError::TooFewDescriptors { .. }
         | RunError::TooFewPorts { .. }
         | RunError::Loop(_) => Failure::usage(error),

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use touchstone_protocol::Dialect;
+use touchstone_protocol::client::Persona;
 use touchstone_scenarios::cast::Password;
 use touchstone_scenarios::rules::Rules;
 use touchstone_sut::http::{CallError, HttpRequest};
@@ -82,10 +83,12 @@ pub(crate) struct Cast {
 
 /// As little of a user as a token needs: there are tens of thousands of them.
 struct Member {
+    id: Box<str>,
     /// What is known of him, as JSON.
     fields: Box<str>,
     tenant: Arc<Value>,
     group: u32,
+    place: u32,
 }
 
 struct Group {
@@ -108,6 +111,20 @@ impl Cast {
         stop.run_until_cancelled(Maker { sut, dialect, tell }.cast(seating))
             .await
             .unwrap_or(Err(CastError::Stopped))
+    }
+
+    /// Who the session is to the server; without a token, which it gets when it arrives.
+    pub(crate) fn persona(&self, session: u32) -> Persona {
+        let member = &self.members[session as usize];
+        let group = &self.groups[member.group as usize];
+        Persona {
+            id: member.id.to_string(),
+            token: String::new(),
+            tenant: schema_name(&member.tenant),
+            channel: group.channel.clone(),
+            group: Arc::clone(&group.ids),
+            place: member.place as usize,
+        }
     }
 
     fn user(&self, session: u32) -> User {
@@ -385,10 +402,10 @@ fn user_wanted(mark: &str, number: usize, tenant: &Value) -> UserWanted {
 }
 
 fn members(groups: &[Vec<u32>], users: &[User]) -> Vec<Member> {
-    let mut places = vec![0; users.len()];
+    let mut places = vec![(0, 0); users.len()];
     for (group, sessions) in (0..).zip(groups) {
-        for session in sessions {
-            places[*session as usize] = group;
+        for (place, session) in (0..).zip(sessions) {
+            places[*session as usize] = (group, place);
         }
     }
     // Most have the same tenant: it is kept once.
@@ -396,14 +413,16 @@ fn members(groups: &[Vec<u32>], users: &[User]) -> Vec<Member> {
     users
         .iter()
         .zip(places)
-        .map(|(user, group)| {
+        .map(|(user, (group, place))| {
             if *last != user.tenant {
                 last = Arc::new(user.tenant.clone());
             }
             Member {
+                id: id_of(user).into_boxed_str(),
                 fields: Value::Object(user.fields.clone()).to_string().into_boxed_str(),
                 tenant: Arc::clone(&last),
                 group,
+                place,
             }
         })
         .collect()
@@ -411,6 +430,10 @@ fn members(groups: &[Vec<u32>], users: &[User]) -> Vec<Member> {
 
 fn id_of(user: &User) -> String {
     text_of(user.fields.get("id").unwrap_or(&Value::Null))
+}
+
+fn schema_name(tenant: &Value) -> String {
+    tenant.get("schema_name").map(text_of).unwrap_or_default()
 }
 
 /// Ids are texts or numbers, and opaque.

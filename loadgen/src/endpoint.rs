@@ -61,12 +61,6 @@ pub enum RunError {
         /// What is wrong.
         why: &'static str,
     },
-    /// The workload asks for something that no session does.
-    #[error("a run cannot carry out `{key}`")]
-    NotCarriedOut {
-        /// The workload's key.
-        key: &'static str,
-    },
     /// No WebSocket could be opened there.
     #[error("the target at {url} cannot be reached: {why}")]
     Unreachable {

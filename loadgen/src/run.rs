@@ -6,14 +6,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use touchstone_protocol::client::{Act, Address, ClientHalf};
-use touchstone_protocol::echo::client::{ACTS, EchoClient, Persistence};
+use touchstone_protocol::Dialect;
+use touchstone_protocol::client::{Address, Audience, ClientHalf, Persona};
+use touchstone_protocol::direct::client::DirectClient;
+use touchstone_protocol::echo::client::{EchoClient, Persistence};
+use touchstone_protocol::feed::client::FeedClient;
+use touchstone_protocol::outbox::client::OutboxClient;
+use touchstone_protocol::rooms::client::RoomsClient;
 
 use crate::cast::{Anybody, Cast, Casting, Seating};
 use crate::endpoint::{Endpoint, Places, RunError, find, greet};
 use crate::engine::{self, Backstage, Exchange, Job, LoopEvent, LoopReport, Nobody, Precision};
 use crate::ledger::reckon::{CatchUp, Terms};
-use crate::plan::{Happening, Model, Plan, Protocol};
+use crate::plan::{Plan, Protocol};
 use crate::record::Second;
 use crate::summary::{Figures, Gathered, Occasion, Summary};
 use crate::watch::{self, LoopUse, Reading};
@@ -62,19 +67,45 @@ pub async fn run(
     events: mpsc::Sender<Progress>,
     stop: CancellationToken,
 ) -> Result<Summary, RunError> {
-    carried_out(&plan)?;
     let stopping = stop.clone();
     let ready = stopping.run_until_cancelled(Box::pin(Stage::set(plan, endpoint, events, stop)));
     let stage = ready.await.unwrap_or(Err(RunError::Stopped))?;
     match stage.plan.protocol {
-        Protocol::Dialect(_) => {
+        Protocol::Dialect(Dialect::Echo) => {
             let persistence = if stage.plan.keep_messages {
                 Persistence::Messages
             } else {
                 Persistence::Count
             };
-            let client = move |session| EchoClient::new(session, persistence);
-            stage.play(ACTS, client).await
+            let client = move |sender| EchoClient::new(sender, persistence);
+            stage.play(client, CatchUp::Impossible).await
+        }
+        Protocol::Dialect(Dialect::Rooms) => {
+            let personas = stage.personas()?;
+            let client = move |sender| RoomsClient::new(personas.of(sender));
+            stage.play(client, CatchUp::Possible).await
+        }
+        Protocol::Dialect(Dialect::Outbox) => {
+            let personas = stage.personas()?;
+            let client = move |sender| OutboxClient::new(personas.of(sender));
+            stage.play(client, CatchUp::Possible).await
+        }
+        Protocol::Dialect(Dialect::Feed) => {
+            let personas = stage.personas()?;
+            let client = move |sender| FeedClient::new(personas.of(sender));
+            // Its messages have a history; what it tells a group has none.
+            let catch_up = match stage.plan.mix.audience() {
+                Some(Audience::Everybody) => CatchUp::Possible,
+                Some(Audience::Group | Audience::OthersOfGroup | Audience::Recipient) | None => {
+                    CatchUp::Impossible
+                }
+            };
+            stage.play(client, catch_up).await
+        }
+        Protocol::Dialect(Dialect::Direct) => {
+            let personas = stage.personas()?;
+            let client = move |sender| DirectClient::new(personas.of(sender));
+            stage.play(client, CatchUp::Possible).await
         }
     }
 }
@@ -85,8 +116,21 @@ struct Stage {
     endpoint: Endpoint,
     places: Places,
     backstage: Arc<dyn Backstage>,
+    /// Of a protocol whose users have to be made.
+    cast: Option<Arc<Cast>>,
     events: mpsc::Sender<Progress>,
     stop: CancellationToken,
+}
+
+/// Who each sender is to the server.
+#[derive(Clone)]
+struct Personas(Arc<Cast>);
+
+impl Personas {
+    fn of(&self, sender: u64) -> Persona {
+        // The number of a session stands in the lower half of its sender.
+        self.0.persona(sender as u32)
+    }
 }
 
 impl Stage {
@@ -97,35 +141,48 @@ impl Stage {
         stop: CancellationToken,
     ) -> Result<Self, RunError> {
         let places = find(&plan, &endpoint).await?;
-        let Protocol::Dialect(dialect) = plan.protocol;
-        let backstage: Arc<dyn Backstage> = match &endpoint.sut {
-            Some(sut) if dialect.has_tokens() => {
-                let groups = 0..plan.groups.count();
-                let seating = Seating(groups.map(|group| plan.groups.members(group).collect()).collect());
+        let mut cast = None;
+        let backstage: Arc<dyn Backstage> = match (&endpoint.sut, plan.protocol.dialect()) {
+            (Some(sut), Some(dialect)) if dialect.has_tokens() => {
+                let seats = |group| plan.groups.members(group).collect();
+                let seating = Seating((0..plan.groups.count()).map(seats).collect());
                 let told = |Casting { made, of }| tell(&events, Progress::Casting { made, of });
-                Arc::new(Cast::make(sut, dialect, &seating, told, &stop).await?)
+                let made = Arc::new(Cast::make(sut, dialect, &seating, told, &stop).await?);
+                cast = Some(Arc::clone(&made));
+                made
             }
-            Some(sut) => Arc::new(Anybody {
+            (Some(sut), Some(dialect)) => Arc::new(Anybody {
                 sut: Arc::clone(sut),
                 dialect,
             }),
-            None => Arc::new(Nobody),
+            (None, _) | (_, None) => Arc::new(Nobody),
         };
         Ok(Self {
             plan: Arc::new(plan),
             endpoint,
             places,
             backstage,
+            cast,
             events,
             stop,
         })
     }
 
+    fn personas(&self) -> Result<Personas, RunError> {
+        match &self.cast {
+            Some(cast) => Ok(Personas(Arc::clone(cast))),
+            None => Err(RunError::Url {
+                url: self.endpoint.name.clone(),
+                why: "it is not known how its users come to be",
+            }),
+        }
+    }
+
     /// Plays it with clients that are made so, one for each sender.
     async fn play<C: ClientHalf + 'static>(
         self,
-        acts: &[Act],
         client: impl Fn(u64) -> C + Clone + Send + 'static,
+        catch_up: CatchUp,
     ) -> Result<Summary, RunError> {
         // A tag of this run's own: its sessions must not meet those of an earlier one on the same server.
         let (tag, loops) = (fastrand::u32(..), loops(&self.plan));
@@ -149,9 +206,9 @@ impl Stage {
                 loops,
                 start,
                 precision: Precision::Finest,
-                acts: acts.into(),
+                acts: self.plan.protocol.acts().into(),
                 backstage: Arc::clone(&self.backstage),
-                catch_up: CatchUp::Impossible,
+                catch_up,
                 exchange: Arc::clone(&exchange),
             };
             let sockets = self.places.sockets.clone();
@@ -174,7 +231,7 @@ impl Stage {
         let after = Reading::now();
         let terms = Terms {
             deadline: self.plan.deadline,
-            catch_up: CatchUp::Impossible,
+            catch_up,
         };
         let gathered = Gathered::of(u64::from(tag), terms, reports);
         let generator = watch::judge(&before, &after, &uses, &gathered.recorder);
@@ -203,20 +260,6 @@ impl Stage {
         };
         greet(&self.places, &self.endpoint, &address, &self.plan).await
     }
-}
-
-/// What a plan may say and no loop does would make its numbers about something else: such a run does not begin.
-fn carried_out(plan: &Plan) -> Result<(), RunError> {
-    let leaves = (0..plan.sessions).any(|session| plan.departure(session).is_some());
-    let slow = |phase: &crate::plan::PlannedPhase| matches!(phase.happening, Happening::Slow { .. });
-    let key = match plan.model {
-        Model::Closed => "model: closed",
-        Model::Open(_) | Model::Silent if leaves => "drain, arrivals.stay",
-        Model::Open(_) | Model::Silent if plan.phases.iter().any(slow) => "slow",
-        Model::Open(_) | Model::Silent if plan.heartbeat.is_some() => "heartbeat",
-        Model::Open(_) | Model::Silent => return Ok(()),
-    };
-    Err(RunError::NotCarriedOut { key })
 }
 
 type LoopThread = std::thread::JoinHandle<(LoopReport, LoopUse)>;

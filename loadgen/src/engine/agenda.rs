@@ -16,6 +16,14 @@ pub(super) enum Due {
     /// Show on this connection (its number, cut to 16 bits: a session whose connections outlive 65,536 others of its own is
     /// none) that it is alive.
     Beat { connection: u16 },
+    /// Go on in the closed model although this turn (its number, cut to 16 bits) has had no effect.
+    GiveUp { turn: u16 },
+    /// Read again.
+    Listen,
+    /// Say goodbye and go.
+    Leave,
+    /// Go without an answer to the goodbye.
+    Vanish,
 }
 
 /// Sixteen bytes, because tens of thousands of sessions have one each.

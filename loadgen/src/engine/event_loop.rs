@@ -9,7 +9,7 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio_util::sync::CancellationToken;
 use touchstone_protocol::client::ClientHalf;
 
-use super::agenda::{Due, Entry};
+use super::agenda::Due;
 use super::connect::Connector;
 use super::exchange::Posted;
 use super::hearing::Pages;
@@ -20,14 +20,14 @@ use super::{Job, Shared};
 use crate::ledger::Totals;
 use crate::ledger::book::CountedPage;
 use crate::ledger::reckon::{CatchUp, HeardPage, SentPage, reckon};
-use crate::plan::Happening;
+use crate::plan::{Happening, Model};
 use crate::record::{ErrorKind, Recorder, Second};
 use crate::schedule::{Nanos, dropped};
 
 /// How often the end of the run looks whether everything is settled.
 const SETTLE_TICK: Nanos = 10_000_000;
 /// How long all closing handshakes together may take.
-const FAREWELL_DEADLINE: Duration = Duration::from_secs(5);
+pub(super) const FAREWELL_DEADLINE: Duration = Duration::from_secs(5);
 /// Sends in one go before sockets are read again: a backlog must not keep answers waiting.
 const SENDS_AT_ONCE: usize = 64;
 /// What may be waited for in turn when the phases are over and the last storm's crowd is due: who is on the way back, the answer
@@ -40,6 +40,7 @@ const READING_BACK_MAX: usize = 256;
 const READ_BACK_PATIENCE: Nanos = 60 * SECOND;
 /// How long a loop waits for the others to be done: the longest of them waits for a storm's crowd and its last words.
 const EXCHANGE_PATIENCE: Duration = Duration::from_secs(60);
+const SLOW_SEED: u64 = 0x510e_0000;
 const SECOND: Nanos = 1_000_000_000;
 
 /// What a loop tells while it runs.
@@ -124,8 +125,16 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
         stop: CancellationToken,
     ) -> Self {
         for (slot, session) in shared.sessions.iter().enumerate() {
+            let number = shared.job.session(slot);
+            let plan = &shared.job.plan;
             if let Some(sends) = &session.borrow().sends {
                 shared.agenda.enter(sends.due(), slot, Due::Act);
+            } else if plan.model == Model::Closed && plan.groups.talks(number) {
+                let first = plan.arrivals[number as usize] + plan.choice(number, 0).think;
+                shared.agenda.enter(first, slot, Due::Act);
+            }
+            if let Some(at) = plan.departure(number) {
+                shared.agenda.enter(at, slot, Due::Leave);
             }
         }
         Self {
@@ -249,13 +258,28 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
                 self.tell(LoopEvent::Phase(self.next_phase));
             }
             match phase.happening {
-                Happening::Nothing | Happening::Slow { .. } => {}
+                Happening::Nothing => {}
+                Happening::Slow { millionths } => self.turn_deaf(f64::from(millionths) / 1e6, phase.end),
                 Happening::Storm(storm) => {
                     let share = f64::from(storm.drop_millionths) / 1e6;
                     self.drop_share(share, shared.now() + storm.within);
                 }
             }
             self.next_phase += 1;
+        }
+    }
+
+    /// Lets this loop's part of a share of all sessions read nothing until then.
+    fn turn_deaf(&self, share: f64, until: Nanos) {
+        let job = &self.shared.job;
+        let number = u32::try_from(self.next_phase).expect("few phases");
+        // By another seed than a storm's: who is dropped is not who is slow.
+        for session in dropped(job.plan.seed ^ SLOW_SEED, number, job.plan.sessions, share) {
+            if session % job.loops == job.number {
+                let slot = (session / job.loops) as usize;
+                self.shared
+                    .turn(slot, |session, turn| session.turn_deaf(until, turn));
+            }
         }
     }
 
@@ -293,17 +317,10 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
     fn act_due(&self, end: Nanos) -> bool {
         let now = self.shared.now().min(end - 1);
         for _ in 0..SENDS_AT_ONCE {
-            let Some(Entry { at, slot, due }) = self.shared.agenda.take(now) else {
+            let Some(entry) = self.shared.agenda.take(now) else {
                 return false;
             };
-            let slot = slot as usize;
-            match due {
-                Due::Act => self.shared.act(slot, at),
-                Due::Beat { connection } => {
-                    self.shared
-                        .turn(slot, |session, turn| session.beat(at, connection, turn));
-                }
-            }
+            self.shared.attend(entry);
         }
         true
     }
@@ -311,13 +328,10 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
     /// Shows that the sessions are alive, and does nothing else of what is due.
     fn beat_due(&self) {
         let now = self.shared.now();
-        while let Some(Entry { at, slot, due }) = self.shared.agenda.take(now) {
-            match due {
-                Due::Act => {}
-                Due::Beat { connection } => {
-                    self.shared
-                        .turn(slot as usize, |session, turn| session.beat(at, connection, turn));
-                }
+        while let Some(entry) = self.shared.agenda.take(now) {
+            match entry.due {
+                Due::Act | Due::GiveUp { .. } => {}
+                Due::Beat { .. } | Due::Listen | Due::Leave | Due::Vanish => self.shared.attend(entry),
             }
         }
     }
@@ -328,7 +342,7 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
         self.shared.last_words.set(true);
         for slot in 0..self.next_arrival {
             self.shared.turn(slot, |session, turn| {
-                if session.is_silent_since_return() {
+                if session.is_silent_since_return() && session.hearing.pages.is_none() {
                     self.shared.say(session, turn);
                 }
             });
@@ -474,7 +488,7 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
     fn is_open(&self, slot: usize, phases_ended: Nanos, asked: &mut bool) -> bool {
         let stopped = self.stop.is_cancelled();
         self.shared.turn(slot, |session, turn| match session.standing {
-            Standing::NotArrived | Standing::Gone => false,
+            Standing::NotArrived | Standing::Gone | Standing::Left => false,
             Standing::Away { .. } if stopped => false,
             Standing::Away { since, due_back } => {
                 turn.now <= due_back.unwrap_or(since.max(phases_ended) + turn.deadline)
@@ -515,6 +529,7 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
                     recorder.error(ErrorKind::Unanswered, unanswered);
                 }
                 Standing::Gone => counts.failed += 1,
+                Standing::Left => {}
                 // Who stops a run does not wait for those on their way.
                 Standing::NotArrived | Standing::Away { .. } if interrupted => {}
                 Standing::NotArrived | Standing::Away { due_back: None, .. } => counts.failed += 1,

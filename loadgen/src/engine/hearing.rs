@@ -25,6 +25,8 @@ pub(super) struct Hearing {
     last_gap: Option<Nanos>,
     /// Whether all has come that a text asked for to catch up; the session asks for more, and takes it back.
     pub(super) read_back: bool,
+    /// Whether an act of its own has had its effect; the session takes it back.
+    pub(super) had_effect: bool,
     /// Acts of this connection whose reply bears no stamp, oldest first. Most sessions have none.
     awaited: Option<Box<Replies>>,
 }
@@ -56,6 +58,7 @@ impl Hearing {
             last_heartbeat: None,
             last_gap: None,
             read_back: false,
+            had_effect: false,
             awaited: None,
         }
     }
@@ -199,6 +202,7 @@ impl Hearing {
         match answered {
             Answered::First(timing) => {
                 turn.recorder.answered();
+                self.had_effect = true;
                 if let Some(timing) = timing {
                     turn.recorder.sample(Latency::Answer, sample(timing, turn));
                 }
@@ -217,6 +221,7 @@ impl Hearing {
         match confirmed {
             (Confirmed::First, act) => {
                 turn.recorder.answered();
+                self.had_effect = true;
                 let sample = sample(timing_of(stamp), turn);
                 turn.recorder.sample(Latency::Confirm, sample);
                 if let Some(act) = act {
@@ -253,6 +258,7 @@ impl Hearing {
             return;
         };
         turn.recorder.acted(act, sample(*timing, turn));
+        self.had_effect = true;
         if let Some(replies) = &mut self.awaited {
             replies.0.remove(place);
         }

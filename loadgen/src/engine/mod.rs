@@ -36,7 +36,7 @@ pub(crate) use event_loop::{LoopEvent, LoopReport, SessionCounts, StormCounts, r
 pub(crate) use exchange::Exchange;
 pub(crate) use timer::Precision;
 
-use agenda::{Agenda, Due};
+use agenda::{Agenda, Due, Entry};
 use backstage::Back;
 use hearing::Hearing;
 use requests::{Question, Requests};
@@ -90,13 +90,14 @@ impl Job {
 
     /// Who the session in `slot` is among all others.
     fn member(&self, slot: usize) -> Member {
-        let session = self.session(slot);
-        let group = self.plan.groups.of(session);
-        let members = self.plan.groups.members(group);
+        let number = self.session(slot);
+        let groups = &self.plan.groups;
+        let group = groups.of(number);
+        let members = groups.members(group);
         Member {
             session: self.sender(slot),
             group,
-            place: session - members.start,
+            place: number - members.start,
         }
     }
 
@@ -180,6 +181,7 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
             slot,
             deadline: self.job.plan.deadline,
             acts: &self.job.acts,
+            plan: &self.job.plan,
             agenda: &self.agenda,
             back: Back {
                 requests: &self.requests,
@@ -235,6 +237,9 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
             let Some((advice, next_token)) = comes_back else {
                 break;
             };
+            if self.sessions[slot].borrow().is_leaving() {
+                break;
+            }
             token = next_token;
             let backoff = self.sessions[slot].borrow().client.backoff();
             let jitter = self.scratch.borrow_mut().jitter();
@@ -249,7 +254,12 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
                 () = tokio::time::sleep_until(self.instant(due)) => {}
             }
         }
-        self.sessions[slot].borrow_mut().standing = Standing::Gone;
+        let mut session = self.sessions[slot].borrow_mut();
+        session.standing = if session.is_leaving() {
+            Standing::Left
+        } else {
+            Standing::Gone
+        };
     }
 
     /// Gets a token where one is wanted, and connects; `due` is when the session was meant to.
@@ -345,8 +355,11 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
             }
             self.connected.set(self.connected.get() + 1);
             let end = session.opened(connected, turn);
-            if self.last_words.get() {
+            if self.last_words.get() && session.hearing.pages.is_none() {
                 self.say(session, turn);
+            }
+            if session.is_leaving() {
+                session.leave(turn);
             }
             end
         }))
@@ -377,26 +390,50 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
             act,
             content_bytes,
             recipient,
-            think: _,
+            think,
         } = self.job.plan.choice(self.job.session(slot), index);
         Errand {
             intended,
             act,
             content_bytes,
             recipient,
+            think,
         }
     }
 
-    /// Does the next act of the session in `slot`, meant for `at`, and enters the one after.
+    /// Does the next act of the session in `slot`, meant for `at`, and enters the one after where a schedule has it.
     fn act(&self, slot: usize, at: Nanos) {
         self.turn(slot, |session, turn| {
-            let sends = session.sends.as_mut().expect("whoever acts has a schedule");
+            if session.is_leaving() {
+                return;
+            }
+            let Some(sends) = &mut session.sends else {
+                let errand = self.errand(slot, session.turns(), at);
+                return session.take_turn(errand, turn);
+            };
             let errand = self.errand(slot, sends.index(), at);
             sends.advance();
             let next = sends.due();
             session.act(errand, turn);
             turn.agenda.enter(next, turn.slot, Due::Act);
         });
+    }
+
+    /// Does what is due.
+    fn attend(&self, Entry { at, slot, due }: Entry) {
+        let slot = slot as usize;
+        match due {
+            Due::Act => self.act(slot, at),
+            Due::Beat { connection } => {
+                self.turn(slot, |session, turn| session.beat(at, connection, turn));
+            }
+            Due::GiveUp { turn: number } => {
+                self.turn(slot, |session, turn| session.give_up(number, turn));
+            }
+            Due::Listen => self.sessions[slot].borrow().listen(),
+            Due::Leave => self.turn(slot, Session::leave),
+            Due::Vanish => self.turn(slot, Session::vanish),
+        }
     }
 
     /// Carries requests for as long as it is polled.

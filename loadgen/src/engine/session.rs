@@ -6,20 +6,28 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use touchstone_protocol::client::{self, Act, ClientHalf, Comeback, Draft, Next};
+use touchstone_protocol::client::{self, Act, ClientHalf, Comeback, Draft, Effect, Next};
 use touchstone_protocol::close::CloseCode;
 use touchstone_protocol::defaults;
+use touchstone_scenarios::duration::FixedDuration;
 use touchstone_wire::{Binary, Event, OpCode, Receiver, Role, Rules};
 
 use super::agenda::{Agenda, Due};
 use super::backstage::{About, Back};
 use super::connect::Connected;
+use super::event_loop::FAREWELL_DEADLINE;
 use super::hearing::{Channel, Hearing};
 use super::outgoing::Outgoing;
 use super::requests::Reply;
 use crate::ledger::Timing;
+use crate::plan::Plan;
 use crate::record::{ErrorKind, Recorder};
 use crate::schedule::{Nanos, Sends, nanos};
+use crate::workload::values::Heartbeat;
+
+/// After a turn of the closed model that could not be taken, a session without think time waits this long: it must not try
+/// without end while it is away.
+const NOTHING_DONE_PAUSE: Nanos = 100_000_000;
 
 /// An answer carries what was sent and some JSON around it, escaped at worst sixfold.
 const RULES: Rules = Rules {
@@ -60,6 +68,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) slot: usize,
     pub(crate) deadline: Nanos,
     pub(crate) acts: &'a [Act],
+    pub(crate) plan: &'a Plan,
     pub(crate) recorder: &'a mut Recorder,
     pub(crate) scratch: &'a mut Scratch,
     pub(crate) agenda: &'a Agenda,
@@ -76,6 +85,17 @@ pub(crate) struct Errand {
     pub(crate) content_bytes: u32,
     /// The place of the other user in the group.
     pub(crate) recipient: u32,
+    /// From its effect to the next act, in the closed model.
+    pub(crate) think: Nanos,
+}
+
+/// What became of an errand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It was done, and has an effect to come.
+    Awaited,
+    /// Nothing is to come of it.
+    Over,
 }
 
 /// Why a connection is no more.
@@ -147,6 +167,8 @@ pub(crate) enum Standing {
     Here,
     /// It does not come back.
     Gone,
+    /// It has left, as the plan wanted.
+    Left,
 }
 
 /// How far a session is with reading back what it has missed.
@@ -197,6 +219,14 @@ struct Rare {
     catching_up: CatchingUp,
     /// Its token, where there are tokens: what it asks over HTTP carries it.
     token: Option<Box<str>>,
+    /// It reads nothing until then.
+    deaf_until: Nanos,
+    /// It was told to leave, and does not come back.
+    leaving: bool,
+    /// In the closed model: turns it has taken.
+    turns: u32,
+    /// And the think time after the turn whose effect it waits for.
+    thinks_after: Option<Nanos>,
 }
 
 impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
@@ -217,7 +247,7 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
     pub(crate) fn due_back(&self) -> Option<Nanos> {
         match self.standing {
             Standing::Away { due_back, .. } => due_back,
-            Standing::NotArrived | Standing::Here | Standing::Gone => None,
+            Standing::NotArrived | Standing::Here | Standing::Gone | Standing::Left => None,
         }
     }
 
@@ -232,10 +262,10 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
         self.standing = Standing::Here;
         self.hearing.opened(&mut self.client, turn);
         self.greet(turn);
-        if let Some(beat) = self.client.beat() {
+        if let Some(interval) = self.beat_interval(turn.plan) {
             let connection = self.connections as u16;
-            let first = turn.now + nanos(beat.interval);
-            turn.agenda.enter(first, turn.slot, Due::Beat { connection });
+            turn.agenda
+                .enter(turn.now + interval, turn.slot, Due::Beat { connection });
         }
         if !connected.leftover.is_empty() {
             let ended = self.hear(&mut Vec::from(connected.leftover), turn);
@@ -290,9 +320,12 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
                 self.hearing.reply(&mut self.client, about, (status, &body), turn);
             }
         }
-        if about == About::CatchUp {
-            self.catch_up_further(turn);
+        match about {
+            About::CatchUp => self.catch_up_further(turn),
+            // Answered is answered, whatever the answer.
+            About::Act { .. } => self.go_on(turn),
         }
+        self.heard(turn);
     }
 
     /// Asks for the next part of what was missed, where it waited for one.
@@ -378,8 +411,103 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
         let Some(beat) = self.client.beat() else { return };
         open.outgoing
             .reply(turn.scratch, OpCode::Text, beat.text.as_bytes(), &self.waker);
-        let next = due + nanos(beat.interval);
-        turn.agenda.enter(next, turn.slot, Due::Beat { connection });
+        if let Some(interval) = self.beat_interval(turn.plan) {
+            turn.agenda
+                .enter(due + interval, turn.slot, Due::Beat { connection });
+        }
+    }
+
+    /// As the client has it, unless the plan has it otherwise.
+    fn beat_interval(&self, plan: &Plan) -> Option<Nanos> {
+        let own = self.client.beat()?.interval;
+        match plan.heartbeat {
+            None => Some(nanos(own)),
+            Some(Heartbeat::Every(FixedDuration(interval))) => Some(nanos(interval)),
+            Some(Heartbeat::Never) => None,
+        }
+    }
+
+    /// Reads nothing more until then.
+    pub(crate) fn turn_deaf(&mut self, until: Nanos, turn: &mut Turn<'_>) {
+        self.rare.get_or_insert_default().deaf_until = until;
+        turn.agenda.enter(until, turn.slot, Due::Listen);
+    }
+
+    /// Reads again.
+    pub(crate) fn listen(&self) {
+        self.waker.wake_by_ref();
+    }
+
+    /// Whether it was told to leave.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.leaving)
+    }
+
+    /// Says goodbye where it is connected, and does not come back in any case.
+    pub(crate) fn leave(&mut self, turn: &mut Turn<'_>) {
+        self.rare.get_or_insert_default().leaving = true;
+        if self.say_farewell(turn) {
+            let at = turn.now + nanos(FAREWELL_DEADLINE);
+            turn.agenda.enter(at, turn.slot, Due::Vanish);
+        }
+    }
+
+    /// Ends the connection without an answer to the goodbye.
+    pub(crate) fn vanish(&mut self, turn: &mut Turn<'_>) {
+        if self.connection.take().is_some() {
+            turn.recorder.error(ErrorKind::CloseTimeout, 1);
+            self.waker.wake_by_ref();
+        }
+    }
+
+    /// The number of its next turn in the closed model.
+    pub(crate) fn turns(&self) -> u32 {
+        self.rare.as_ref().map_or(0, |rare| rare.turns)
+    }
+
+    /// Takes its next turn in the closed model, which goes on when this one has had its effect, or has waited too long for it.
+    pub(crate) fn take_turn(&mut self, errand: Errand, turn: &mut Turn<'_>) {
+        let outcome = self.act(errand, turn);
+        let rare = self.rare.get_or_insert_default();
+        rare.turns += 1;
+        match outcome {
+            Outcome::Awaited => {
+                rare.thinks_after = Some(errand.think);
+                let due = Due::GiveUp {
+                    turn: rare.turns as u16,
+                };
+                turn.agenda.enter(turn.now + 2 * turn.deadline, turn.slot, due);
+            }
+            Outcome::Over => {
+                let think = errand.think.max(NOTHING_DONE_PAUSE);
+                turn.agenda.enter(turn.now + think, turn.slot, Due::Act);
+            }
+        }
+    }
+
+    /// Goes on although that turn has had no effect.
+    pub(crate) fn give_up(&mut self, number: u16, turn: &mut Turn<'_>) {
+        if self.turns() as u16 == number {
+            self.go_on(turn);
+        }
+    }
+
+    /// Enters the next turn of the closed model, if one was waited for.
+    fn go_on(&mut self, turn: &mut Turn<'_>) {
+        let think = self.rare.as_mut().and_then(|rare| rare.thinks_after.take());
+        if let Some(think) = think {
+            turn.agenda.enter(turn.now + think, turn.slot, Due::Act);
+        }
+    }
+
+    /// What follows from what was just heard.
+    fn heard(&mut self, turn: &mut Turn<'_>) {
+        if std::mem::take(&mut self.hearing.read_back) {
+            self.catch_up_further(turn);
+        }
+        if std::mem::take(&mut self.hearing.had_effect) {
+            self.go_on(turn);
+        }
     }
 
     /// Ends the connection, if there is one.
@@ -403,19 +531,21 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
     }
 
     /// Does what the plan wants of it.
-    pub(crate) fn act(&mut self, errand: Errand, turn: &mut Turn<'_>) {
+    pub(crate) fn act(&mut self, errand: Errand, turn: &mut Turn<'_>) -> Outcome {
         let Some(connection) = &mut self.connection else {
-            return self.keep(errand, turn);
+            self.keep(errand, turn);
+            return Outcome::Over;
         };
         if connection.outgoing.is_full() {
             turn.recorder.error(ErrorKind::NotSent, 1);
-            return;
+            return Outcome::Over;
         }
         let Errand {
             intended,
             act,
             content_bytes,
             recipient,
+            think: _,
         } = errand;
         let timing = Timing {
             intended,
@@ -444,7 +574,7 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
                 let token = self.rare.as_ref().and_then(|rare| rare.token.as_deref());
                 if turn.back.request(about, request, token).is_err() {
                     turn.recorder.error(ErrorKind::NotSent, 1);
-                    return;
+                    return Outcome::Over;
                 }
                 Channel::Request
             }
@@ -452,15 +582,20 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
                 let about = About::Act { act, stamp, timing };
                 if turn.back.inject(about, kind, data).is_err() {
                     turn.recorder.error(ErrorKind::NotSent, 1);
-                    return;
+                    return Outcome::Over;
                 }
                 Channel::Request
             }
             // Whoever does nothing of his own owes no answer and is owed none.
-            Next::Nothing => return,
+            Next::Nothing => return Outcome::Over,
         };
         self.hearing.acted(asked, by, timing, turn);
         turn.recorder.sent(timing);
+        match (effect, by) {
+            (Effect::Nothing, Channel::Connection) => Outcome::Over,
+            (Effect::Answer | Effect::Delivery { .. } | Effect::Reply, _)
+            | (Effect::Nothing, Channel::Request) => Outcome::Awaited,
+        }
     }
 
     /// Whether it came back and has said nothing since.
@@ -501,6 +636,10 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
                 return Poll::Ready(End::Cut);
             };
             connection.outgoing.flush(cx);
+            // Whoever is deaf is woken when he is so no more.
+            if self.rare.as_ref().is_some_and(|rare| turn.now < rare.deaf_until) {
+                return Poll::Pending;
+            }
             let mut read = ReadBuf::new(buffer);
             match Pin::new(&mut connection.outgoing.stream).poll_read(cx, &mut read) {
                 Poll::Pending => return Poll::Pending,
@@ -508,9 +647,7 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
                     if let Some(end) = self.hear(read.filled_mut(), turn) {
                         return Poll::Ready(end);
                     }
-                    if std::mem::take(&mut self.hearing.read_back) {
-                        self.catch_up_further(turn);
-                    }
+                    self.heard(turn);
                 }
                 Poll::Ready(Ok(()) | Err(_)) => {
                     return Poll::Ready(match connection.farewell {

@@ -1,7 +1,7 @@
 //! Which protocol a run speaks, and what its users can do: the one place where acts are looked up.
 
 use touchstone_protocol::client::Act;
-use touchstone_protocol::{Dialect, echo};
+use touchstone_protocol::{Dialect, direct, echo, feed, outbox, rooms};
 
 /// What the sessions of a run speak.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +61,9 @@ impl Protocol {
 pub const fn acts_of(dialect: Dialect) -> Option<&'static [Act]> {
     match dialect {
         Dialect::Echo => Some(echo::client::ACTS),
-        Dialect::Rooms | Dialect::Outbox | Dialect::Feed | Dialect::Direct => None,
+        Dialect::Rooms => Some(rooms::client::ACTS),
+        Dialect::Outbox => Some(outbox::client::ACTS),
+        Dialect::Feed => Some(feed::client::ACTS),
+        Dialect::Direct => Some(direct::client::ACTS),
     }
 }
