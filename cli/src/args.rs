@@ -506,6 +506,24 @@ pub(crate) enum LoadCommand {
     Run(Box<LoadRunArgs>),
     /// List the ready-made workloads
     List,
+    /// Put the reports of several generators together: histograms, ledgers and counts exactly, thresholds judged anew
+    #[command(after_help = "Examples:
+  touchstone load merge one.json two.json
+  touchstone load merge part*.json --report json=all.json --report html=all.html")]
+    Merge(LoadMergeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LoadMergeArgs {
+    /// Reports that `touchstone load run --report json=FILE` wrote, of the same workload
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Exit with 0 also when times and rates are undecided because a generator itself was the bottleneck
+    #[arg(long)]
+    pub(crate) allow_saturated: bool,
+    /// Write a report: json, junit, csv, hdr, prometheus, markdown or html; `-` is stdout. May be given several times
+    #[arg(long = "report", value_name = "FORMAT=PATH")]
+    pub(crate) reports: Vec<LoadReport>,
 }
 
 #[derive(Debug, Args)]

@@ -13,7 +13,7 @@ use touchstone_scenarios::source::Source;
 use touchstone_scenarios::{builtin_workloads, read_source};
 use touchstone_sut::{Sut, Target};
 
-use crate::args::{LoadCommand, LoadRunArgs};
+use crate::args::{LoadCommand, LoadMergeArgs, LoadRunArgs};
 use crate::exit::{self, Failure, Outcome};
 use crate::outputs::{self, LoadFormat, LoadReport};
 use crate::progress::Progress;
@@ -28,6 +28,7 @@ pub(crate) async fn run(command: LoadCommand) -> Outcome {
     match command {
         LoadCommand::Run(args) => run_workload(*args).await,
         LoadCommand::List => list(),
+        LoadCommand::Merge(args) => merge(&args),
     }
 }
 
@@ -51,17 +52,43 @@ async fn run_workload(args: LoadRunArgs) -> Outcome {
         summary
     });
     let summary = done.await?;
-    let document = summary.document();
-    for report in &args.reports {
-        write(report, &summary, &document)?;
-    }
-    if !outputs::take_stdout(&args.reports) {
-        summary::print(&document, Detail::Brief)?;
-    }
+    tell(&summary, &args.reports)?;
     if args.allow_saturated && summary.passes_but_for_saturation() {
         return Ok(exit::OK);
     }
     Ok(summary::exit_code(summary.verdict))
+}
+
+/// Puts reports together that runs wrote before.
+fn merge(args: &LoadMergeArgs) -> Outcome {
+    outputs::check_writable(&args.reports)?;
+    let reports = args.files.iter().map(|path| {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("could not read the report {name}: {error}")))?;
+        let report = serde_json::from_str(&text)
+            .map_err(|error| Failure::usage(format!("{name}: not a JSON report: {error}")))?;
+        Ok((name, report))
+    });
+    let reports = reports.collect::<Result<Vec<_>, Failure>>()?;
+    let summary = touchstone_loadgen::merge(&reports).map_err(Failure::usage)?;
+    tell(&summary, &args.reports)?;
+    if args.allow_saturated && summary.passes_but_for_saturation() {
+        return Ok(exit::OK);
+    }
+    Ok(summary::exit_code(summary.verdict))
+}
+
+/// Writes the reports that were asked for, and shows the summary unless one of them has stdout.
+fn tell(summary: &Summary, reports: &[LoadReport]) -> Result<(), Failure> {
+    let document = summary.document();
+    for report in reports {
+        write(report, summary, &document)?;
+    }
+    if !outputs::take_stdout(reports) {
+        summary::print(&document, Detail::Brief)?;
+    }
+    Ok(())
 }
 
 /// The built-in server, set as the workload wants it.

@@ -234,10 +234,21 @@ fn a_wrong_flag_is_named_with_what_would_do() {
             USAGE,
             &["`smok`", "ready-made: check, smoke"],
         ),
+        (&["load", "merge", "gone.json"], USAGE, &["gone.json"]),
+        (&["load", "merge", "file"], USAGE, &["file: not a JSON report"]),
+        (
+            &["load", "merge", "other.json"],
+            USAGE,
+            &[
+                "other.json: `/schema` is `touchstone.conform/1`",
+                "touchstone.load/1",
+            ],
+        ),
         (&["completions", "tcsh"], USAGE, &["tcsh", "bash"]),
     ];
     let wrong = ("wrong.yaml", "limits:\n  conections: 1\n");
-    check_all(&[("file", "x"), ("empty", " \n"), wrong], rows);
+    let other = ("other.json", "{\"schema\": \"touchstone.conform/1\"}");
+    check_all(&[("file", "x"), ("empty", " \n"), wrong, other], rows);
 }
 
 #[test]

@@ -178,6 +178,7 @@ fn help_fits_eighty_columns() {
         &["conform", "coverage"],
         &["conform", "report"],
         &["load", "run"],
+        &["load", "merge"],
         &["completions"],
     ] {
         let mut command = touchstone(folder.path(), &[args, &["--help"]].concat());
