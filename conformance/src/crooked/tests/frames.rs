@@ -211,6 +211,23 @@ async fn what_is_never_whole_is_passed_on_all_the_same() {
     expect(&mut client, &[0x81, 9, b'x']).await;
     expect_end(&mut client).await;
     assert_eq!(stage.proxy.touched(), 0);
+
+    // Whole fragments of a message that does not come to its end: in time, before another message, at the end of TCP.
+    let (first, second) = ([0x01, 1, b'a'], [0x80, 1, b'b']);
+    let stage = Stage::with("on: {down: {$text: ab}}\ndo: drop").await;
+    let (mut client, mut server) = stage.open().await;
+    server.write_all(&first).await.unwrap();
+    expect(&mut client, &first).await;
+    server
+        .write_all(&[&second[..], &first, &text("c")].concat())
+        .await
+        .unwrap();
+    expect(&mut client, &[&second[..], &first, &text("c")].concat()).await;
+    server.write_all(&first).await.unwrap();
+    server.shutdown().await.unwrap();
+    expect(&mut client, &first).await;
+    expect_end(&mut client).await;
+    assert_eq!(stage.proxy.touched(), 0);
 }
 
 #[tokio::test]
@@ -302,6 +319,11 @@ async fn what_is_said_goes_to_others() {
             }
             server.write_all(&LAST).await.unwrap();
             expect(peer, &LAST).await;
+        }
+        // What goes back to where it came from would be among these.
+        for _ in 0..3 {
+            server.write_all(&LAST).await.unwrap();
+            expect(&mut client, &LAST).await;
         }
     }
 }
