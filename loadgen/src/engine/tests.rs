@@ -2,6 +2,7 @@
 
 mod delivery;
 mod ends;
+mod hall;
 mod storms;
 mod told;
 
