@@ -151,8 +151,8 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
     }
 
     async fn run(mut self) -> LoopReport {
-        for lane in 0..REQUEST_CONNECTIONS {
-            let carrying = Rc::clone(&self.shared).carry_requests(lane);
+        for _ in 0..REQUEST_CONNECTIONS {
+            let carrying = Rc::clone(&self.shared).carry_requests();
             self.shared.carriers.borrow_mut().spawn_local(carrying);
         }
         self.phases().await;
@@ -202,16 +202,21 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
         }
     }
 
-    /// From the start to the end of the last phase, or to the stop.
+    /// From the start to the end of the last phase, or to the stop. What was meant for an instant before the end is done, however
+    /// late: a loop that starves in its last moments leaves nothing out. It gives up one deadline after the end, which leaves
+    /// it saturated in any case.
     async fn phases(&mut self) {
+        let deadline = self.shared.job.plan.deadline;
         let end = self.shared.job.plan.end();
-        while !self.stop.is_cancelled() && self.shared.now() < end {
+        while !self.stop.is_cancelled() && self.shared.now() < end + deadline {
             self.end_seconds();
             self.begin_phases();
             self.arrive();
             let backlog = self.act_due(end);
             if backlog {
                 tokio::task::yield_now().await;
+            } else if self.shared.now() >= end {
+                break;
             } else {
                 let due = self.next_due().min(end);
                 self.wait(due).await;

@@ -85,6 +85,8 @@ struct Server {
     script: Box<dyn Script>,
     counts: RefCell<HashMap<u64, u64>>,
     record: RefCell<Vec<(Received, Verdict)>>,
+    /// How long after it was received each message was answered, by this server's own clock.
+    took: RefCell<Vec<Duration>>,
     attempts: Cell<u32>,
     opened: RefCell<Vec<(String, Duration)>>,
     open: Cell<u32>,
@@ -97,6 +99,7 @@ impl Scripted {
             script: Box::new(script),
             counts: RefCell::default(),
             record: RefCell::default(),
+            took: RefCell::default(),
             attempts: Cell::new(0),
             opened: RefCell::default(),
             open: Cell::new(0),
@@ -121,6 +124,13 @@ impl Scripted {
     /// Everything that arrived, in order.
     pub(crate) fn record(&self) -> Vec<(Received, Verdict)> {
         self.0.record.borrow().clone()
+    }
+
+    /// The median time from a message's receipt to the sending of its answer, as this server has seen it.
+    pub(crate) fn median_took(&self) -> Duration {
+        let mut took = self.0.took.borrow().clone();
+        took.sort_unstable();
+        took[took.len() / 2]
     }
 
     /// When each path was opened.
@@ -250,6 +260,8 @@ impl Server {
             Verdict::Answer | Verdict::Twice | Verdict::Forget | Verdict::Ignore | Verdict::Close(..) => {}
         }
         stream.write_all(&server_text(&answer)).await?;
+        let took = self.start.elapsed() - received.at;
+        self.took.borrow_mut().push(took);
         if verdict == Verdict::Twice {
             stream.write_all(&server_text(&answer)).await?;
         }
@@ -261,14 +273,14 @@ impl Server {
 }
 
 /// Reads the request and accepts it; its path.
-async fn upgrade(stream: &mut impl Stream) -> io::Result<String> {
+pub(super) async fn upgrade(stream: &mut impl Stream) -> io::Result<String> {
     let head = read_head(stream).await?;
     stream.write_all(accept(&head).as_bytes()).await?;
     Ok(head.split(' ').nth(1).expect("a request line").to_owned())
 }
 
 /// A request up to its body.
-pub(super) async fn read_head(stream: &mut impl Stream) -> io::Result<String> {
+async fn read_head(stream: &mut impl Stream) -> io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
@@ -277,7 +289,7 @@ pub(super) async fn read_head(stream: &mut impl Stream) -> io::Result<String> {
 }
 
 /// The answer that opens a WebSocket.
-pub(super) fn accept(head: &str) -> String {
+fn accept(head: &str) -> String {
     let header = |name: &str| {
         head.lines()
             .find_map(|line| {

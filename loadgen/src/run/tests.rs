@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::scripted::{Received, Script, Scripted, Verdict as Does};
+use crate::record::Latency;
 use crate::workload::Workload;
 use http::HeaderMap;
 use tokio::net::TcpListener;
@@ -147,6 +148,39 @@ fn a_threshold_that_does_not_hold_fails_the_run() {
         verdicts,
         [(Some(swallowed), Verdict::Failed), (Some(0.0), Verdict::Passed)]
     );
+}
+
+/// A run that says that its generator was starved says that its times are worth nothing: it is no proof, and is done again.
+const ATTEMPTS_MAX: usize = 5;
+
+#[test]
+fn a_delay_is_measured_as_the_server_has_recorded_it() {
+    let second = |_: &Received| Does::AnswerAfter(Duration::from_secs(1));
+    let workload: Workload = serde_json::from_value(serde_json::json!({
+        "title": "a second", "sessions": 60, "messages": {"rate": 0.5}, "phases": [{"steady": {"for": "4s"}}],
+    }))
+    .unwrap();
+    for _ in 0..ATTEMPTS_MAX {
+        let ran = run_at(1, Plan::new("test", &workload).unwrap(), second, |_| false);
+        let summary = ran.summary.unwrap();
+        let mut measured = summary.measured.iter();
+        let (_, answers) = measured.find(|(latency, _)| *latency == Latency::Answer).unwrap();
+        let answers = &answers.latency;
+        assert_eq!(answers.count(), ran.servers[0].received());
+        let recorded = ran.servers[0].median_took().as_secs_f64() * 1e3;
+        let measured = answers.quantile_ms(0.5).unwrap();
+        assert!(
+            recorded >= 1_000.0 && measured >= recorded * 0.999,
+            "{measured} {recorded}"
+        );
+        if !summary.generator.saturated {
+            assert!(
+                (measured - recorded).abs() < recorded / 100.0,
+                "{measured} {recorded}"
+            );
+            return;
+        }
+    }
 }
 
 #[test]

@@ -36,35 +36,106 @@ fn a_server_that_answers_everything_loses_nothing() {
 
 #[test]
 fn a_known_delay_is_measured_exactly() {
-    let ran = run(steady(20, 10), |_: &Received| {
-        Verdict::AnswerAfter(Duration::from_millis(250))
-    });
-    let measured = ran.report.recorder.measured(Latency::Answer);
-    for q in [0.0, 0.5, 0.99, 1.0] {
-        let service_time = measured.service_time.quantile_ms(q).unwrap();
-        assert!((249.9..=250.2).contains(&service_time), "{service_time} at {q}");
-        // Timers on virtual time fall on whole milliseconds: so late may a send be.
-        let latency = measured.latency.quantile_ms(q).unwrap();
-        assert!((249.9..=251.2).contains(&latency), "{latency} at {q}");
+    // A message each two seconds: none waits for the answer to the one before.
+    let unhurried = workload(serde_json::json!({
+        "title": "unhurried", "sessions": 20, "messages": {"rate": 0.5}, "phases": [{"steady": {"for": "10s"}}],
+    }));
+    for delay in [250, 1_000] {
+        let ran = run(unhurried.clone(), move |_: &Received| {
+            Verdict::AnswerAfter(Duration::from_millis(delay))
+        });
+        let measured = ran.report.recorder.measured(Latency::Answer);
+        assert_eq!(measured.latency.count(), 100);
+        // To three digits; and timers on virtual time fall on whole milliseconds: so late may a send be.
+        let exact = delay as f64 * 0.999..=delay as f64 * 1.001;
+        let late = delay as f64 * 0.999..=delay as f64 * 1.001 + 1.1;
+        for q in [0.0, 0.5, 0.99, 1.0] {
+            let service_time = measured.service_time.quantile_ms(q).unwrap();
+            assert!(exact.contains(&service_time), "{service_time} at {q}");
+            let latency = measured.latency.quantile_ms(q).unwrap();
+            assert!(late.contains(&latency), "{latency} at {q}");
+        }
     }
 }
 
 #[test]
 fn a_server_that_blocks_is_charged_for_everyone_it_keeps_waiting() {
-    let ran = run(steady(200, 20), |received: &Received| {
-        match received.at.as_secs_f64() {
-            at if (5.0..10.0).contains(&at) => Verdict::AnswerAfter(seconds(10.0 - at)),
-            _ => Verdict::Answer,
-        }
-    });
+    let plan = steady(200, 20);
+    let waits = waits_for(&plan, seconds(5.0)..seconds(10.0));
+    let ran = run(plan, blocks_from_5_to_10);
     let answers = &ran.report.recorder.measured(Latency::Answer).latency;
     assert_eq!(answers.count(), 4_000, "nothing that was meant is left out");
     // A quarter of all messages waits, evenly between 0 and 5 s: one in ten more than 3 s.
     let p90 = answers.quantile_ms(0.9).unwrap();
-    assert!((2_950.0..3_050.0).contains(&p90), "{p90}");
+    assert_eq!((p90 / 100.0).round(), 30.0, "3.0 s: {p90}");
+    let true_p90 = quantile_ms(waits, 0.9);
+    assert!(
+        (p90 - true_p90).abs() <= true_p90 / 1_000.0 + 1.0,
+        "{p90} {true_p90}"
+    );
     let p50 = answers.quantile_ms(0.5).unwrap();
     assert!(p50 < 2.0, "{p50}");
     assert_eq!(ran.report.totals.late, 0);
+    let generator = watch::judge(
+        &Reading::default(),
+        &Reading::default(),
+        &[],
+        &ran.report.recorder,
+    );
+    assert!(
+        !generator.saturated,
+        "the server is to blame: {:?}",
+        generator.reasons
+    );
+}
+
+#[test]
+fn users_who_wait_for_answers_would_have_said_that_nothing_was_wrong() {
+    let plan = workload(serde_json::json!({
+        "title": "naive", "sessions": 200, "model": "closed", "messages": {"think": "1s"},
+        "phases": [{"ramp": {"for": "1s"}}, {"steady": {"for": "19s"}}],
+    }));
+    let ran = run(plan, blocks_from_5_to_10);
+    let answers = &ran.report.recorder.measured(Latency::Answer).latency;
+    // Each of them is caught once, and does not say what it would have said meanwhile: one in sixteen waits, not one in four.
+    let p90 = answers.quantile_ms(0.9).unwrap();
+    assert!(p90 < 20.0, "against the true 3.0 s: {p90}");
+    assert!(
+        answers.max_ms().unwrap() > 4_900.0,
+        "and yet it was the same server"
+    );
+}
+
+fn blocks_from_5_to_10(received: &Received) -> Verdict {
+    match received.at.as_secs_f64() {
+        at if (5.0..10.0).contains(&at) => Verdict::AnswerAfter(seconds(10.0 - at)),
+        _ => Verdict::Answer,
+    }
+}
+
+/// How long each of the plan's messages waits for its answer if the server answers nothing in a stretch of time.
+fn waits_for(plan: &Plan, blocked: std::ops::Range<Duration>) -> Vec<Duration> {
+    let mut waits = Vec::new();
+    for session in 0..plan.sessions {
+        let mut sends = plan.sends(session).expect("all of them talk");
+        while sends.due() < plan.end() {
+            let meant = Duration::from_nanos(sends.due());
+            let waits_for_end = blocked.contains(&meant);
+            waits.push(if waits_for_end {
+                blocked.end - meant
+            } else {
+                Duration::ZERO
+            });
+            sends.advance();
+        }
+    }
+    waits
+}
+
+/// The smallest that is at least as long as this share of all.
+fn quantile_ms(mut waits: Vec<Duration>, q: f64) -> f64 {
+    waits.sort_unstable();
+    waits[(waits.len() as f64 * q).ceil() as usize - 1].as_secs_f64() * 1e3
 }
 
 #[test]
@@ -95,6 +166,21 @@ fn a_generator_that_starves_charges_itself_and_says_so() {
         "{:?}",
         generator.reasons
     );
+}
+
+#[test]
+fn a_generator_that_starves_beyond_the_end_leaves_nothing_out() {
+    let world = World::StarvesAt(seconds(19.0), seconds(2.0));
+    let ran = run_in(world, steady(200, 20), |_: &Received| Verdict::Answer);
+    assert_eq!(
+        ran.server.received(),
+        4_000,
+        "what was due meanwhile is sent, late"
+    );
+    let recorder = &ran.report.recorder;
+    assert_eq!(recorder.measured(Latency::Answer).latency.count(), 4_000);
+    let late = recorder.send_lag.quantile_ms(0.99).unwrap();
+    assert!((1_700.0..=2_000.0).contains(&late), "{late}");
 }
 
 #[test]
