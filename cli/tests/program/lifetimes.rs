@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// What /proc says of a process: its parent and its group. None once it has ended, also if nobody has reaped it yet.
-fn looked_up(pid: u32) -> Option<(u32, u32)> {
+pub(crate) fn looked_up(pid: u32) -> Option<(u32, u32)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name, in brackets, may hold anything.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
@@ -45,7 +45,8 @@ fn await_end(pids: &[u32]) {
     });
 }
 
-fn send(pid: u32, signal: i32) {
+/// Sends a signal to a child of this test.
+pub(crate) fn send(pid: u32, signal: i32) {
     // SAFETY: `kill` takes plain integers; the process is a child of this test that has not been reaped.
     let sent = unsafe { libc::kill(i32::try_from(pid).unwrap(), signal) };
     assert_eq!(sent, 0);

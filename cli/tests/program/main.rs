@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod configuration;
+#[cfg(target_os = "linux")]
+mod honest_load;
 mod kills;
 #[cfg(target_os = "linux")]
 mod lifetimes;

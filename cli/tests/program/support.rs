@@ -209,14 +209,15 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
             return found;
         }
         assert!(began.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
-        pause();
+        pause(POLL);
     }
 }
 
+/// Lets time pass between two looks at another process, or two signals to it.
 #[expect(
     clippy::disallowed_methods,
     reason = "another process gives no event: it is looked at again and again, with a bound"
 )]
-fn pause() {
-    thread::sleep(POLL);
+pub(crate) fn pause(time: Duration) {
+    thread::sleep(time);
 }
