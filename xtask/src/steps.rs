@@ -28,6 +28,18 @@ const NAMED_MUTANTS: [&str; 10] = [
     "2",
 ];
 
+/// The example servers under all of their dialects' cases, also those that take minutes.
+const WHOLE_EXAMPLES: [&str; 8] = [
+    "test",
+    "--package",
+    "touchstone",
+    "--test",
+    "examples",
+    "--",
+    "--include-ignored",
+    "all_of",
+];
+
 /// How many times in a row the suite has to be green while both cores are kept busy.
 const CONTROL_RUNS: &str = "20";
 
@@ -94,8 +106,8 @@ fn side_by_side(rest: &[String]) -> Result<()> {
     run(&mut command)
 }
 
-/// The kill matrix; then the whole suite, `rounds` times, with as many cases at once as show a race if there is one; then
-/// once behind TLS.
+/// The kill matrix; then every example server under its whole suite; then the built-in server, `rounds` times, with as many
+/// cases at once as show a race if there is one; then once behind TLS.
 pub(crate) fn prove(rounds: u32) -> Result<()> {
     cargo(&["build", "--release", "--package", "touchstone"])?;
     {
@@ -113,6 +125,8 @@ pub(crate) fn prove(rounds: u32) -> Result<()> {
         "--",
         "kills",
     ]))?;
+    needs::everything(Missing::Install)?;
+    cargo(&WHOLE_EXAMPLES).context("an example server under its whole suite")?;
     for round in 1..=rounds {
         eprintln!("xtask: round {round} of {rounds}");
         cargo(&[

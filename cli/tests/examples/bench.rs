@@ -46,6 +46,15 @@ pub(crate) struct Case {
     pub(crate) clauses: Vec<String>,
 }
 
+/// How the README of a server says that it is judged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Strictness {
+    /// Every finding counts.
+    Strict,
+    /// Only what is owed.
+    ByLevel,
+}
+
 /// A server and where its libraries are.
 pub(crate) struct Bench {
     name: String,
@@ -81,18 +90,13 @@ impl Bench {
     pub(crate) fn run(&self, bug: Option<&str>, cases: &[String]) -> Vec<Case> {
         let number = self.next_report.fetch_add(1, Ordering::Relaxed);
         let report = self.folder.path().join(format!("{number}.json"));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_touchstone"));
-        command.current_dir(root()).args(["conform", "run", "--strict"]);
-        command.args(["--patience", PATIENCE, "--target"]);
-        command.arg(self.file("touchstone.yaml"));
+        let mut command = self.conform_run();
+        command.arg("--strict").args(cases);
         command.arg(format!("--report=json={}", report.display()));
-        command.args(cases).env("JWT_SECRET", "the secret of a test");
-        command.env("TMPDIR", self.folder.path());
         match bug {
             Some(bug) => command.env("BUG", bug),
             None => command.env_remove("BUG"),
         };
-        self.with_libraries(&mut command);
         let ended = command.output().unwrap();
         let stderr = String::from_utf8_lossy(&ended.stderr);
         let text = std::fs::read_to_string(&report)
@@ -100,6 +104,34 @@ impl Bench {
         let report: Value = serde_json::from_str(&text).unwrap();
         let cases = report["cases"].as_array().expect("a report has its cases");
         cases.iter().map(Case::read).collect()
+    }
+
+    /// The whole suite on the server as it is, judged as its README says: what it prints, if anything changed.
+    pub(crate) fn run_whole(&self, strictness: Strictness) -> Result<(), String> {
+        let mut command = self.conform_run();
+        command.env_remove("BUG").arg("--known-failing");
+        command.arg(self.file("known-failing.txt"));
+        match strictness {
+            Strictness::Strict => command.arg("--strict"),
+            Strictness::ByLevel => &mut command,
+        };
+        let ended = command.output().unwrap();
+        if ended.status.success() {
+            return Ok(());
+        }
+        let [stdout, stderr] = [&ended.stdout, &ended.stderr].map(|text| String::from_utf8_lossy(text));
+        Err(format!("{} ({}):\n{stdout}{stderr}", self.name, ended.status))
+    }
+
+    fn conform_run(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_touchstone"));
+        command.current_dir(root()).args(["conform", "run"]);
+        command.args(["--patience", PATIENCE, "--target"]);
+        command.arg(self.file("touchstone.yaml"));
+        command.env("JWT_SECRET", "the secret of a test");
+        command.env("TMPDIR", self.folder.path());
+        self.with_libraries(&mut command);
+        command
     }
 
     /// What its list names, installed as the list says now: its copy there is the receipt.

@@ -1,5 +1,6 @@
 //! The servers in `examples/servers`, and the mistakes that `BUG=name` puts into them: each is found by the cases that
-//! `bugs.yaml` names, under a clause that it names, and none of those cases minds the server as it is.
+//! `bugs.yaml` names, under a clause that it names, and none of those cases minds the server as it is. Of the whole suite
+//! each fails exactly what its `known-failing.txt` lists.
 
 mod bench;
 
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use bench::{Bench, Bug};
+use bench::{Bench, Bug, Strictness};
 
 /// Servers at a time: each waits for its intervals longer than it works.
 const SERVERS_MAX: usize = 4;
@@ -42,6 +43,43 @@ fn rooms_over_django() {
 #[test]
 fn echo_over_ws() {
     every_bug_is_found("echo-ws");
+}
+
+#[test]
+fn all_of_echo_over_ws() {
+    the_whole_suite_knows("echo-ws", Strictness::Strict);
+}
+
+#[test]
+fn all_of_direct_over_express() {
+    the_whole_suite_knows("direct-express", Strictness::Strict);
+}
+
+#[test]
+#[ignore = "takes minutes; `cargo xtask prove` runs it"]
+fn all_of_feed_over_fastapi() {
+    the_whole_suite_knows("feed-fastapi", Strictness::ByLevel);
+}
+
+#[test]
+#[ignore = "takes minutes; `cargo xtask prove` runs it"]
+fn all_of_outbox_over_aiohttp() {
+    the_whole_suite_knows("outbox-aiohttp", Strictness::ByLevel);
+}
+
+#[test]
+#[ignore = "takes minutes; `cargo xtask prove` runs it"]
+fn all_of_rooms_over_django() {
+    the_whole_suite_knows("rooms-django", Strictness::ByLevel);
+}
+
+/// A case that passes though it is listed is as red as one that fails and is not.
+fn the_whole_suite_knows(server: &str, strictness: Strictness) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let changed = Bench::new(server).run_whole(strictness);
+    if let Err(printed) = changed {
+        panic!("{printed}");
+    }
 }
 
 fn every_bug_is_found(server: &str) {
