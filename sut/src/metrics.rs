@@ -17,6 +17,12 @@ impl Metrics {
         Self(sums)
     }
 
+    /// How many metrics there are, by name.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// The sum of the metric's samples, if it has any.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<f64> {

@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
 use touchstone_conformance::needs;
-use touchstone_conformance::probe::{Depth, Outcome as Seen, Tried, probe};
+use touchstone_conformance::probe::{Depth, Outcome as Seen, Tried, probe, probe_server};
 use touchstone_conformance::select::{Case, cases};
 use touchstone_sut::{Sut, Target};
 
@@ -105,6 +105,8 @@ async fn look(sut: &Sut) -> Vec<Tried> {
     for dialect in &sut.target().dialects {
         tried.extend(probe(sut, *dialect, Depth::Everything).await);
     }
+    // Last, because it stops the server.
+    tried.extend(probe_server(sut).await);
     tried
 }
 
@@ -112,13 +114,13 @@ fn print_tried(tried: &Tried) -> Result<(), Failure> {
     let (word, seen) = match &tried.outcome {
         Seen::Works(seen) => ("works", seen),
         Seen::Fails(why) | Seen::NothingThere(why) => ("fails", why),
+        Seen::Untried(why) => ("not tried", why),
         // It is listed once for all dialects, with what it would switch on.
         Seen::NotSaid => return Ok(()),
     };
-    let about = if tried.key.contains(tried.dialect.name()) {
-        tried.key.clone()
-    } else {
-        format!("{} ({})", tried.key, tried.dialect)
+    let about = match tried.dialect {
+        Some(dialect) if !tried.key.contains(dialect.name()) => format!("{} ({dialect})", tried.key),
+        Some(_) | None => tried.key.clone(),
     };
     print::line(&format!("{word:<9} {about:<26} {seen}"))
 }

@@ -187,6 +187,9 @@ fn a_target_file_is_written_tried_and_never_overwritten() {
         "wrote touchstone-target.yaml",
         "works     urls",
         "works     paths.echo.ws",
+        "works     capabilities.metrics",
+        "not tried timings.echo.heartbeat.interval",
+        "works     spawn                      it stopped (exit status: 0), and was ready again after",
         "not said  faults.store",
         "next: touchstone conform run --target touchstone-target.yaml",
     ] {
@@ -231,6 +234,26 @@ fn a_target_file_is_written_tried_and_never_overwritten() {
         tried.stdout.contains("fails     inject.echo.all") && tried.stdout.contains("404"),
         "{tried:#?}"
     );
+
+    let wrong = format!(
+        "{written}\ntimings: {{echo.heartbeat.interval: 200ms, server.handshake.deadline: 1s}}\n\
+         faults: {{store: {{post: /nowhere, json: {{}}}}, handler: {{post: /nowhere, json: {{}}}}}}\n"
+    );
+    std::fs::write(&path, wrong).unwrap();
+    let tried = run(touchstone(
+        folder.path(),
+        &["conform", "init", "--try", "touchstone-target.yaml"],
+    ));
+    assert_eq!(tried.code, Some(1), "{tried:#?}");
+    for line in [
+        "fails     timings.echo.heartbeat.interval no heartbeat came within 2.2 s",
+        "fails     timings.server.handshake.deadline a connection that says nothing is still open",
+        "fails     faults.store",
+        "fails     faults.handler",
+        "works     spawn ",
+    ] {
+        assert!(tried.stdout.contains(line), "no `{line}`: {}", tried.stdout);
+    }
 
     let forced: Vec<&str> = init.iter().copied().chain(["--force"]).collect();
     assert_eq!(run(touchstone(folder.path(), &forced)).code, Some(0));

@@ -30,7 +30,7 @@ pub(super) async fn look(sut: &Sut, cases: &[Case]) -> Result<Vec<Tried>, RunErr
         .filter(|tried| tried.trouble().is_some())
         .collect();
     let hopeless = |dialect: &Dialect| {
-        let mut its = found.iter().filter(|tried| tried.dialect == *dialect);
+        let mut its = found.iter().filter(|tried| tried.dialect == Some(*dialect));
         its.any(|tried| is_of_provision(tried) || matches!(tried.outcome, Outcome::NothingThere(_)))
     };
     let some_do_without = cases.iter().any(|case| case.dialect.is_none());
@@ -51,10 +51,16 @@ fn is_of_provision(tried: &Tried) -> bool {
 /// As it is said, with the key first.
 pub(super) fn sentence(tried: &Tried) -> String {
     let why = tried.trouble().unwrap_or_default();
-    format!("`{}` ({}): {why}", tried.key, tried.dialect)
+    match tried.dialect {
+        Some(dialect) => format!("`{}` ({dialect}): {why}", tried.key),
+        None => format!("`{}`: {why}", tried.key),
+    }
 }
 
 /// Whether this case would meet it: those without users do not need them.
 pub(super) fn is_met_by(tried: &Tried, case: &Case) -> bool {
-    case.dialect == Some(tried.dialect) && is_of_provision(tried) && !case.scenario.cast.users.is_empty()
+    tried.dialect.is_some()
+        && case.dialect == tried.dialect
+        && is_of_provision(tried)
+        && !case.scenario.cast.users.is_empty()
 }

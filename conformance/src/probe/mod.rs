@@ -4,6 +4,8 @@
 //!
 //! Nothing is judged here: a server that refuses or drops a handshake is for the cases, which know what it owes.
 
+mod server;
+
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -13,18 +15,24 @@ use touchstone_protocol::{Dialect, routes};
 use touchstone_report::number;
 use touchstone_scenarios::cast::Password;
 use touchstone_scenarios::rules::Rules;
+use touchstone_scenarios::scenario::Matcher;
 use touchstone_sut::{ChannelWanted, Injection, People, ProvisionError, Sut, TokenWanted, User, UserWanted};
 
+pub use server::probe_server;
+
 use crate::client::{Address, Connection, OpenError};
-use crate::frames::Content;
-use crate::matching::text_of;
+use crate::frames::{Content, Frame, Message, opcode};
+use crate::matching::{Environment, compare, text_of};
 use crate::run::encoded;
-use crate::tap::{Log, Record};
+use crate::tap::{Direction, Log, Record};
 
 /// How long a plain connection may take to open: longer than any case waits, so that a slow server is theirs to judge.
 const OPEN_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a message that the server was made to emit may take, and a connection that was let in to be closed again.
 const ARRIVAL_DEADLINE: Duration = Duration::from_secs(2);
+
+/// A timing that is longer is left to the cases: nobody waits half a minute for a look.
+const TIMING_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// How far a look goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +46,8 @@ pub enum Depth {
 /// Something that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tried {
-    /// On which dialect.
-    pub dialect: Dialect,
+    /// On which dialect; `None`: it is about the server as a whole.
+    pub dialect: Option<Dialect>,
     /// The key of the target file that it is about: `auth`, `paths.direct.ws`.
     pub key: String,
     /// How it went.
@@ -57,6 +65,8 @@ pub enum Outcome {
     NothingThere(String),
     /// The target file does not say how.
     NotSaid,
+    /// It was left alone, for this reason.
+    Untried(String),
 }
 
 impl Tried {
@@ -65,7 +75,7 @@ impl Tried {
     pub fn trouble(&self) -> Option<&str> {
         match &self.outcome {
             Outcome::Fails(why) | Outcome::NothingThere(why) => Some(why),
-            Outcome::Works(_) | Outcome::NotSaid => None,
+            Outcome::Works(_) | Outcome::NotSaid | Outcome::Untried(_) => None,
         }
     }
 }
@@ -120,6 +130,7 @@ impl Probe<'_> {
             self.is_let_in(&log).await?;
             self.inject(&newcomer, &log).await;
             self.events(&newcomer).await;
+            self.heartbeat(&log).await;
         }
         connection.leave().await;
         tasks.join_all().await;
@@ -137,9 +148,10 @@ impl Probe<'_> {
             Outcome::Fails(why) => Outcome::Fails(hide(why)),
             Outcome::NothingThere(why) => Outcome::NothingThere(hide(why)),
             Outcome::NotSaid => Outcome::NotSaid,
+            Outcome::Untried(why) => Outcome::Untried(hide(why)),
         };
         self.tried.push(Tried {
-            dialect: self.dialect,
+            dialect: Some(self.dialect),
             key: key.to_owned(),
             outcome,
         });
@@ -326,9 +338,7 @@ impl Probe<'_> {
 
     /// Makes the server emit something, and awaits it.
     async fn inject(&mut self, newcomer: &Newcomer, log: &Log) {
-        let Some((kind, data)) = sample(self.dialect, &self.mark) else {
-            return;
-        };
+        let (kind, data) = sample(self.dialect, &self.mark);
         let id = |value: &Value| value.get("id").cloned().unwrap_or_default();
         let user = newcomer.user.as_ref().map(|user| id(&user.value()));
         let channel = newcomer.channel.as_ref().map(id);
@@ -391,6 +401,58 @@ impl Probe<'_> {
             self.note(&key, Outcome::Works(format!("a list of {count}")));
         }
     }
+
+    /// A heartbeat comes by a ping, or as a message of the dialect. Where it comes later than the file says, every window of a
+    /// case that waits for one is too short.
+    async fn heartbeat(&mut self, log: &Log) {
+        let name = format!("{}.heartbeat.interval", self.dialect);
+        let target = self.sut.target();
+        let key = format!("timings.{name}");
+        let Some(interval) = target.timing(&name).filter(|_| target.has(&key)) else {
+            return;
+        };
+        if interval > TIMING_WAIT_MAX {
+            self.note(&key, server::too_long(interval));
+            return;
+        }
+        let folder = Rules::builtin().dialect(self.dialect);
+        let heartbeat = folder.and_then(|folder| folder.habits.heartbeat.as_ref());
+        let began = Instant::now();
+        let beaten = |record: &Record| {
+            let ping = |(direction, frame): &(Direction, Frame)| {
+                *direction == Direction::Down && frame.header.opcode == opcode::PING
+            };
+            let is_heartbeat = |message: &Message| {
+                heartbeat
+                    .zip(message.json())
+                    .is_some_and(|(heartbeat, value)| fits(heartbeat, value))
+            };
+            let beats = record.frames.iter().any(ping) || record.received.iter().any(is_heartbeat);
+            beats.then_some(())
+        };
+        let outcome = match log.wait_for(began + interval + ARRIVAL_DEADLINE, beaten).await {
+            Some(()) => Outcome::Works(format!(
+                "a heartbeat came within {}",
+                number::duration(interval + ARRIVAL_DEADLINE)
+            )),
+            None => Outcome::Fails(format!(
+                "no heartbeat came within {}: set it to what the server does",
+                number::duration(interval + ARRIVAL_DEADLINE)
+            )),
+        };
+        self.note(&key, outcome);
+    }
+}
+
+/// Whether a message is what a matcher without variables accepts.
+fn fits(matcher: &Matcher, value: &Value) -> bool {
+    let environment = Environment {
+        variable: &|_| None,
+        timing: &|_| None,
+        answers: None,
+        epoch_seconds: 0.0,
+    };
+    compare(matcher, value, &environment).mismatches.is_empty()
 }
 
 fn fields(value: Value) -> Map<String, Value> {
@@ -400,22 +462,23 @@ fn fields(value: Value) -> Map<String, Value> {
     }
 }
 
-/// A message that a server of the dialect emits by itself, with `mark` in it; none where the suite never asks for one.
-fn sample(dialect: Dialect, mark: &str) -> Option<(&'static str, Value)> {
+/// A message that a server of the dialect emits by itself, with `mark` in it.
+fn sample(dialect: Dialect, mark: &str) -> (&'static str, Value) {
     match dialect {
-        Dialect::Echo => Some((
+        Dialect::Echo => (
             "broadcast",
             json!({ "message": mark, "title": "Probe", "level": "info" }),
-        )),
-        Dialect::Outbox => Some((
+        ),
+        Dialect::Rooms => ("chat.message", json!({ "message": { "content": mark } })),
+        Dialect::Outbox => (
             "message_generate",
             json!({ "message": { "uuid": mark, "content": mark }, "response_message": { "conversation_uuid": mark } }),
-        )),
-        Dialect::Feed => Some((
+        ),
+        Dialect::Feed => (
             "SYSTEM_NOTIFICATION",
             json!({ "title": "Probe", "message": mark, "level": "info" }),
-        )),
-        Dialect::Rooms | Dialect::Direct => None,
+        ),
+        Dialect::Direct => ("new_message", json!({ "message": { "content": mark } })),
     }
 }
 
@@ -426,12 +489,13 @@ mod tests {
     #[test]
     fn what_is_in_the_way_is_told_from_what_is_not_said() {
         let tried = |outcome| Tried {
-            dialect: Dialect::Echo,
+            dialect: Some(Dialect::Echo),
             key: "urls".into(),
             outcome,
         };
         assert_eq!(tried(Outcome::Works("x".into())).trouble(), None);
         assert_eq!(tried(Outcome::NotSaid).trouble(), None);
+        assert_eq!(tried(Outcome::Untried("x".into())).trouble(), None);
         assert_eq!(tried(Outcome::Fails("x".into())).trouble(), Some("x"));
         assert_eq!(tried(Outcome::NothingThere("x".into())).trouble(), Some("x"));
     }
