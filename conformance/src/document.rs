@@ -8,6 +8,7 @@ use touchstone_report::{Bar, Block, Cell, Column, Document, Section, Table, Tile
 
 use crate::clause_states::{tone, word};
 use crate::results::{CaseResult, Run};
+use crate::text::REPORT_COLUMNS;
 use crate::verdict::CaseVerdict;
 
 impl Run {
@@ -158,7 +159,7 @@ impl Run {
             section = section.with(Block::details(
                 summary,
                 tone(case.verdict),
-                vec![Block::Code(case.failure_text())],
+                vec![Block::Code(case.failure_text_within(REPORT_COLUMNS))],
             ));
         }
         section

@@ -8,6 +8,7 @@ use touchstone_scenarios::rules::{ClauseId, Level};
 
 use crate::clause_states::{ClauseState, tone, word};
 use crate::results::Run;
+use crate::text::REPORT_COLUMNS;
 use crate::verdict::CaseVerdict;
 
 /// What the documents call themselves.
@@ -184,7 +185,7 @@ impl SideBySide {
                 section = section.with(Block::details(
                     summary,
                     tone(case.verdict),
-                    vec![Block::Code(case.failure_text())],
+                    vec![Block::Code(case.failure_text_within(REPORT_COLUMNS))],
                 ));
             }
         }

@@ -2,16 +2,25 @@
 
 use std::fmt::Write;
 
-use touchstone_report::number;
+use touchstone_report::{hanging, number};
 
 use crate::results::{CaseResult, LATE_MIN};
 use crate::verdict::{CaseVerdict, Check, Difference, Finding, Place};
 
-/// Columns of an excerpt in a report, which is read in a browser or an editor.
-const REPORT_COLUMNS: usize = 100;
+/// Columns of a text in a report: what a page has room for beside its table of contents.
+pub(crate) const REPORT_COLUMNS: usize = 92;
+
+/// Columns of an excerpt where nothing else is cut or broken: what is read by a program too.
+const EXCERPT_COLUMNS: usize = 100;
 
 /// An excerpt is never narrower: less says nothing.
 const EXCERPT_COLUMNS_MIN: usize = 20;
+
+/// What comes before the command that runs a case again.
+const RERUN: &str = "  rerun: ";
+
+/// Where what is expected and what was seen begins, in a line of a finding.
+const FINDING_INDENT: usize = 14;
 
 /// Differences of one message that are shown beside the first: more are one mistake made everywhere.
 const DIFFERENCES_SHOWN: usize = 8;
@@ -20,12 +29,26 @@ impl CaseResult {
     /// The whole failure text. Empty for a case that passed, unless its transcript was asked for.
     #[must_use]
     pub fn failure_text(&self) -> String {
-        self.failure_text_within(REPORT_COLUMNS)
+        self.failure_text_cut(EXCERPT_COLUMNS)
     }
 
-    /// The same, with excerpts of scenarios cut to so many columns: under a line that wraps a caret points at nothing.
+    /// The same for a terminal or a page of so many columns: every line fits, with what goes on under what it belongs to.
     #[must_use]
     pub fn failure_text_within(&self, columns: usize) -> String {
+        let text = self.failure_text_cut(columns);
+        let lines = text.lines().map(|line| {
+            // What is run again is copied: a line break would be run with it.
+            if line.starts_with(RERUN) {
+                line.to_owned()
+            } else {
+                hanging(line, columns, indent_of(line))
+            }
+        });
+        lines.map(|line| line + "\n").collect()
+    }
+
+    /// With excerpts of scenarios cut to so many columns: under a line that wraps a caret points at nothing.
+    fn failure_text_cut(&self, columns: usize) -> String {
         let mut out = String::new();
         if self.findings.is_empty() && self.reason.is_none() && self.transcript.is_none() {
             return out;
@@ -57,7 +80,7 @@ impl CaseResult {
             line(&mut out, format_args!("  transcript:"));
             out.push_str(&transcript.to_text());
         }
-        line(&mut out, format_args!("  rerun: {}", self.rerun));
+        line(&mut out, format_args!("{RERUN}{}", self.rerun));
         out
     }
 
@@ -254,6 +277,20 @@ fn excerpt(place: &Place, columns: usize) -> (String, String) {
     let width = place.width.min(end.saturating_sub(column)).max(1);
     let carets = " ".repeat(column - start) + &"^".repeat(width);
     (shown.into_iter().collect(), carets)
+}
+
+/// How far the rest of a line that does not fit is indented.
+fn indent_of(line: &str) -> usize {
+    let blanks = line.len() - line.trim_start_matches(' ').len();
+    // `  --> ann  text …` of a transcript goes on under its text.
+    let transcript = ["--> ", "<-- ", " *  "]
+        .into_iter()
+        .filter_map(|arrow| line.find(arrow).map(|at| at + arrow.len()));
+    match transcript.min() {
+        Some(at) if line[..at].contains(" ms  ") => line[..at].chars().count(),
+        Some(_) | None if blanks >= 4 => FINDING_INDENT,
+        Some(_) | None => blanks + 2,
+    }
 }
 
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {

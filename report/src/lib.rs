@@ -36,3 +36,4 @@ pub use document::{
     Axis, Bar, Block, Cell, Column, Document, Part, Plot, Scale, Section, Series, Table, Tile, Tone, Verdict,
 };
 pub use palette::Palette;
+pub use text::hanging;

@@ -148,6 +148,41 @@ pub(crate) fn wrap(text: &str, columns_max: usize) -> Vec<String> {
     lines
 }
 
+/// `text` in lines of at most `columns_max` columns, of which all but the first begin with `indent` blanks. They are broken
+/// after a blank or a comma, so that JSON without blanks breaks between its fields; what would leave half of a line empty by
+/// that is broken anywhere.
+/// Nothing of the text is lost but the blanks at which it is broken.
+#[must_use]
+pub fn hanging(text: &str, columns_max: usize, indent: usize) -> String {
+    // Less than this beside the indentation cannot be read.
+    const ROOM_MIN: usize = 20;
+    let columns_max = columns_max.max(indent + ROOM_MIN);
+    let mut lines = Vec::new();
+    let mut rest = text;
+    let mut start = 0;
+    while start + width(rest) > columns_max {
+        let mut taken = start;
+        let fitting = rest.char_indices().find(|(_, c)| {
+            taken += character_width(*c);
+            taken > columns_max
+        });
+        let end = fitting.map_or(rest.len(), |(at, _)| at);
+        let breaks = rest[..end].rfind([' ', ',']).map(|at| at + 1);
+        let fills = |at: &usize| 2 * (start + width(&rest[..*at])) > columns_max + indent;
+        let end = if rest[end..].starts_with(' ') {
+            end
+        } else {
+            breaks.filter(fills).unwrap_or(end)
+        };
+        let (line, left) = rest.split_at(end);
+        lines.push(" ".repeat(start) + line.trim_end_matches(' '));
+        rest = left.trim_start_matches(' ');
+        start = indent;
+    }
+    lines.push(" ".repeat(start) + rest);
+    lines.join("\n")
+}
+
 /// An anchor: lower-case ASCII letters and digits, dashes between them; `part` where nothing is left.
 pub(crate) fn slug(text: &str) -> String {
     /// Longer anchors help nobody who has to paste them.
@@ -255,6 +290,35 @@ mod tests {
         );
         assert_eq!(wrap("  ", 6), Vec::<String>::new());
         assert_eq!(wrap("漢字漢字", 3), ["漢", "字", "漢", "字"]);
+    }
+
+    #[test]
+    fn a_hanging_line_is_broken_between_words_and_fields_and_loses_nothing() {
+        for (text, columns, expected) in [
+            ("  in  short", 30, "  in  short"),
+            (
+                "  in  one two three four five six seven",
+                30,
+                "  in  one two three four five\n      six seven",
+            ),
+            (
+                "  in  {\"a\":\"bcdefghi\",\"g\":\"hijklmno\"}",
+                30,
+                "  in  {\"a\":\"bcdefghi\",\n      \"g\":\"hijklmno\"}",
+            ),
+            (
+                "  in  xxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+                30,
+                "  in  xxxxxxxxxxxxxxxxxxxxxxxx\n      xxxxx",
+            ),
+            ("", 30, ""),
+        ] {
+            let hung = hanging(text, columns, 6);
+            assert_eq!(hung, expected);
+            assert!(hung.lines().all(|line| width(line) <= columns), "{hung}");
+            let letters = |text: &str| text.replace([' ', '\n'], "");
+            assert_eq!(letters(&hung), letters(text));
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::shown::shown;
 use crate::transport::{TlsError, Transport};
 
 /// How long a request may take, from connecting to the last byte of the answer.
@@ -61,7 +62,7 @@ pub enum CallError {
         source: TlsError,
     },
     /// No whole answer in time.
-    #[error("no answer to {method} {path} within {REQUEST_DEADLINE:?}")]
+    #[error("no answer to {method} {path} within {}", shown(REQUEST_DEADLINE))]
     Timeout {
         /// The request's method.
         method: Method,

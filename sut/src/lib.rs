@@ -15,6 +15,7 @@ mod people;
 mod process;
 pub mod schema;
 mod scratch;
+mod shown;
 mod sut;
 mod target;
 mod tokens;

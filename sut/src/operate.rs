@@ -16,6 +16,7 @@ use crate::accounts::{AdminKey, UsersBy};
 use crate::file::{FileCall, FileText, FileWay};
 use crate::http::{CallError, HttpRequest, HttpResponse};
 use crate::people::{ProvisionError, User};
+use crate::shown::shown;
 use crate::sut::Sut;
 use crate::target::{self, SPAWN_DEADLINE};
 
@@ -394,7 +395,7 @@ async fn run_command(words: &[String]) -> Result<String, CallError> {
         .kill_on_drop(true);
     let output = timeout(SPAWN_DEADLINE, command.output())
         .await
-        .map_err(|_| failed(format!("not done within {SPAWN_DEADLINE:?}")))?
+        .map_err(|_| failed(format!("not done within {}", shown(SPAWN_DEADLINE))))?
         .map_err(|error| failed(error.to_string()))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());

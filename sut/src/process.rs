@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::log::Log;
+use crate::shown::shown;
 use crate::transport::TlsError;
 
 /// The signal that a server is sent.
@@ -51,7 +52,7 @@ pub enum StartError {
         log: Vec<String>,
     },
     /// It runs, but did not show that it is ready.
-    #[error("`{program}` was not ready within {deadline:?}: {waiting_for}{}", last_words(.log))]
+    #[error("`{program}` was not ready within {}: {waiting_for}{}", shown(*.deadline), last_words(.log))]
     NotReady {
         /// The first word of the command.
         program: String,

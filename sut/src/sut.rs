@@ -23,6 +23,7 @@ use crate::operate::succeeded;
 use crate::people::Pool;
 use crate::process::{Launch, Process, Signal, StartError, Tie};
 use crate::scratch::Scratch;
+use crate::shown::shown;
 use crate::target::{BuiltIn, Origin, Ready, SPAWN_DEADLINE, Security, Store, Target};
 use crate::transport::{Tls, Transport, Trust};
 
@@ -496,9 +497,12 @@ async fn reach(transport: &Transport, address: &str) -> Result<(), StartError> {
         let _gone = stream.shutdown().await;
         Ok(())
     };
-    timeout(SPAWN_DEADLINE, reaching)
-        .await
-        .unwrap_or_else(|_| Err(unreachable(format!("no connection within {SPAWN_DEADLINE:?}"))))
+    timeout(SPAWN_DEADLINE, reaching).await.unwrap_or_else(|_| {
+        Err(unreachable(format!(
+            "no connection within {}",
+            shown(SPAWN_DEADLINE)
+        )))
+    })
 }
 
 /// A port that was free a moment ago: a foreign server must be told one before it can bind it.

@@ -1,10 +1,10 @@
 //! What a matcher accepts, in words: with the values that its variables have at that time, and patterns as they are
 //! written.
 
-use touchstone_report::number;
 use touchstone_scenarios::scenario::{JsonType, Matcher, MatcherKind, MessageMatcher, Payload};
 use touchstone_scenarios::template::Template;
 
+use super::time::about;
 use super::{Environment, quoted, shortened, text_of};
 
 /// What a matcher accepts, in words.
@@ -44,11 +44,10 @@ pub fn expectation(matcher: &Matcher, environment: &Environment<'_>) -> String {
         MatcherKind::Optional(inner) => format!("nothing or {}", expectation(inner, environment)),
         MatcherKind::Absent => "no such field".to_owned(),
         MatcherKind::Any => "anything".to_owned(),
-        MatcherKind::Now { within, .. } => {
-            let within = within.evaluate(environment.timing);
-            let within = within.map_or_else(|error| error.to_string(), number::duration);
-            format!("a time within {within} of now")
-        }
+        MatcherKind::Now { within, unit } => match within.evaluate(environment.timing) {
+            Ok(within) => about(environment.epoch_seconds, within, *unit),
+            Err(error) => error.to_string(),
+        },
         MatcherKind::Capture { inner, .. } | MatcherKind::Under { inner, .. } => {
             expectation(inner, environment)
         }

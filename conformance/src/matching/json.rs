@@ -1,7 +1,6 @@
 //! JSON against a matcher. Objects match as subsets unless `$exact`; every difference is reported with its place.
 
 use serde_json::Value;
-use touchstone_report::number;
 use touchstone_scenarios::duration::Duration;
 use touchstone_scenarios::rules::ClauseId;
 use touchstone_scenarios::scenario::{JsonType, Matcher, MatcherKind, TimeUnit};
@@ -12,7 +11,7 @@ use crate::verdict::Check;
 
 use super::expectation::{expectation, like, type_name};
 use super::nearest::{closeness, differences};
-use super::time::epoch_seconds;
+use super::time::{about, epoch_seconds};
 use super::{Comparison, Environment, Mismatch, shortened};
 
 /// Compares a value with a matcher. What a `$capture` took is a variable for the steps after this one.
@@ -243,14 +242,7 @@ impl Walk<'_> {
         };
         let now = self.environment.epoch_seconds;
         let distance = epoch_seconds(actual, unit).map_or(f64::INFINITY, |at| (at - now).abs());
-        let unit = match unit {
-            TimeUnit::Seconds => "in epoch seconds",
-            TimeUnit::Millis => "in epoch milliseconds",
-            TimeUnit::Rfc3339 => "like \"2024-01-01T12:00:00.000Z\"",
-        };
-        refuse(distance <= within.as_secs_f64(), || {
-            format!("a time {unit} within {} of {now:.3} s", number::duration(within))
-        })
+        refuse(distance <= within.as_secs_f64(), || about(now, within, unit))
     }
 
     fn contains(&self, span: Span, inner: &Matcher, actual: &Value, place: &Place, found: &mut Comparison) {

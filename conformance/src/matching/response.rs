@@ -72,7 +72,11 @@ pub fn compare_response(
         found.extend(compare_at(value, actual.as_ref(), &place, environment));
     }
     if let Some(json) = &matcher.json {
-        found.extend(compare_at(json, Some(&response.json()), "", environment));
+        let mut body = compare_at(json, Some(&response.json()), "", environment);
+        for mismatch in &mut body.mismatches {
+            mismatch.whole = Some(describe(response));
+        }
+        found.extend(body);
     }
     found
 }

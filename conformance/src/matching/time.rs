@@ -1,6 +1,10 @@
 //! Times on the wire, read by code that shares nothing with a server that writes them.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use serde_json::Value;
+use touchstone_report::number;
+use touchstone_report::timestamp::rfc3339;
 use touchstone_scenarios::scenario::TimeUnit;
 
 /// Seconds since the epoch, if the value is a time written so.
@@ -15,6 +19,23 @@ pub(super) fn epoch_seconds(value: &Value, unit: TimeUnit) -> Option<f64> {
         TimeUnit::Millis => number().map(|number| number / 1000.0),
         TimeUnit::Rfc3339 => value.as_str().and_then(written_out),
     }
+}
+
+/// What is expected of a time around `now` (seconds since the epoch), as a person reads it and as the wire writes it:
+/// `2024-01-01T12:00:00Z ± 5 s, in epoch seconds`. Milliseconds are shown where the window is that narrow.
+pub(super) fn about(now: f64, within: Duration, unit: TimeUnit) -> String {
+    let since = Duration::try_from_secs_f64(now).unwrap_or_default();
+    let time = rfc3339(UNIX_EPOCH + since);
+    let time = match time.split_once('.') {
+        Some((seconds, _)) if within >= Duration::from_secs(1) => format!("{seconds}Z"),
+        Some(_) | None => time,
+    };
+    let unit = match unit {
+        TimeUnit::Seconds => "in epoch seconds",
+        TimeUnit::Millis => "in epoch milliseconds",
+        TimeUnit::Rfc3339 => "as RFC 3339 writes it in UTC",
+    };
+    format!("{time} ± {}, {unit}", number::duration(within))
 }
 
 /// `2024-01-01T12:00:00.000Z`: digits, and no other letters than these.
@@ -65,6 +86,33 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_expected_time_is_shown_as_a_time() {
+        let rows = [
+            (
+                1_700_000_000.7,
+                60_000,
+                TimeUnit::Seconds,
+                "2023-11-14T22:13:20Z ± 1 min, in epoch seconds",
+            ),
+            (
+                1_700_000_000.25,
+                500,
+                TimeUnit::Millis,
+                "2023-11-14T22:13:20.250Z ± 500 ms, in epoch milliseconds",
+            ),
+            (
+                0.0,
+                5_000,
+                TimeUnit::Rfc3339,
+                "1970-01-01T00:00:00Z ± 5 s, as RFC 3339 writes it in UTC",
+            ),
+        ];
+        for (now, millis, unit, text) in rows {
+            assert_eq!(about(now, Duration::from_millis(millis), unit), text);
+        }
+    }
 
     #[test]
     fn a_time_that_is_written_out_is_read_to_the_millisecond() {

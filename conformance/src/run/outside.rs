@@ -40,9 +40,17 @@ impl Trial<'_> {
         self.checks.looked_at(Check::Message);
         let frame = self.frame(step)?;
         let request = self.request(step, wanted).await?;
-        self.note(format!("{} {}", request.method, request.path));
+        let asked = format!("{} {}", request.method, request.path);
+        self.note(asked.clone());
+        let mut told = None;
         let found = loop {
             let answered = self.bench.sut.http_as(self.case.dialect, request.clone()).await;
+            // What is asked until it is right is told as often as it changes.
+            let answer = answer_text(&answered);
+            if told.as_ref() != Some(&answer) {
+                self.note(format!("{asked}: {answer}"));
+                told = Some(answer);
+            }
             let over = step.within.is_none() || Instant::now() >= frame.to;
             let found = match answered {
                 Ok(answer) => {
@@ -89,12 +97,19 @@ impl Trial<'_> {
         }
         let path = requests.first().map(|request| request.path.clone());
         let dialect = self.case.dialect;
+        let lines = requests
+            .iter()
+            .map(|request| format!("{} {}", request.method, request.path));
+        let lines: Vec<String> = lines.collect();
         let asked = requests
             .into_iter()
             .map(|request| self.bench.sut.http_as(dialect, request));
         let at = Instant::now();
         let answered = join_all(asked).await;
         self.mark_span(at, Instant::now());
+        for (asked, answered) in lines.iter().zip(&answered) {
+            self.note(format!("{asked}: {}", answer_text(answered)));
+        }
         let mut answers = Vec::with_capacity(answered.len());
         for answered in answered {
             match answered {
@@ -402,6 +417,15 @@ fn bounds(metric: &MetricMoved) -> String {
         .flatten()
         .collect::<Vec<_>>()
         .join(" and ")
+}
+
+/// What came of a request, for the transcript.
+fn answer_text(answered: &Result<HttpResponse, CallError>) -> String {
+    match answered {
+        Ok(answer) => describe_response(&response(answer)),
+        Err(CallError::Timeout { .. }) => "no answer in time".to_owned(),
+        Err(error) => error.to_string(),
+    }
 }
 
 pub(super) fn not_done(error: &CallError) -> Halt {

@@ -264,12 +264,13 @@ async fn say(socket: &mut WebSocketStream<TcpStream>, texts: &[&str]) -> Result<
     Ok(())
 }
 
-/// Four endpoints: one that is always the same, one that counts, one that only the first to ask wins, and metrics: a counter
+/// Five endpoints: one that is always the same, one that gives out a token, one that counts, one that only the first to ask wins, and metrics: a counter
 /// of requests, and a gauge that rises with each odd one and falls with each even one.
 async fn answer(mut stream: TcpStream, request: &str, asked: &AtomicU32) {
     let count = asked.fetch_add(u32::from(!request.contains("/metrics")), Ordering::Relaxed);
     let body = match request.split(' ').nth(1) {
         Some("/things") => r#"{"things":1}"#.to_owned(),
+        Some("/login") => r#"{"token":"opaque-1","user":{"id":7}}"#.to_owned(),
         Some("/counting") => format!(r#"{{"asked":{count}}}"#),
         Some("/first") => format!(r#"{{"won":{}}}"#, count == 0),
         Some("/metrics") => format!("requests_total {count}\nrequests_odd {}\n", count % 2),

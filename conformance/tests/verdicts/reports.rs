@@ -11,7 +11,7 @@ use touchstone_report::{Palette, Verdict};
 use touchstone_scenarios::rules::Rules;
 
 use crate::crooked::{Crook, Server};
-use crate::judge::{options, run_against, scenario};
+use crate::judge::{judged, options, run_against, scenario};
 
 const SHOUTED: &str = "title: a text comes back
 rule: echo/2a
@@ -61,6 +61,52 @@ async fn a_failure_says_clause_place_expected_actual_transcript_and_rerun() {
         text.contains("ann  <-- text {\"count\":1,\"echo\":\"HELLO\"}"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn an_answer_over_http_is_shown_whole_and_in_the_transcript_without_its_secrets() {
+    let asking = "title: it answers\nrule: echo/2a\nsteps:\n  - http: {get: /login}\n    \
+                  expect: {status: 200, json: {user: {id: 8}}}\n";
+    let text = judged(Crook::Honest, asking).await.failure_text();
+    for line in [
+        "    expected  8 at /user/id\n",
+        "    actual    7\n",
+        "    in        HTTP 200 {\"token\":\"<secret>\",\"user\":{\"id\":7}}\n",
+        " *  GET /login\n",
+        " *  GET /login: HTTP 200 {\"token\":\"<secret>\",\"user\":{\"id\":7}}\n",
+    ] {
+        assert!(text.contains(line), "no {line:?} in\n{text}");
+    }
+    assert!(!text.contains("opaque-1"), "{text}");
+}
+
+#[tokio::test]
+async fn answers_that_come_at_once_are_in_the_transcript_and_those_that_are_asked_for_again_as_they_change() {
+    let asking = "title: it answers\nrule: echo/2a\nsteps:\n  - http: [{get: /things}, {get: /things}]\n    \
+                  expect: [{status: 200}, {status: 404}]\n";
+    let text = judged(Crook::Honest, asking).await.failure_text();
+    let told = text.matches(" *  GET /things: HTTP 200 {\"things\":1}\n").count();
+    assert_eq!(told, 2, "{text}");
+    let again = "title: it answers\nrule: echo/2a\nsteps:\n  - http: {get: /things}\n    \
+                 expect: {json: {things: 2}}\n    within: 200ms\n";
+    let text = judged(Crook::Honest, again).await.failure_text();
+    assert_eq!(text.matches("GET /things: HTTP 200").count(), 1, "{text}");
+}
+
+#[tokio::test]
+async fn on_a_terminal_a_failure_is_as_wide_as_it_is_and_says_its_clause_once() {
+    let case = &red_run().await.cases[0];
+    let sentence = &case.findings[0].sentence;
+    for columns in [60, 80, 120] {
+        let text = case.failure_text_within(columns);
+        let too_wide = text
+            .lines()
+            .find(|line| line.chars().count() > columns && !line.starts_with("  rerun: "));
+        assert_eq!(too_wide, None, "in {columns} columns:\n{text}");
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(words(&text).matches(&words(sentence)).count(), 1, "{text}");
+    }
+    assert_eq!(case.failure_text().matches(sentence.as_str()).count(), 1);
 }
 
 #[tokio::test]
