@@ -11,7 +11,7 @@ use crate::verdict::Check;
 
 use super::expectation::{expectation, like, type_name};
 use super::nearest::{closeness, differences};
-use super::time::{about, epoch_seconds};
+use super::time::{about, as_time, epoch_seconds};
 use super::{Comparison, Environment, Mismatch, shortened};
 
 /// Compares a value with a matcher. What a `$capture` took is a variable for the steps after this one.
@@ -183,7 +183,15 @@ impl Walk<'_> {
         };
         match refusal {
             Ok(None) => {}
-            Ok(Some(expected)) => found.mismatches.push(place.miss(span, expected, Some(actual))),
+            Ok(Some(expected)) => {
+                let mut mismatch = place.miss(span, expected, Some(actual));
+                if let MatcherKind::Now { unit, .. } = &matcher.kind
+                    && let Some(time) = as_time(actual, *unit)
+                {
+                    mismatch.actual.push_str(&format!(", which is {time}"));
+                }
+                found.mismatches.push(mismatch);
+            }
             Err(error) => {
                 let mut mismatch = place.miss(span, "a value to compare with", None);
                 mismatch.actual = error.to_string();

@@ -21,6 +21,15 @@ pub(super) fn epoch_seconds(value: &Value, unit: TimeUnit) -> Option<f64> {
     }
 }
 
+/// A number that is a time, as a person reads it; nothing for what is written out already, or is no time.
+pub(super) fn as_time(value: &Value, unit: TimeUnit) -> Option<String> {
+    if unit == TimeUnit::Rfc3339 {
+        return None;
+    }
+    let since = Duration::try_from_secs_f64(epoch_seconds(value, unit)?).ok()?;
+    UNIX_EPOCH.checked_add(since).map(rfc3339)
+}
+
 /// What is expected of a time around `now` (seconds since the epoch), as a person reads it and as the wire writes it:
 /// `2024-01-01T12:00:00Z ± 5 s, in epoch seconds`. Milliseconds are shown where the window is that narrow.
 pub(super) fn about(now: f64, within: Duration, unit: TimeUnit) -> String {
@@ -112,6 +121,13 @@ mod tests {
         for (now, millis, unit, text) in rows {
             assert_eq!(about(now, Duration::from_millis(millis), unit), text);
         }
+        let shown = |value, unit| as_time(&value, unit);
+        let time = Some("2023-11-14T22:13:20.000Z".to_owned());
+        assert_eq!(shown(json!(1_700_000_000), TimeUnit::Seconds), time);
+        assert_eq!(shown(json!("1700000000000"), TimeUnit::Millis), time);
+        assert_eq!(shown(json!("2023-11-14T22:13:20Z"), TimeUnit::Rfc3339), None);
+        assert_eq!(shown(json!("soon"), TimeUnit::Seconds), None);
+        assert_eq!(shown(json!(-1), TimeUnit::Seconds), None);
     }
 
     #[test]
