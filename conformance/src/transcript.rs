@@ -248,10 +248,12 @@ impl Transcript {
                 Some(Direction::Down) => "<--",
                 None => " * ",
             };
-            let millis = line.at.as_secs_f64() * 1000.0;
+            // By whole microseconds, which is what a report keeps: read again, it has to be the same text.
+            let tenths = ((line.at.as_nanos() + 500) / 1_000 + 50) / 100;
+            let (millis, tenth) = (tenths / 10, tenths % 10);
             let actor = line.actor.as_deref().unwrap_or("");
             out.push_str(&format!(
-                "  {millis:>9.1} ms  {actor:<width$} {arrow} {}\n",
+                "  {millis:>7}.{tenth} ms  {actor:<width$} {arrow} {}\n",
                 line.text
             ));
         }
@@ -278,6 +280,22 @@ mod tests {
             scribe.finish().to_text(),
             "        5.0 ms  ann   *  GET /?token=<token ann>\n       20.0 ms        *  stop TERM\n"
         );
+    }
+
+    #[test]
+    fn a_time_is_rounded_the_same_way_after_it_was_written_to_the_microsecond() {
+        for (nanos, shown) in [
+            (1_350_400, "1.4"),
+            (1_349_999, "1.4"),
+            (1_349_400, "1.3"),
+            (999_950_000, "1000.0"),
+        ] {
+            let began = Instant::now();
+            let mut scribe = Scribe::new(began, Vec::new());
+            scribe.note(began + Duration::from_nanos(nanos), None, "x");
+            let text = scribe.finish().to_text();
+            assert_eq!(text.split_whitespace().next(), Some(shown), "{nanos}");
+        }
     }
 
     #[test]
