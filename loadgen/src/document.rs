@@ -116,13 +116,13 @@ impl Summary {
                 .into_iter()
                 .chain(["count", "p50", "p90", "p99", "p99.9", "max"].map(Column::number)),
         );
-        for (latency, measured) in &self.measured {
+        let acts = self.acts.iter().map(|(name, measured)| (name.as_str(), measured));
+        let kinds = self.measured.iter();
+        let kinds = kinds.map(|(latency, measured)| (latency.name(), measured));
+        for (name, measured) in kinds.chain(acts) {
             let rows = [
-                (latency.name().to_owned(), &measured.latency),
-                (
-                    format!("{}, service time", latency.name()),
-                    &measured.service_time,
-                ),
+                (name.to_owned(), &measured.latency),
+                (format!("{name}, service time"), &measured.service_time),
             ];
             for (name, distribution) in rows {
                 if distribution.count() > 0 {

@@ -99,10 +99,13 @@ impl Summary {
     }
 
     fn distributions(&self, which: impl Fn(&crate::record::Measured) -> &Distribution) -> Map<String, Value> {
+        let acts = self.acts.iter().map(|(name, measured)| (name.as_str(), measured));
         self.measured
             .iter()
+            .map(|(latency, measured)| (latency.name(), measured))
+            .chain(acts)
             .filter(|(_, measured)| which(measured).count() > 0)
-            .map(|(latency, measured)| (latency.name().to_owned(), distribution(which(measured))))
+            .map(|(name, measured)| (name.to_owned(), distribution(which(measured))))
             .collect()
     }
 }

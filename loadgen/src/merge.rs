@@ -167,6 +167,15 @@ impl Summary {
             own.latency.merge(&other.latency);
             own.service_time.merge(&other.service_time);
         }
+        for (name, measured) in &other.acts {
+            match self.acts.iter_mut().find(|(own, _)| own == name) {
+                Some((_, own)) => {
+                    own.latency.merge(&measured.latency);
+                    own.service_time.merge(&measured.service_time);
+                }
+                None => self.acts.push((name.clone(), measured.clone())),
+            }
+        }
         self.messages_per_second += other.messages_per_second;
         self.heartbeats += other.heartbeats;
         self.pushes += other.pushes;

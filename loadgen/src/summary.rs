@@ -48,6 +48,8 @@ pub struct Summary {
     pub ledger: Vec<Book>,
     /// In the order of [`Latency::ALL`].
     pub measured: Vec<(Latency, Measured)>,
+    /// By the names of the protocol's acts that had an effect of their own, in its order.
+    pub acts: Vec<(String, Measured)>,
     /// Answers per second, from the first phase's start to the last one's end.
     pub messages_per_second: f64,
     /// Heartbeats heard.
@@ -314,6 +316,14 @@ impl Summary {
             delivery,
             beside,
             ledger: vec![book],
+            acts: plan
+                .protocol
+                .acts()
+                .iter()
+                .enumerate()
+                .filter_map(|(place, act)| Some((act.name.to_string(), recorder.act(place)?.clone())))
+                .filter(|(_, measured)| measured.latency.count() > 0)
+                .collect(),
             measured: Latency::ALL
                 .map(|latency| (latency, recorder.measured(latency).clone()))
                 .into(),

@@ -151,8 +151,8 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
     }
 
     async fn run(mut self) -> LoopReport {
-        for _ in 0..REQUEST_CONNECTIONS {
-            let carrying = Rc::clone(&self.shared).carry_requests();
+        for lane in 0..REQUEST_CONNECTIONS {
+            let carrying = Rc::clone(&self.shared).carry_requests(lane);
             self.shared.carriers.borrow_mut().spawn_local(carrying);
         }
         self.phases().await;

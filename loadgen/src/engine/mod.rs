@@ -9,6 +9,8 @@ mod backstage;
 mod connect;
 mod event_loop;
 mod exchange;
+#[cfg(test)]
+mod hall;
 mod hearing;
 mod outgoing;
 mod requests;
@@ -437,13 +439,13 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
     }
 
     /// Carries requests for as long as it is polled.
-    async fn carry_requests(self: Rc<Self>) {
+    async fn carry_requests(self: Rc<Self>, lane: usize) {
         let deadline = Duration::from_nanos(self.job.plan.deadline) * REQUEST_DEADLINES;
         let answer = |question: &Question, reply| {
             self.turn(question.slot, |session, turn| {
                 session.answered(question.about, reply, turn);
             });
         };
-        self.requests.carry(&self.connector, deadline, answer).await;
+        self.requests.carry(lane, &self.connector, deadline, answer).await;
     }
 }

@@ -20,8 +20,8 @@ use super::connect::Connector;
 
 /// Connections that one loop keeps for requests. With answers within 1 ms that is 16,000 requests a second.
 pub(super) const REQUEST_CONNECTIONS: usize = 16;
-/// Requests that may wait for one of them; more are not sent, and counted. Far more than a server that keeps up lets pile up.
-const REQUESTS_WAITING_MAX: usize = 10_000;
+/// Requests that may be open at once; more are not sent, and counted. Far more than a server that keeps up lets pile up.
+const REQUESTS_OPEN_MAX: usize = 10_000;
 /// A longer answer is cut off, and no answer: a page of history is a tenth of it.
 const BODY_BYTES_MAX: usize = 8 << 20;
 
@@ -48,25 +48,51 @@ pub(super) enum Reply {
     Failed,
 }
 
-/// Questions that wait for a connection.
-#[derive(Default)]
+/// Questions that wait for a connection. Those of one session always wait for the same one, and so keep their order.
 pub(super) struct Requests {
-    waiting: RefCell<VecDeque<Question>>,
-    came: Notify,
+    lanes: [Lane; REQUEST_CONNECTIONS],
     /// Asked, and neither answered nor failed yet.
     open: Cell<usize>,
+}
+
+#[derive(Default)]
+struct Lane {
+    waiting: RefCell<VecDeque<Question>>,
+    came: Notify,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self {
+            lanes: std::array::from_fn(|_| Lane::default()),
+            open: Cell::default(),
+        }
+    }
+}
+
+impl Lane {
+    async fn next(&self) -> Question {
+        loop {
+            // Bound before it is looked at: the borrow must end before the wait.
+            let next = self.waiting.borrow_mut().pop_front();
+            match next {
+                Some(question) => return question,
+                None => self.came.notified().await,
+            }
+        }
+    }
 }
 
 impl Requests {
     /// Takes a question, unless too many wait already.
     pub(super) fn ask(&self, question: Question) -> Result<(), NotAsked> {
-        let mut waiting = self.waiting.borrow_mut();
-        if waiting.len() >= REQUESTS_WAITING_MAX {
+        if self.open.get() >= REQUESTS_OPEN_MAX {
             return Err(NotAsked);
         }
-        waiting.push_back(question);
+        let lane = &self.lanes[question.slot % REQUEST_CONNECTIONS];
+        lane.waiting.borrow_mut().push_back(question);
         self.open.set(self.open.get() + 1);
-        self.came.notify_one();
+        lane.came.notify_one();
         Ok(())
     }
 
@@ -75,33 +101,18 @@ impl Requests {
         self.open.get() > 0
     }
 
-    async fn next(&self) -> Question {
-        loop {
-            // Bound before it is looked at: the borrow must end before the wait.
-            let next = self.waiting.borrow_mut().pop_front();
-            match next {
-                Some(question) => {
-                    // One notice may stand for several questions: whoever takes one passes it on.
-                    if !self.waiting.borrow().is_empty() {
-                        self.came.notify_one();
-                    }
-                    return question;
-                }
-                None => self.came.notified().await,
-            }
-        }
-    }
-
-    /// Asks what there is to ask, one after the other over a connection that is kept, for as long as it is polled.
+    /// Asks what there is to ask in lane number `lane`, one after the other over a connection that is kept, for as long as it is
+    /// polled.
     pub(super) async fn carry<K: Connector>(
         &self,
+        lane: usize,
         connector: &K,
         deadline: Duration,
         answer: impl Fn(&Question, Reply),
     ) {
         let mut kept = None;
         loop {
-            let question = self.next().await;
+            let question = self.lanes[lane].next().await;
             // Whoever is cut off in between leaves no question open: the count goes down in any case.
             let reply = tokio::time::timeout(deadline, exchange(connector, &mut kept, &question)).await;
             let reply = match reply {

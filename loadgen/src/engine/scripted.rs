@@ -280,7 +280,7 @@ pub(super) async fn upgrade(stream: &mut impl Stream) -> io::Result<String> {
 }
 
 /// A request up to its body.
-async fn read_head(stream: &mut impl Stream) -> io::Result<String> {
+pub(super) async fn read_head(stream: &mut impl Stream) -> io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
@@ -289,7 +289,7 @@ async fn read_head(stream: &mut impl Stream) -> io::Result<String> {
 }
 
 /// The answer that opens a WebSocket.
-fn accept(head: &str) -> String {
+pub(super) fn accept(head: &str) -> String {
     let header = |name: &str| {
         head.lines()
             .find_map(|line| {

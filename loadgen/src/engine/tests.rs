@@ -2,6 +2,7 @@
 
 mod delivery;
 mod ends;
+mod hall;
 mod lossy_room;
 mod storms;
 mod told;

@@ -50,6 +50,7 @@ impl Summary {
             beside: beside(&report)?,
             ledger: pages::read(&report)?,
             measured: measured(&report)?,
+            acts: acts(&report)?,
             messages_per_second: match messages.as_ref().and_then(|all| all.optional("per_second")) {
                 Some(rate) => rate.number()?,
                 None => 0.0,
@@ -192,6 +193,26 @@ fn measured(report: &At<'_>) -> Result<Vec<(Latency, Measured)>, KeyError> {
         Ok((latency, measured))
     };
     Latency::ALL.into_iter().map(of).collect()
+}
+
+/// Whatever else has a latency is an act.
+fn acts(report: &At<'_>) -> Result<Vec<(String, Measured)>, KeyError> {
+    let Some(latencies) = report.optional("latency") else {
+        return Ok(Vec::new());
+    };
+    let service_times = report.optional("service_time");
+    let is_act = |name: &str| Latency::ALL.iter().all(|known| known.name() != name);
+    latencies
+        .entries()?
+        .filter(|(name, _)| is_act(name))
+        .map(|(name, _)| {
+            let measured = Measured {
+                latency: distribution_of(Some(&latencies), name)?,
+                service_time: distribution_of(service_times.as_ref(), name)?,
+            };
+            Ok((name.to_owned(), measured))
+        })
+        .collect()
 }
 
 fn distribution_of(parent: Option<&At<'_>>, key: &str) -> Result<Distribution, KeyError> {
