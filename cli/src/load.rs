@@ -134,6 +134,8 @@ fn plan(args: &LoadRunArgs) -> Result<(Workload, Plan), Failure> {
     }
     workload.thresholds.extend(args.thresholds.iter().cloned());
     let plan = Plan::new(&args.workload, &workload).map_err(Failure::usage)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let plan = plan.with_users(&workload, folder).map_err(Failure::usage)?;
     Ok((workload, plan))
 }
 
@@ -143,8 +145,11 @@ fn read(source: &Arc<Source>) -> Result<Workload, Failure> {
 
 /// Puts the system under the plan's load, and shows how it goes.
 pub(crate) async fn drive(plan: Plan, sut: &Arc<Sut>, stop: CancellationToken) -> Result<Summary, Failure> {
-    let dialect = plan.protocol.dialect().expect("a plan has a dialect");
-    let endpoint = Endpoint::of(sut, dialect);
+    let path = match plan.protocol.dialect() {
+        Some(dialect) => format!("`paths.{dialect}.ws` of the target file"),
+        None => "`custom.path` of the workload".to_owned(),
+    };
+    let endpoint = Endpoint::of(sut, &plan.protocol).map_err(Failure::usage)?;
     let seconds = Duration::from_nanos(plan.end()).as_secs_f64().ceil();
     let (to_audience, news) = mpsc::channel(NEWS_MAX);
     let run = touchstone_loadgen::run(plan, endpoint, to_audience, stop);
@@ -155,12 +160,14 @@ pub(crate) async fn drive(plan: Plan, sut: &Arc<Sut>, stop: CancellationToken) -
     });
     summary.map_err(|error| match error {
         RunError::Unreachable { .. } => Failure::unreachable(format!(
-            "{error}\n  to change: `urls` or `paths.{dialect}.ws` of the target file"
+            "{error}\n  to change: `urls` of the target file, or {path}"
         )),
         RunError::Stopped | RunError::Cast(CastError::Stopped) => Failure::interrupted(error),
         RunError::Cast(CastError::Failed { .. }) => Failure::unreachable(error),
         RunError::Cast(CastError::Missing { .. })
         | RunError::Url { .. }
+        | RunError::NotCarriedOut { .. }
+        | RunError::Header { .. }
         | RunError::TooFewDescriptors { .. }
         | RunError::TooFewPorts { .. }
         | RunError::Loop(_) => Failure::usage(error),

@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
-use touchstone_protocol::Dialect;
 use touchstone_protocol::client::Address;
 use touchstone_sut::{Sut, Transport};
 
 use crate::cast::CastError;
 use crate::engine::{self, Node, Sockets};
-use crate::plan::Plan;
+use crate::plan::{Plan, Protocol};
 use crate::watch;
 
 /// Where the sessions go.
@@ -30,13 +29,34 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The dialect's WebSocket at each node of a running system.
-    #[must_use]
-    pub fn of(sut: &Arc<Sut>, dialect: Dialect) -> Self {
+    /// The protocol's WebSocket at each node of a running system.
+    ///
+    /// # Errors
+    /// If a header of a protocol of one's own cannot be one.
+    pub fn of(sut: &Arc<Sut>, protocol: &Protocol) -> Result<Self, RunError> {
         let target = sut.target();
-        let path = target.websocket_path(dialect);
+        // Whose path is a template fills in all of it.
+        let (path, dialect) = match protocol {
+            Protocol::Dialect(dialect) => (target.websocket_path(*dialect).to_owned(), Some(*dialect)),
+            Protocol::Custom(_) => ("/{path}".to_owned(), None),
+        };
+        let mut headers: HeaderMap = target.headers_for(dialect).iter().cloned().collect();
+        if let Protocol::Custom(protocol) = protocol {
+            for (name, value) in protocol.headers() {
+                let bad = |_| RunError::Header {
+                    name: name.to_owned(),
+                };
+                let header = http::HeaderName::try_from(name).map_err(|_| bad(()))?;
+                headers.insert(
+                    header,
+                    value
+                        .try_into()
+                        .map_err(|_: http::header::InvalidHeaderValue| bad(()))?,
+                );
+            }
+        }
         let scheme = sut.transport().websocket_scheme();
-        Self {
+        Ok(Self {
             name: target.name.clone(),
             urls: sut
                 .addresses()
@@ -44,9 +64,9 @@ impl Endpoint {
                 .map(|address| format!("{scheme}://{address}{path}"))
                 .collect(),
             transport: sut.transport().clone(),
-            headers: target.headers_for(Some(dialect)).iter().cloned().collect(),
+            headers,
             sut: Some(Arc::clone(sut)),
-        }
+        })
     }
 }
 
@@ -60,6 +80,18 @@ pub enum RunError {
         url: String,
         /// What is wrong.
         why: &'static str,
+    },
+    /// The workload asks for something that no session does.
+    #[error("a run cannot carry out `{key}`")]
+    NotCarriedOut {
+        /// The workload's key.
+        key: &'static str,
+    },
+    /// A protocol of one's own names a header that cannot be sent.
+    #[error("`custom.headers.{name}` cannot be sent as a header")]
+    Header {
+        /// As written.
+        name: String,
     },
     /// No WebSocket could be opened there.
     #[error("the target at {url} cannot be reached: {why}")]

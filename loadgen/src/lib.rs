@@ -6,10 +6,12 @@
 
 mod cast;
 mod csv;
+pub mod custom;
 pub mod document;
 mod endpoint;
 mod engine;
 mod exposition;
+pub mod feed;
 mod interval_log;
 pub mod json;
 pub mod ledger;

@@ -15,6 +15,7 @@ use touchstone_protocol::outbox::client::OutboxClient;
 use touchstone_protocol::rooms::client::RoomsClient;
 
 use crate::cast::{Anybody, Cast, Casting, Seating};
+use crate::custom::{CustomClient, Who};
 use crate::endpoint::{Endpoint, Places, RunError, find, greet};
 use crate::engine::{self, Backstage, Exchange, Job, LoopEvent, LoopReport, Nobody, Precision};
 use crate::ledger::reckon::{CatchUp, Terms};
@@ -67,10 +68,25 @@ pub async fn run(
     events: mpsc::Sender<Progress>,
     stop: CancellationToken,
 ) -> Result<Summary, RunError> {
+    carried_out(&plan)?;
     let stopping = stop.clone();
     let ready = stopping.run_until_cancelled(Box::pin(Stage::set(plan, endpoint, events, stop)));
     let stage = ready.await.unwrap_or(Err(RunError::Stopped))?;
-    match stage.plan.protocol {
+    match stage.plan.protocol.clone() {
+        Protocol::Custom(protocol) => {
+            let plan = Arc::clone(&stage.plan);
+            let client = move |sender| {
+                // The number of a session stands in the lower half of its sender.
+                let session = sender as u32;
+                let who = Who {
+                    sender,
+                    group: plan.groups.of(session),
+                    place: plan.groups.place(session),
+                };
+                CustomClient::new(Arc::clone(&protocol), plan.users.clone(), who)
+            };
+            stage.play(client, CatchUp::Impossible).await
+        }
         Protocol::Dialect(Dialect::Echo) => {
             let persistence = if stage.plan.keep_messages {
                 Persistence::Messages
@@ -248,7 +264,11 @@ impl Stage {
     /// Makes sure that somebody is there; where there are tokens, as the first session will come.
     async fn greet(&self, mut first: impl ClientHalf) -> Result<(), RunError> {
         let address = match self.backstage.token(0) {
-            None => Address::default(),
+            // A path of one's own may have segments without which nobody is let in.
+            None => match self.plan.protocol {
+                Protocol::Dialect(_) => Address::default(),
+                Protocol::Custom(_) => first.address(),
+            },
             Some(coming) => {
                 let token = coming.await.map_err(|why| RunError::Unreachable {
                     url: self.endpoint.name.clone(),
@@ -259,6 +279,23 @@ impl Stage {
             }
         };
         greet(&self.places, &self.endpoint, &address, &self.plan).await
+    }
+}
+
+/// What a plan may say and no loop does would make its numbers about something else: such a run does not begin.
+fn carried_out(plan: &Plan) -> Result<(), RunError> {
+    let (asks, has_users) = match &plan.protocol {
+        Protocol::Custom(protocol) => (protocol.asks_over_http(), false),
+        Protocol::Dialect(_) => (false, plan.users.is_some()),
+    };
+    let wanted = [
+        (asks, "request` in `custom.acts"),
+        (plan.heartbeat.is_some(), "heartbeat"),
+        (has_users, "feed.users` with a dialect"),
+    ];
+    match wanted.iter().find(|(wanted, _)| *wanted) {
+        Some((_, key)) => Err(RunError::NotCarriedOut { key }),
+        None => Ok(()),
     }
 }
 

@@ -10,9 +10,11 @@ mod mix;
 mod protocol;
 mod timeline;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use touchstone_protocol::Dialect;
 use touchstone_protocol::client::Audience;
 use touchstone_scenarios::duration::TIMINGS;
 
@@ -20,6 +22,8 @@ pub use groups::Groups;
 pub use mix::{Choice, Mix};
 pub use protocol::{Protocol, acts_of};
 
+use crate::custom::{CustomProtocol, Mistake};
+use crate::feed::{FeedError, Rows};
 use crate::schedule::{Nanos, Pace, Sends, Spacing, grid, nanos};
 use crate::thresholds::{Threshold, ThresholdError};
 use crate::workload::values::Heartbeat;
@@ -38,6 +42,8 @@ pub struct Plan {
     pub protocol: Protocol,
     /// Whether `echo`'s server is asked to keep every message.
     pub keep_messages: bool,
+    /// What differs by user, a row for each session, once it is [read](Self::with_users).
+    pub users: Option<Arc<Rows>>,
     /// How many sessions.
     pub sessions: u32,
     /// When each session arrives, by its number; ascending.
@@ -193,7 +199,7 @@ impl Plan {
     /// If a value is outside its range, does not go together with another, or a threshold cannot be read.
     pub fn new(name: &str, workload: &Workload) -> Result<Self, PlanError> {
         check(workload)?;
-        let protocol = Protocol::of_dialect(&workload.dialect).map_err(PlanError::Dialect)?;
+        let protocol = protocol(workload)?;
         let Timeline {
             phases,
             pace,
@@ -208,6 +214,7 @@ impl Plan {
             groups: groups(workload, sessions, &mix)?,
             protocol,
             keep_messages: workload.echo.keep_messages,
+            users: None,
             sessions,
             arrivals,
             departures,
@@ -228,6 +235,25 @@ impl Plan {
         })
     }
 
+    /// This plan with the users of the workload's file, beside which the file with the workload is.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or has too few rows or columns.
+    pub fn with_users(self, workload: &Workload, folder: &Path) -> Result<Self, FeedError> {
+        let Some(file) = &workload.feed.users else {
+            return Ok(self);
+        };
+        let columns = match &self.protocol {
+            Protocol::Dialect(_) => Vec::new(),
+            Protocol::Custom(protocol) => protocol.columns(),
+        };
+        let users = Rows::read(&folder.join(file), self.sessions, &columns)?;
+        Ok(Self {
+            users: Some(Arc::new(users)),
+            ..self
+        })
+    }
+
     /// When the last phase ends.
     #[must_use]
     pub fn end(&self) -> Nanos {
@@ -238,6 +264,12 @@ impl Plan {
     #[must_use]
     pub fn departure(&self, session: u32) -> Option<Nanos> {
         self.departures.get(session as usize).copied().flatten()
+    }
+
+    /// Whether any session leaves before the end.
+    #[must_use]
+    pub fn anybody_leaves(&self) -> bool {
+        self.departures.iter().any(Option::is_some)
     }
 
     /// When `session` is meant to act; `None` if no schedule decides it, or it only listens.
@@ -302,6 +334,36 @@ fn check(workload: &Workload) -> Result<(), PlanError> {
             known: TIMINGS.iter().map(|known| (*known).to_owned()).collect(),
         }),
         None => Ok(()),
+    }
+}
+
+fn protocol(workload: &Workload) -> Result<Protocol, PlanError> {
+    let written = match (&workload.dialect, &workload.custom) {
+        (Some(_), Some(_)) => {
+            return Err(PlanError::Wrong {
+                key: "custom".to_owned(),
+                why: "a run speaks one protocol".to_owned(),
+                help: Some("keep one of `dialect` and `custom`".to_owned()),
+            });
+        }
+        (dialect, None) => {
+            let name = dialect.as_deref().unwrap_or(Dialect::Echo.name());
+            return Protocol::of_dialect(name).map_err(PlanError::Dialect);
+        }
+        (None, Some(written)) => written,
+    };
+    let protocol = CustomProtocol::new(written).map_err(|Mistake { key, why, help }| PlanError::Wrong {
+        key,
+        why,
+        help,
+    })?;
+    match protocol.columns().first() {
+        Some(column) if workload.feed.users.is_none() && *column != "token" => Err(PlanError::Wrong {
+            key: "custom".to_owned(),
+            why: format!("`${{user.{column}}}` is a column of a file, and none is named"),
+            help: Some("write for example `feed: {users: users.csv}`".to_owned()),
+        }),
+        Some(_) | None => Ok(Protocol::Custom(Arc::new(protocol))),
     }
 }
 

@@ -1,13 +1,19 @@
 //! Which protocol a run speaks, and what its users can do: the one place where acts are looked up.
 
+use std::sync::Arc;
+
 use touchstone_protocol::client::Act;
 use touchstone_protocol::{Dialect, direct, echo, feed, outbox, rooms};
+
+use crate::custom::CustomProtocol;
 
 /// What the sessions of a run speak.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Protocol {
     /// One of the documented ones.
     Dialect(Dialect),
+    /// One of somebody's own.
+    Custom(Arc<CustomProtocol>),
 }
 
 impl Protocol {
@@ -36,14 +42,16 @@ impl Protocol {
     pub fn name(&self) -> &str {
         match self {
             Self::Dialect(dialect) => dialect.name(),
+            Self::Custom(protocol) => protocol.name(),
         }
     }
 
     /// The dialect, if it is one.
     #[must_use]
-    pub const fn dialect(&self) -> Option<Dialect> {
+    pub fn dialect(&self) -> Option<Dialect> {
         match self {
             Self::Dialect(dialect) => Some(*dialect),
+            Self::Custom(_) => None,
         }
     }
 
@@ -52,6 +60,7 @@ impl Protocol {
     pub fn acts(&self) -> &[Act] {
         match self {
             Self::Dialect(dialect) => acts_of(*dialect).unwrap_or_default(),
+            Self::Custom(protocol) => protocol.acts(),
         }
     }
 }

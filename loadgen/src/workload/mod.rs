@@ -2,6 +2,7 @@
 //!
 //! What it means together, and what does not go together, is the [plan](crate::plan)'s.
 
+pub mod custom;
 mod place;
 mod set;
 pub mod values;
@@ -11,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use touchstone_protocol::Dialect;
 use touchstone_scenarios::diag::Diag;
 use touchstone_scenarios::duration::FixedDuration;
 use touchstone_scenarios::source::Source;
@@ -20,6 +20,7 @@ use touchstone_scenarios::yaml;
 use crate::plan::Plan;
 use crate::schedule::Spacing;
 use crate::share::Share;
+use custom::Custom;
 use values::{Heartbeat, MixEntry, Size, Spread, Talkers};
 
 /// A workload file (`scenarios/load/*.yaml`).
@@ -29,8 +30,14 @@ pub struct Workload {
     /// What it shows, in a sentence.
     pub title: String,
     /// Which protocol the sessions speak; `echo` if missing.
-    #[serde(default = "echo")]
-    pub dialect: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<String>,
+    /// A protocol of one's own, in place of a dialect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom: Option<Custom>,
+    /// Files beside this one with what differs by user.
+    #[serde(default)]
+    pub feed: Feed,
     /// How many sessions are simulated. Either these or `arrivals`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions: Option<u32>,
@@ -76,6 +83,15 @@ pub struct Workload {
     /// What must hold, for example `delivery.lost == 0` or `answer.p99 < 100ms`.
     #[serde(default)]
     pub thresholds: Vec<String>,
+}
+
+/// Files beside the workload: CSV with a header row, or a JSON array of objects (`.json`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Feed {
+    /// A row for each session, the first for the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub users: Option<String>,
 }
 
 /// Sessions that keep coming, whatever becomes of those that are there.
@@ -242,9 +258,6 @@ impl Default for Connect {
     }
 }
 
-fn echo() -> String {
-    Dialect::Echo.name().to_owned()
-}
 const fn poisson() -> Spacing {
     Spacing::Poisson
 }

@@ -109,7 +109,43 @@ fn the_workloads_that_are_compiled_in_are_plans() {
             name
         })
         .collect();
-    assert_eq!(names, ["check", "smoke"]);
+    assert_eq!(
+        names,
+        [
+            "check",
+            "echo-mix",
+            "heartbeat-idle",
+            "ramp",
+            "reconnect-storm",
+            "smoke",
+            "soak",
+            "steady"
+        ]
+    );
+}
+
+#[test]
+fn a_protocol_that_is_none_of_the_dialects_has_a_workload() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/ticker/load.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let workload =
+        Workload::read(&source(&text)).unwrap_or_else(|diag| panic!("{}", diag.render(Paint::Plain)));
+    assert_eq!(Plan::new("ticker", &workload).unwrap().protocol.name(), "ticker");
+}
+
+#[test]
+fn what_is_wrong_with_a_protocol_of_ones_own_is_shown_where_it_stands() {
+    let text = "title: t\nsessions: 1\nphases: [{steady: {for: 1s}}]\ncustom:\n  acts:\n    say: {send: \"${stmp}\"}\n";
+    let diag = Workload::read(&source(text)).unwrap_err();
+    assert_eq!(diag.line_column(), (6, 17));
+    assert!(
+        diag.to_string()
+            .ends_with("`${stmp}` stands for nothing (did you mean `${stamp}`?)"),
+        "{diag}"
+    );
+    let both = format!("{text}dialect: echo\n");
+    let diag = Workload::read(&source(&both)).unwrap_err();
+    assert!(diag.message.contains("a run speaks one protocol"), "{diag}");
 }
 
 #[test]

@@ -1,0 +1,433 @@
+//! A protocol that is none of the dialects, made of its description in a workload.
+//!
+//! Everything that can be wrong with the description is found here, before a run: what compiles can be spoken.
+
+mod client;
+mod glean;
+mod template;
+
+use std::time::Duration;
+
+use regex::Regex;
+use serde_json::Value;
+use touchstone_protocol::client::{Act, Audience, Backoff, Effect, Growth};
+
+pub use client::{CustomClient, Who};
+
+use crate::workload::custom::{Custom, CustomAct, CustomBackoff, Recogniser, To};
+use glean::Wanted;
+use template::{Place, Template};
+
+/// Pointers of one description; each message of the server is read for all of them at once.
+const POINTERS_MAX: usize = 64;
+/// Of a wait; what histograms can hold.
+const WAIT_MAX: Duration = Duration::from_secs(3_600);
+
+/// What is wrong with a description, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The workload's key.
+    pub key: String,
+    /// What is wrong.
+    pub why: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Mistake {
+    fn new(key: &str, why: String) -> Self {
+        Self {
+            key: key.to_owned(),
+            why,
+            help: None,
+        }
+    }
+
+    fn help(mut self, help: &str) -> Self {
+        self.help = Some(help.to_owned());
+        self
+    }
+}
+
+/// A compiled description.
+#[derive(Debug, Clone)]
+pub struct CustomProtocol {
+    written: Custom,
+    path: Template,
+    greeting: Vec<Template>,
+    resume: Option<Template>,
+    /// The slot of the counter of the server's messages.
+    last: Option<usize>,
+    acts: Vec<Act>,
+    doing: Vec<Doing>,
+    wanted: Wanted,
+    slots: usize,
+    signs: Vec<(Sign, Compiled)>,
+    beat: Option<(Duration, String)>,
+    /// Whether a number alone names a message.
+    counts: bool,
+}
+
+/// How an act is done.
+#[derive(Debug, Clone)]
+enum Doing {
+    /// Frames that take turns.
+    Say(Vec<Template>),
+    /// A request.
+    Post { path: Template, body: Template },
+}
+
+/// What a message of the server's means.
+#[derive(Debug, Clone, PartialEq)]
+enum Sign {
+    Answer,
+    Reply(usize),
+    Confirm,
+    Delivery,
+    /// As a delivery, and it confirms the message to its sender.
+    DeliveryThatConfirms,
+    Ready,
+    Push,
+    Error,
+    /// And what it wants to hear.
+    Heartbeat(Option<&'static str>),
+}
+
+/// A compiled recogniser.
+#[derive(Debug, Clone)]
+enum Compiled {
+    Json {
+        conditions: Vec<(usize, Value)>,
+        key: Option<usize>,
+    },
+    Text(Regex),
+}
+
+impl PartialEq for CustomProtocol {
+    /// The rest follows from the description.
+    fn eq(&self, other: &Self) -> bool {
+        self.written == other.written
+    }
+}
+
+impl CustomProtocol {
+    /// Compiles a description.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn new(written: &Custom) -> Result<Self, Mistake> {
+        let mut protocol = Self {
+            written: written.clone(),
+            path: Template::url(&written.path, "custom.path")?,
+            greeting: frames(&written.greeting, "custom.greeting")?,
+            resume: None,
+            last: None,
+            acts: Vec::new(),
+            doing: Vec::new(),
+            wanted: Wanted::default(),
+            slots: 0,
+            signs: Vec::new(),
+            beat: None,
+            counts: false,
+        };
+        if !written.path.starts_with('/') {
+            let why = format!("`{}` does not begin with `/`", written.path);
+            return Err(Mistake::new("custom.path", why));
+        }
+        if let Some(resume) = &written.resume {
+            protocol.resume = Some(Template::frame(&resume.send, "custom.resume.send")?);
+            if let Some(pointer) = &resume.last {
+                protocol.last = Some(protocol.slot(pointer, "custom.resume.last")?);
+            }
+        }
+        protocol.signs_of_life()?;
+        for (name, act) in &written.acts {
+            protocol.act(name, act)?;
+        }
+        if protocol.acts.is_empty() {
+            return Err(Mistake::new("custom.acts", "users can do nothing".to_owned()));
+        }
+        protocol.rest()?;
+        check_backoff(written.backoff)?;
+        Ok(protocol)
+    }
+
+    /// Its name in reports.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.written.name
+    }
+
+    /// What its users can do.
+    #[must_use]
+    pub fn acts(&self) -> &[Act] {
+        &self.acts
+    }
+
+    /// Whether any act is a request over HTTP.
+    #[must_use]
+    pub fn asks_over_http(&self) -> bool {
+        self.doing.iter().any(|doing| matches!(doing, Doing::Post { .. }))
+    }
+
+    /// Sent with every handshake.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let subprotocol = self.written.subprotocol.as_deref();
+        let headers = self.written.headers.iter();
+        headers
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .chain(subprotocol.map(|value| ("Sec-WebSocket-Protocol", value)))
+    }
+
+    /// The columns of a user that its templates name, `id` apart, which every user has.
+    #[must_use]
+    pub fn columns(&self) -> Vec<&str> {
+        let says = self.doing.iter().flat_map(|doing| match doing {
+            Doing::Say(frames) => frames.iter().collect::<Vec<_>>(),
+            Doing::Post { path, body } => vec![path, body],
+        });
+        let all = says.chain(&self.greeting).chain(&self.resume).chain([&self.path]);
+        let mut columns: Vec<_> = all
+            .flat_map(Template::places)
+            .filter_map(|place| match place {
+                Place::User(column) | Place::Recipient(column) => Some(column.as_str()),
+                Place::Token => Some("token"),
+                Place::Stamp | Place::Index | Place::Session | Place::Channel | Place::Last => None,
+            })
+            .filter(|column| *column != "id")
+            .collect();
+        columns.sort_unstable();
+        columns.dedup();
+        columns
+    }
+
+    fn backoff(&self) -> Backoff {
+        let CustomBackoff {
+            first,
+            factor,
+            max,
+            attempts,
+        } = self.written.backoff;
+        Backoff {
+            first: first.0,
+            growth: Growth::Percent((factor * 100.0).round() as u32),
+            max: max.0,
+            attempts_max: attempts,
+        }
+    }
+
+    fn act(&mut self, name: &str, act: &CustomAct) -> Result<(), Mistake> {
+        let key = format!("custom.acts.{name}");
+        let doing = doing(act, &key)?;
+        let index = self.acts.len();
+        let effect = self.effect(index, act, &doing, &key)?;
+        self.acts.push(Act {
+            name: name.to_owned().into(),
+            effect,
+        });
+        self.doing.push(doing);
+        Ok(())
+    }
+
+    fn effect(&mut self, index: usize, act: &CustomAct, doing: &Doing, key: &str) -> Result<Effect, Mistake> {
+        let mistake = |why: &str| Mistake::new(key, why.to_owned());
+        if let (Some(_), Some(_)) = (&act.answer, &act.delivery) {
+            return Err(mistake("an act is answered or delivered")
+                .help("what its sender hears of a message that is delivered is its `confirm`"));
+        }
+        if let Some(confirm) = &act.confirm {
+            self.sign(Sign::Confirm, confirm, &format!("{key}.confirm"))?;
+        }
+        if let Some(answer) = &act.answer {
+            let has_key = answer.key.is_some() || answer.matches.is_some();
+            let (sign, effect) = match has_key {
+                true => (Sign::Answer, Effect::Answer),
+                false => (Sign::Reply(index), Effect::Reply),
+            };
+            self.sign(sign, answer, &format!("{key}.answer"))?;
+            return Ok(effect);
+        }
+        let (delivery, to) = match (&act.delivery, act.to) {
+            (Some(delivery), Some(to)) => (delivery, to),
+            (None, None) => return Ok(Effect::Nothing),
+            (Some(_), None) => {
+                return Err(mistake("nobody is owed the delivery")
+                    .help("write `to: others`, `group`, `recipient` or `everybody`"));
+            }
+            (None, Some(_)) => return Err(mistake("`to` is for what has a `delivery`")),
+        };
+        let audience = match to {
+            To::Others => Audience::OthersOfGroup,
+            To::Group => Audience::Group,
+            To::Recipient => Audience::Recipient,
+            To::Everybody => Audience::Everybody,
+        };
+        let confirmed = act.confirm.is_some() || matches!(doing, Doing::Post { .. });
+        let sign = match (confirmed, audience) {
+            (true, _) => Sign::Delivery,
+            (false, Audience::Group | Audience::Everybody) => Sign::DeliveryThatConfirms,
+            (false, Audience::OthersOfGroup | Audience::Recipient) => {
+                return Err(mistake("without `confirm` nobody knows what the server owes")
+                    .help("say how the server tells the sender that it has the message"));
+            }
+        };
+        self.sign(sign, delivery, &format!("{key}.delivery"))?;
+        Ok(Effect::Delivery { audience })
+    }
+
+    fn signs_of_life(&mut self) -> Result<(), Mistake> {
+        let heartbeat = self.written.heartbeat.clone();
+        for (number, reply) in heartbeat.answer.iter().enumerate() {
+            // What is heard outlives the client that hears it. A file has few replies, and a process few plans: they are kept.
+            let text = (!reply.reply.is_null()).then(|| &*literal(&reply.reply).leak());
+            let key = format!("custom.heartbeat.answer.{number}.when");
+            self.sign(Sign::Heartbeat(text), &reply.when, &key)?;
+        }
+        if let Some(beat) = heartbeat.send {
+            if beat.every.0.is_zero() || beat.every.0 > WAIT_MAX {
+                let why = "it must be between 1ns and 3600s".to_owned();
+                return Err(Mistake::new("custom.heartbeat.send.every", why));
+            }
+            self.beat = Some((beat.every.0, literal(&beat.text)));
+        }
+        Ok(())
+    }
+
+    /// What is recognised last, so that acts come first.
+    fn rest(&mut self) -> Result<(), Mistake> {
+        let Custom {
+            ready,
+            pushes,
+            errors,
+            ..
+        } = self.written.clone();
+        if let Some(ready) = &ready {
+            self.sign(Sign::Ready, ready, "custom.ready")?;
+        }
+        for (number, error) in errors.iter().enumerate() {
+            self.sign(Sign::Error, error, &format!("custom.errors.{number}"))?;
+        }
+        for (number, push) in pushes.iter().enumerate() {
+            self.sign(Sign::Push, push, &format!("custom.pushes.{number}"))?;
+        }
+        Ok(())
+    }
+
+    fn sign(&mut self, sign: Sign, recogniser: &Recogniser, key: &str) -> Result<(), Mistake> {
+        let wants_key = match sign {
+            Sign::Answer | Sign::Confirm | Sign::Delivery | Sign::DeliveryThatConfirms => true,
+            Sign::Reply(_) | Sign::Ready | Sign::Push | Sign::Error | Sign::Heartbeat(_) => false,
+        };
+        let compiled = self.compile(recogniser, key)?;
+        let has_key = match &compiled {
+            Compiled::Json { key, .. } => key.is_some(),
+            Compiled::Text(regex) => regex.captures_len() > 1,
+        };
+        if wants_key && !has_key {
+            return Err(Mistake::new(key, "it does not say where the key of the message is".to_owned())
+                .help("write `key: /pointer`, or a group in `matches`, to where `${stamp}` or `${index}` comes back"));
+        }
+        self.counts |= wants_key;
+        self.signs.push((sign, compiled));
+        Ok(())
+    }
+
+    fn compile(&mut self, recogniser: &Recogniser, key: &str) -> Result<Compiled, Mistake> {
+        match &recogniser.matches {
+            Some(expression) if recogniser.key.is_none() && recogniser.conditions.is_empty() => {
+                Regex::new(expression)
+                    .map(Compiled::Text)
+                    .map_err(|error| Mistake::new(&format!("{key}.matches"), error.to_string()))
+            }
+            Some(_) => Err(Mistake::new(
+                key,
+                "`matches` stands alone, without `where` and `key`".to_owned(),
+            )),
+            None => {
+                let mut conditions = Vec::new();
+                for (pointer, value) in &recogniser.conditions {
+                    let slot = self.slot(pointer, &format!("{key}.where"))?;
+                    conditions.push((slot, value.clone()));
+                }
+                let found = match &recogniser.key {
+                    Some(pointer) => Some(self.slot(pointer, &format!("{key}.key"))?),
+                    None => None,
+                };
+                if found.is_none() && conditions.is_empty() {
+                    return Err(Mistake::new(key, "it would recognise everything".to_owned())
+                        .help("write `where: {/pointer: value}`, `key: /pointer` or `matches: …`"));
+                }
+                Ok(Compiled::Json {
+                    conditions,
+                    key: found,
+                })
+            }
+        }
+    }
+
+    fn slot(&mut self, pointer: &str, key: &str) -> Result<usize, Mistake> {
+        if !pointer.starts_with('/') {
+            let why = format!("`{pointer}` is no JSON pointer");
+            return Err(Mistake::new(key, why).help(&format!("write `/{pointer}`")));
+        }
+        let slot = self.wanted.add(pointer, self.slots);
+        self.slots = self.slots.max(slot + 1);
+        if self.slots > POINTERS_MAX {
+            let why = format!("there are more than {POINTERS_MAX} pointers");
+            return Err(Mistake::new(key, why));
+        }
+        Ok(slot)
+    }
+}
+
+fn frames(written: &[Value], key: &str) -> Result<Vec<Template>, Mistake> {
+    let frame = |(number, frame): (usize, &Value)| Template::frame(frame, &format!("{key}.{number}"));
+    written.iter().enumerate().map(frame).collect()
+}
+
+fn doing(act: &CustomAct, key: &str) -> Result<Doing, Mistake> {
+    match (&act.send, act.send_in_turn.as_slice(), &act.request) {
+        (Some(send), [], None) => Ok(Doing::Say(vec![Template::frame(send, &format!("{key}.send"))?])),
+        (None, frames @ [_, ..], None) => {
+            Ok(Doing::Say(self::frames(frames, &format!("{key}.send_in_turn"))?))
+        }
+        (None, [], Some(request)) => Ok(Doing::Post {
+            path: Template::url(&request.post, &format!("{key}.request.post"))?,
+            body: match &request.body {
+                Value::Null => Template::default(),
+                body => Template::frame(body, &format!("{key}.request.body"))?,
+            },
+        }),
+        _ => Err(Mistake::new(
+            key,
+            "it has one of `send`, `send_in_turn` and `request`".to_owned(),
+        )),
+    }
+}
+
+fn check_backoff(backoff: CustomBackoff) -> Result<(), Mistake> {
+    let key = |name| format!("custom.backoff.{name}");
+    if !(1.0..=100.0).contains(&backoff.factor) {
+        let why = format!("{:?} is not between 1.0 and 100.0", backoff.factor);
+        return Err(Mistake::new(&key("factor"), why));
+    }
+    for (name, wait) in [("first", backoff.first), ("max", backoff.max)] {
+        if wait.0 > WAIT_MAX {
+            return Err(Mistake::new(
+                &key(name),
+                "no wait is longer than an hour".to_owned(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn literal(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
