@@ -1,10 +1,11 @@
 //! The command line as it is typed. What it means is worked out by each command's own module.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use touchstone_protocol::Dialect;
+use touchstone_protocol::timestamp::Rfc3339;
 use touchstone_scenarios::duration;
 use touchstone_server::StoreChoice;
 
@@ -502,7 +503,8 @@ pub(crate) enum LoadCommand {
     #[command(after_help = "Examples:
   touchstone load run smoke
   touchstone load run steady.yaml --url ws://127.0.0.1:8080 --set sessions=500
-  touchstone load run smoke --threshold 'answer.p99 < 50ms'")]
+  touchstone load run smoke --threshold 'answer.p99 < 50ms'
+  touchstone load run smoke --set sessions=57000 --target three-nodes.yaml --processes 3")]
     Run(Box<LoadRunArgs>),
     /// List the ready-made workloads
     List,
@@ -545,10 +547,29 @@ pub(crate) struct LoadRunArgs {
     /// Where everything random in the run comes from [default: the workload's, or drawn and shown in the report]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+    /// Divide the run over so many processes of this machine, each with its own descriptors; the server runs already
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) processes: u32,
+    /// Begin at this time (`2026-01-31T12:00:00Z`), or so long from now (`+10s`): several generators begin together
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) start_at: Option<SystemTime>,
+    /// Be one of several processes: what they say to each other is no interface
+    #[arg(long, hide = true, conflicts_with_all = ["processes", "start_at", "reports"])]
+    pub(crate) worker: bool,
     /// Write a report: json, junit, csv (second by second), hdr (an HDR interval log), prometheus, markdown or html; `-` is
     /// stdout. May be given several times
     #[arg(long = "report", value_name = "FORMAT=PATH")]
     pub(crate) reports: Vec<LoadReport>,
+}
+
+fn moment(text: &str) -> Result<SystemTime, String> {
+    if let Some(wait) = text.strip_prefix('+') {
+        return time(wait).map(|wait| SystemTime::now() + wait);
+    }
+    match text.parse() {
+        Ok(Rfc3339(millis)) => Ok(UNIX_EPOCH + Duration::from_millis(millis)),
+        Err(_) => Err("write a time like 2026-01-31T12:00:00Z, or how long from now, like +10s".into()),
+    }
 }
 
 fn time(text: &str) -> Result<Duration, String> {

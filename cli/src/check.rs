@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use touchstone_conformance::Options;
 use touchstone_conformance::results::Run;
 use touchstone_conformance::select::Pattern;
-use touchstone_loadgen::{Plan, Summary, Workload};
+use touchstone_loadgen::{Begin, Plan, Summary, Workload};
 use touchstone_report::cases::Suites;
 use touchstone_report::{Document, Verdict};
 use touchstone_scenarios::duration::FixedDuration;
@@ -131,7 +131,7 @@ async fn check(
 
 async fn measure(target: Target, plan: Plan, stop: CancellationToken) -> Result<Summary, Failure> {
     let sut = Arc::new(target::start(target, &stop).await?);
-    let summary = load::drive(plan, &sut, stop).await;
+    let summary = load::drive(plan, &sut, Begin::Prepared, stop).await;
     target::shut_down(sut).await;
     summary
 }

@@ -1,13 +1,16 @@
 //! `touchstone load`: a workload, a target and thresholds become a run and its reports.
 
+mod processes;
+mod worker;
+
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use touchstone_loadgen::record::Latency;
-use touchstone_loadgen::{CastError, Endpoint, Plan, Progress as News, RunError, Summary, Workload};
+use touchstone_loadgen::{Begin, CastError, Endpoint, Plan, Progress as News, RunError, Summary, Workload};
 use touchstone_report::{Document, Tone, Verdict, markdown, number};
 use touchstone_scenarios::source::Source;
 use touchstone_scenarios::{builtin_workloads, read_source};
@@ -43,16 +46,93 @@ fn list() -> Outcome {
 async fn run_workload(args: LoadRunArgs) -> Outcome {
     outputs::check_writable(&args.reports)?;
     let (workload, plan) = plan(&args)?;
+    if let Some(at) = args.start_at.filter(|at| *at < SystemTime::now()) {
+        let late = number::duration(at.elapsed().unwrap_or_default());
+        return Err(Failure::usage(format!("--start-at is {late} ago")));
+    }
+    if args.processes > 1 {
+        return over_processes(&args, &workload, &plan).await;
+    }
     let target = args.target.or(|| built_in(&workload))?;
     descriptors::raise_limit();
+    if args.worker {
+        return work(plan, target).await;
+    }
+    let begin = args.start_at.map_or(Begin::Prepared, Begin::At);
     let done = interrupt::or_interrupted(async |stop| {
         let sut = Arc::new(target::start(target, &stop).await?);
-        let summary = drive(plan, &sut, stop).await;
+        let summary = drive(plan, &sut, begin, stop).await;
         target::shut_down(sut).await;
         summary
     });
-    let summary = done.await?;
-    tell(&summary, &args.reports)?;
+    finish(&done.await?, &args)
+}
+
+/// Divides the run over processes of this machine.
+async fn over_processes(args: &LoadRunArgs, workload: &Workload, plan: &Plan) -> Outcome {
+    // The workers need one server, and no worker starts it.
+    if args.target.is_built_in() || args.target.spawn.is_some() {
+        return Err(Failure::usage(
+            "--processes needs a server that runs already: give its --url, or a --target file without `spawn`",
+        ));
+    }
+    if workload.arrivals.is_some() {
+        return Err(Failure::usage(
+            "--processes divides a number of `sessions`; sessions that arrive by `arrivals` run in one process",
+        ));
+    }
+    let parts = plan.groups.divided(args.processes).ok_or_else(|| {
+        Failure::usage(format!(
+            "--processes {}: each process plays whole groups, and this workload has {} of them",
+            args.processes,
+            plan.groups.count()
+        ))
+    })?;
+    let done =
+        interrupt::or_interrupted(async |stop| processes::run(plan, &parts, args.start_at, stop).await);
+    let together = done.await?;
+    let code = finish(&together.summary, args)?;
+    if together.missing.is_empty() {
+        return Ok(code);
+    }
+    Err(Failure {
+        code: exit::JUDGED,
+        shown: format!(
+            "error: the report is not of the whole run: {}",
+            together.missing.join("; ")
+        ),
+    })
+}
+
+/// A worker's part of a run over several processes.
+async fn work(plan: Plan, target: Target) -> Outcome {
+    let stop = CancellationToken::new();
+    let (begin, _obeying) = worker::obey(stop.clone());
+    let sut = Arc::new(target::start(target, &stop).await?);
+    let (to_audience, mut news) = mpsc::channel(NEWS_MAX);
+    let telling = async {
+        while let Some(news) = news.recv().await {
+            let told = match &news {
+                News::Second(figures) => worker::say(&worker::News::Second(figures.into())),
+                News::Settling => worker::say(&worker::News::Settling),
+                News::Casting { .. } | News::Phase { .. } => Ok(()),
+            };
+            if told.is_err() {
+                // Nobody listens any more.
+                stop.cancel();
+            }
+        }
+    };
+    let (summary, ()) = tokio::join!(play(plan, &sut, begin, to_audience, stop.clone()), telling);
+    target::shut_down(sut).await;
+    let summary = summary?;
+    worker::say(&worker::News::Report(Box::new(summary.to_json())))?;
+    Ok(exit::OK)
+}
+
+/// Tells what came of a run, and how the program ends.
+fn finish(summary: &Summary, args: &LoadRunArgs) -> Outcome {
+    tell(summary, &args.reports)?;
     if args.allow_saturated && summary.passes_but_for_saturation() {
         return Ok(exit::OK);
     }
@@ -144,16 +224,33 @@ fn read(source: &Arc<Source>) -> Result<Workload, Failure> {
 }
 
 /// Puts the system under the plan's load, and shows how it goes.
-pub(crate) async fn drive(plan: Plan, sut: &Arc<Sut>, stop: CancellationToken) -> Result<Summary, Failure> {
+pub(crate) async fn drive(
+    plan: Plan,
+    sut: &Arc<Sut>,
+    begin: Begin,
+    stop: CancellationToken,
+) -> Result<Summary, Failure> {
+    let seconds = Duration::from_nanos(plan.end()).as_secs_f64().ceil();
+    let (to_audience, news) = mpsc::channel(NEWS_MAX);
+    let run = play(plan, sut, begin, to_audience, stop);
+    let (summary, ()) = tokio::join!(run, show(news, seconds as u64));
+    summary
+}
+
+/// The same before another audience.
+async fn play(
+    plan: Plan,
+    sut: &Arc<Sut>,
+    begin: Begin,
+    audience: mpsc::Sender<News>,
+    stop: CancellationToken,
+) -> Result<Summary, Failure> {
     let path = match plan.protocol.dialect() {
         Some(dialect) => format!("`paths.{dialect}.ws` of the target file"),
         None => "`custom.path` of the workload".to_owned(),
     };
     let endpoint = Endpoint::of(sut, &plan.protocol).map_err(Failure::usage)?;
-    let seconds = Duration::from_nanos(plan.end()).as_secs_f64().ceil();
-    let (to_audience, news) = mpsc::channel(NEWS_MAX);
-    let run = touchstone_loadgen::run(plan, endpoint, to_audience, stop);
-    let (summary, ()) = tokio::join!(run, show(news, seconds as u64));
+    let summary = touchstone_loadgen::run(plan, endpoint, begin, audience, stop).await;
     let summary = summary.map(|summary| Summary {
         commit: tool().commit,
         ..summary

@@ -103,8 +103,9 @@ pub enum RunError {
     },
     /// The run needs more descriptors than this process may have: this machine refuses.
     #[error(
-        "{needed} descriptors are needed, but this process may open {allowed}: raise the limit (`ulimit -n {needed}`) or run \
-         fewer sessions (`--set sessions={fitting}`)"
+        "{needed} descriptors are needed, but this process may open {allowed}: raise the limit (`ulimit -n {needed}`), \
+         divide the run (`--processes {processes}`) or run fewer sessions (`--set sessions={fitting}`)",
+        processes = needed.div_ceil(*(allowed.max(&1)))
     )]
     TooFewDescriptors {
         /// One per session, and some to spare.
@@ -376,8 +377,8 @@ mod tests {
         let rows = [
             (
                 fits(2_000, 1, &limits(Some(1_024), None)),
-                "2064 descriptors are needed, but this process may open 1024: raise the limit (`ulimit -n 2064`) or run \
-                 fewer sessions (`--set sessions=960`)",
+                "2064 descriptors are needed, but this process may open 1024: raise the limit (`ulimit -n 2064`), \
+                 divide the run (`--processes 3`) or run fewer sessions (`--set sessions=960`)",
             ),
             (
                 fits(60_000, 2, &limits(None, Some(28_232))),

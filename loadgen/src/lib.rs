@@ -31,6 +31,6 @@ pub use cast::CastError;
 pub use endpoint::{Endpoint, RunError};
 pub use merge::{MergeError, merge};
 pub use plan::{Plan, PlanError};
-pub use run::{Progress, run};
+pub use run::{Begin, Progress, run};
 pub use summary::Summary;
 pub use workload::Workload;

@@ -1,9 +1,12 @@
 //! A run from beginning to end: loops on threads of their own, progress while it lasts, a summary when it is over.
 
+mod begin;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+pub use begin::Begin;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use touchstone_protocol::Dialect;
@@ -65,12 +68,14 @@ const EVENTS_MAX: usize = 1_024;
 pub async fn run(
     plan: Plan,
     endpoint: Endpoint,
+    begin: Begin,
     events: mpsc::Sender<Progress>,
     stop: CancellationToken,
 ) -> Result<Summary, RunError> {
     carried_out(&plan)?;
     let stopping = stop.clone();
-    let ready = stopping.run_until_cancelled(Box::pin(Stage::set(plan, endpoint, events, stop)));
+    let set = Stage::set(plan, endpoint, begin, events, stop);
+    let ready = stopping.run_until_cancelled(Box::pin(set));
     let stage = ready.await.unwrap_or(Err(RunError::Stopped))?;
     match stage.plan.protocol.clone() {
         Protocol::Custom(protocol) => {
@@ -134,6 +139,7 @@ struct Stage {
     backstage: Arc<dyn Backstage>,
     /// Of a protocol whose users have to be made.
     cast: Option<Arc<Cast>>,
+    begin: Begin,
     events: mpsc::Sender<Progress>,
     stop: CancellationToken,
 }
@@ -153,6 +159,7 @@ impl Stage {
     async fn set(
         plan: Plan,
         endpoint: Endpoint,
+        begin: Begin,
         events: mpsc::Sender<Progress>,
         stop: CancellationToken,
     ) -> Result<Self, RunError> {
@@ -179,6 +186,7 @@ impl Stage {
             places,
             backstage,
             cast,
+            begin,
             events,
             stop,
         })
@@ -205,8 +213,9 @@ impl Stage {
         let greeting = self.greet(client(u64::from(tag) << 32));
         let greeted = self.stop.run_until_cancelled(greeting).await;
         greeted.unwrap_or(Err(RunError::Stopped))?;
+        let begun = self.stop.run_until_cancelled(self.begin.wait()).await;
+        let (started_at, start) = begun.flatten().ok_or(RunError::Stopped)?;
         let before = Reading::start();
-        let (started_at, start) = (SystemTime::now(), tokio::time::Instant::now());
         let (to_reader, from_loops) = mpsc::channel(EVENTS_MAX);
         // Cancelled when `stop` is, and when this future is dropped or fails: no loop outlives its run for long.
         let halt = self.stop.child_token();

@@ -9,6 +9,7 @@ mod kills;
 mod lifetimes;
 mod mutants;
 mod own_server;
+mod processes;
 mod reports;
 mod results;
 mod support;

@@ -70,7 +70,10 @@ fn run_at(
                 progress.push(news);
             }
         };
-        let (summary, ()) = tokio::join!(run(plan, endpoint, to_reader, stop.clone()), reading);
+        let (summary, ()) = tokio::join!(
+            run(plan, endpoint, Begin::Prepared, to_reader, stop.clone()),
+            reading
+        );
         Ran {
             summary,
             servers,
@@ -221,7 +224,13 @@ fn nobody_there_is_said_at_once() {
         .unwrap();
     let (to_reader, _from_run) = mpsc::channel(1);
     let error = runtime
-        .block_on(run(plan(10, &[]), endpoint, to_reader, CancellationToken::new()))
+        .block_on(run(
+            plan(10, &[]),
+            endpoint,
+            Begin::Prepared,
+            to_reader,
+            CancellationToken::new(),
+        ))
         .unwrap_err();
     let RunError::Unreachable { url: named, why } = error else {
         panic!("{error}")
