@@ -499,8 +499,7 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
                 turn.now <= due_back.unwrap_or(since.max(phases_ended) + turn.deadline)
             }
             Standing::Here => {
-                let pages = session.hearing.pages.as_ref();
-                if pages.is_some_and(|pages| pages.waits(turn.now, turn.deadline)) {
+                if session.hearing.waits(turn.now, turn.deadline) {
                     return true;
                 }
                 let ledger = &session.hearing.ledger;
@@ -530,7 +529,8 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
             counts.connected += u64::from(session.connections > 0);
             match session.standing {
                 Standing::Here => {
-                    let unanswered = u64::from(session.hearing.ledger.unanswered());
+                    let hearing = &session.hearing;
+                    let unanswered = u64::from(hearing.ledger.unanswered()) + hearing.unreplied();
                     recorder.error(ErrorKind::Unanswered, unanswered);
                 }
                 Standing::Gone => counts.failed += 1,

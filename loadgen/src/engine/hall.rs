@@ -41,6 +41,9 @@ pub(crate) const ACTS: &[Act] = &[
     Act::new("history", Effect::Reply),
 ];
 
+/// Who asks is replied to so much later.
+pub(crate) const REPLY_AFTER: Duration = Duration::from_millis(700);
+
 const SAY: usize = 0;
 const POST: usize = 2;
 const ASK: usize = 3;
@@ -224,6 +227,8 @@ pub(crate) struct Said {
     pub(crate) author: u32,
     pub(crate) sequence: u32,
     pub(crate) at: Duration,
+    /// When it was meant to be said.
+    pub(crate) intended_micros: u64,
 }
 
 /// What the server does about it.
@@ -461,7 +466,15 @@ impl State {
                 self.tell(number, Out::Text("ready".into()));
             }
             ("say", content) => self.said((&room, &guest), content, Some(number)),
-            ("ask", _) => self.tell(number, Out::Text("reply".into())),
+            ("ask", _) => {
+                let rooms = self.rooms.borrow();
+                let seat = rooms.iter().find(|seat| seat.number == number).expect("seated");
+                let to = seat.to.clone();
+                tokio::task::spawn_local(async move {
+                    tokio::time::sleep(REPLY_AFTER).await;
+                    let _gone = to.send(Out::Text("reply".into()));
+                });
+            }
             ("beat", _) => {
                 self.beats.borrow_mut().push((guest, self.start.elapsed()));
                 self.tell(number, Out::Text("alive".into()));
@@ -472,11 +485,14 @@ impl State {
     }
 
     fn said(&self, (room, guest): (&str, &str), content: &str, author: Option<u32>) {
-        let key = Stamp::read(content).expect("a stamp").key;
+        let Stamp {
+            key, intended_micros, ..
+        } = Stamp::read(content).expect("a stamp");
         let said = Said {
             author: key.sender as u32,
             sequence: key.sequence,
             at: self.start.elapsed(),
+            intended_micros,
         };
         let deed = (self.script)(&said);
         self.record.borrow_mut().push((said, deed));

@@ -63,6 +63,21 @@ impl Hearing {
         }
     }
 
+    /// Whether a confirmation, or a reply without a stamp, may still come in time.
+    pub(super) fn waits(&self, now: Nanos, deadline: Nanos) -> bool {
+        let newest = self.awaited.as_ref().and_then(|replies| replies.0.back());
+        newest.is_some_and(|awaited| now <= awaited.timing.sent + deadline)
+            || self
+                .pages
+                .as_ref()
+                .is_some_and(|pages| pages.waits(now, deadline))
+    }
+
+    /// Acts of the open connection that were not replied to.
+    pub(super) fn unreplied(&self) -> u64 {
+        self.awaited.as_ref().map_or(0, |replies| replies.0.len() as u64)
+    }
+
     /// Notes that the connection ended, whoever ended it.
     pub(super) fn ended(&mut self, now: Nanos) {
         self.ledger.ended();

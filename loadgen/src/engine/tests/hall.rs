@@ -2,7 +2,7 @@
 
 use touchstone_protocol::client::{OfflineQueue, Persona};
 
-use super::super::hall::{ACTS, Deed, Desk, Guest, Hall, Said};
+use super::super::hall::{ACTS, Deed, Desk, Guest, Hall, REPLY_AFTER, Said};
 use super::super::{LoopReport, Node, run_loop};
 use super::*;
 use crate::ledger::reckon::{Reckoning, Terms, reckon};
@@ -296,6 +296,11 @@ fn what_falls_due_while_somebody_is_away_is_said_in_order_when_he_is_back_if_his
         .filter(|said| said.at > seconds(4.0))
         .collect::<Vec<_>>();
     assert_eq!(back[0].at, back[1].at, "two that were kept, at once: {said:?}");
+    assert!(
+        said.windows(2)
+            .all(|pair| pair[0].intended_micros < pair[1].intended_micros),
+        "{said:?}"
+    );
     let late = kept
         .report
         .recorder
@@ -337,6 +342,14 @@ fn a_reply_belongs_to_the_oldest_who_waits_and_requests_share_a_few_connections(
     );
     assert_eq!(posted.latency.count() + asked.latency.count(), 240);
     assert!(asked.latency.count() > 60 && posted.latency.count() > 60);
+    for q in [0.0, 1.0] {
+        let latency = asked.latency.quantile_ms(q).unwrap();
+        let told = REPLY_AFTER.as_secs_f64() * 1e3;
+        assert!(
+            (told - 1.0..=told + 5.0).contains(&latency),
+            "{latency} at {q}, with three who wait"
+        );
+    }
     assert_eq!(ran.hall.requests().len() as u64, posted.latency.count());
     assert_eq!(
         ran.hall.http_connections(),
