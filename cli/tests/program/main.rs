@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod configuration;
+mod dialects_under_load;
 #[cfg(target_os = "linux")]
 mod honest_load;
 mod kills;
