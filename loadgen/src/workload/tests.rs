@@ -113,10 +113,16 @@ fn the_workloads_that_are_compiled_in_are_plans() {
         names,
         [
             "check",
+            "direct-mix",
             "echo-mix",
+            "fan-out",
+            "feed-mix",
             "heartbeat-idle",
+            "outbox-mix",
             "ramp",
             "reconnect-storm",
+            "rooms-mix",
+            "slow-consumers",
             "smoke",
             "soak",
             "steady"
