@@ -8,7 +8,7 @@ use crate::results::{CaseResult, LATE_MIN};
 use crate::verdict::{CaseVerdict, Check, Difference, Finding, Place};
 
 /// Columns of a text in a report: what a page has room for beside its table of contents.
-pub(crate) const REPORT_COLUMNS: usize = 92;
+pub(crate) const REPORT_COLUMNS: usize = 108;
 
 /// Columns of an excerpt where nothing else is cut or broken: what is read by a program too.
 const EXCERPT_COLUMNS: usize = 100;

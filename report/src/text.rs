@@ -149,8 +149,8 @@ pub(crate) fn wrap(text: &str, columns_max: usize) -> Vec<String> {
 }
 
 /// `text` in lines of at most `columns_max` columns, of which all but the first begin with `indent` blanks. They are broken
-/// after a blank or a comma, so that JSON without blanks breaks between its fields; what would leave half of a line empty by
-/// that is broken anywhere.
+/// after a blank or a comma, so that JSON without blanks breaks between its fields; what would leave two thirds of a line
+/// empty by that is broken anywhere.
 /// Nothing of the text is lost but the blanks at which it is broken.
 #[must_use]
 pub fn hanging(text: &str, columns_max: usize, indent: usize) -> String {
@@ -168,7 +168,8 @@ pub fn hanging(text: &str, columns_max: usize, indent: usize) -> String {
         });
         let end = fitting.map_or(rest.len(), |(at, _)| at);
         let breaks = rest[..end].rfind([' ', ',']).map(|at| at + 1);
-        let fills = |at: &usize| 2 * (start + width(&rest[..*at])) > columns_max + indent;
+        let fills =
+            |at: &usize| 3 * (start + width(&rest[..*at])).saturating_sub(indent) > columns_max - indent;
         let end = if rest[end..].starts_with(' ') {
             end
         } else {
