@@ -232,7 +232,7 @@ fn a_wrong_flag_is_named_with_what_would_do() {
         (
             &["load", "run", "smok"],
             USAGE,
-            &["`smok`", "ready-made: check, smoke"],
+            &["`smok`", "ready-made: check, ", ", smoke, "],
         ),
         (&["load", "merge", "gone.json"], USAGE, &["gone.json"]),
         (&["load", "merge", "file"], USAGE, &["file: not a JSON report"]),
