@@ -443,7 +443,7 @@ fn a_target_that_is_not_to_be_had_ends_3() {
         (
             &["conform", "run", "--target", "deaf.yaml"],
             UNREACHABLE,
-            &["not ready within 300ms", "does not accept TCP"],
+            &["not ready within 300 ms", "does not accept TCP"],
         ),
         (
             &["conform", "run", "--spawn", "/no/such/program"],
