@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use touchstone_loadgen::sources::Sources;
 use touchstone_protocol::Dialect;
 use touchstone_protocol::timestamp::Rfc3339;
 use touchstone_scenarios::duration;
@@ -541,6 +542,9 @@ pub(crate) struct LoadRunArgs {
     /// What has to hold, beside the workload's own. May be given several times
     #[arg(long = "threshold", value_name = "EXPR")]
     pub(crate) thresholds: Vec<String>,
+    /// Local addresses that connections come from in turn, a list or ranges: one address has some 28,000 connections to a node
+    #[arg(long, value_name = "ADDRESSES")]
+    pub(crate) source: Option<Sources>,
     /// Exit with 0 also when times and rates are undecided because the generator itself was the bottleneck
     #[arg(long)]
     pub(crate) allow_saturated: bool,

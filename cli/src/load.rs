@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use touchstone_loadgen::record::Latency;
+use touchstone_loadgen::sources::Sources;
 use touchstone_loadgen::{Begin, CastError, Endpoint, Plan, Progress as News, RunError, Summary, Workload};
 use touchstone_report::{Document, Tone, Verdict, markdown, number};
 use touchstone_scenarios::source::Source;
@@ -54,14 +55,15 @@ async fn run_workload(args: LoadRunArgs) -> Outcome {
         return over_processes(&args, &workload, &plan).await;
     }
     let target = args.target.or(|| built_in(&workload))?;
+    let sources = args.source.clone().unwrap_or_default();
     descriptors::raise_limit();
     if args.worker {
-        return work(plan, target).await;
+        return work(plan, target, sources).await;
     }
     let begin = args.start_at.map_or(Begin::Prepared, Begin::At);
     let done = interrupt::or_interrupted(async |stop| {
         let sut = Arc::new(target::start(target, &stop).await?);
-        let summary = drive(plan, &sut, begin, stop).await;
+        let summary = drive(plan, &sut, sources, begin, stop).await;
         target::shut_down(sut).await;
         summary
     });
@@ -105,7 +107,7 @@ async fn over_processes(args: &LoadRunArgs, workload: &Workload, plan: &Plan) ->
 }
 
 /// A worker's part of a run over several processes.
-async fn work(plan: Plan, target: Target) -> Outcome {
+async fn work(plan: Plan, target: Target, sources: Sources) -> Outcome {
     let stop = CancellationToken::new();
     let (begin, _obeying) = worker::obey(stop.clone());
     let sut = Arc::new(target::start(target, &stop).await?);
@@ -123,7 +125,10 @@ async fn work(plan: Plan, target: Target) -> Outcome {
             }
         }
     };
-    let (summary, ()) = tokio::join!(play(plan, &sut, begin, to_audience, stop.clone()), telling);
+    let (summary, ()) = tokio::join!(
+        play(plan, &sut, sources, begin, to_audience, stop.clone()),
+        telling
+    );
     target::shut_down(sut).await;
     let summary = summary?;
     worker::say(&worker::News::Report(Box::new(summary.to_json())))?;
@@ -227,12 +232,13 @@ fn read(source: &Arc<Source>) -> Result<Workload, Failure> {
 pub(crate) async fn drive(
     plan: Plan,
     sut: &Arc<Sut>,
+    sources: Sources,
     begin: Begin,
     stop: CancellationToken,
 ) -> Result<Summary, Failure> {
     let seconds = Duration::from_nanos(plan.end()).as_secs_f64().ceil();
     let (to_audience, news) = mpsc::channel(NEWS_MAX);
-    let run = play(plan, sut, begin, to_audience, stop);
+    let run = play(plan, sut, sources, begin, to_audience, stop);
     let (summary, ()) = tokio::join!(run, show(news, seconds as u64));
     summary
 }
@@ -241,6 +247,7 @@ pub(crate) async fn drive(
 async fn play(
     plan: Plan,
     sut: &Arc<Sut>,
+    sources: Sources,
     begin: Begin,
     audience: mpsc::Sender<News>,
     stop: CancellationToken,
@@ -249,7 +256,10 @@ async fn play(
         Some(dialect) => format!("`paths.{dialect}.ws` of the target file"),
         None => "`custom.path` of the workload".to_owned(),
     };
-    let endpoint = Endpoint::of(sut, &plan.protocol).map_err(Failure::usage)?;
+    let endpoint = Endpoint {
+        sources,
+        ..Endpoint::of(sut, &plan.protocol).map_err(Failure::usage)?
+    };
     let summary = touchstone_loadgen::run(plan, endpoint, begin, audience, stop).await;
     let summary = summary.map(|summary| Summary {
         commit: tool().commit,
@@ -267,6 +277,7 @@ async fn play(
         | RunError::Header { .. }
         | RunError::TooFewDescriptors { .. }
         | RunError::TooFewPorts { .. }
+        | RunError::Source { .. }
         | RunError::Loop(_) => Failure::usage(error),
     })
 }

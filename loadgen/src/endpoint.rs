@@ -1,6 +1,6 @@
 //! Where a run goes, and everything that can be known before it begins: is anybody there, and does it fit this machine?
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -10,6 +10,7 @@ use touchstone_sut::{Sut, Transport};
 use crate::cast::CastError;
 use crate::engine::{self, Node, Sockets};
 use crate::plan::{Plan, Protocol};
+use crate::sources::{self, Sources, Turns};
 use crate::watch;
 
 /// Where the sessions go.
@@ -24,6 +25,8 @@ pub struct Endpoint {
     pub transport: Transport,
     /// Sent with every handshake.
     pub headers: HeaderMap,
+    /// The local addresses that connections come from.
+    pub sources: Sources,
     /// The system behind it, where it is known how its users come to be.
     pub sut: Option<Arc<Sut>>,
 }
@@ -65,6 +68,7 @@ impl Endpoint {
                 .collect(),
             transport: sut.transport().clone(),
             headers,
+            sources: Sources::default(),
             sut: Some(Arc::clone(sut)),
         })
     }
@@ -115,18 +119,35 @@ pub enum RunError {
         /// What would fit.
         fitting: u64,
     },
-    /// One address cannot have so many connections to one node: this machine refuses.
+    /// The addresses of the run cannot have so many connections to one node: this machine refuses.
     #[error(
-        "{needed} local ports are needed per node of the target, but this machine gives {allowed} \
-         (net.ipv4.ip_local_port_range): widen the range or run fewer sessions (`--set sessions={fitting}`)"
+        "{needed} local ports are needed per node of the target, but this machine gives {allowed} to {addresses} of its \
+         addresses (net.ipv4.ip_local_port_range): come from {enough} addresses (`--source 127.0.0.2-127.0.0.9`), widen the \
+         range or run fewer sessions (`--set sessions={fitting}`)"
     )]
     TooFewPorts {
         /// Sessions at one node.
         needed: u64,
-        /// Ports of the range.
+        /// Ports of the range, for each address.
         allowed: u64,
+        /// Addresses that the run comes from.
+        addresses: u64,
+        /// With so many it would fit.
+        enough: u64,
         /// What would fit.
         fitting: u64,
+    },
+    /// A connection cannot come from there.
+    #[error(
+        "connections to {url} cannot come from `{source_address}`: {why}; `--source` takes addresses of this machine"
+    )]
+    Source {
+        /// As given.
+        source_address: IpAddr,
+        /// The node.
+        url: String,
+        /// What happened.
+        why: String,
     },
     /// Those who take part could not be made.
     #[error(transparent)]
@@ -167,6 +188,7 @@ pub(crate) async fn find(plan: &Plan, endpoint: &Endpoint) -> Result<Places, Run
     fits(
         u64::from(plan.sessions),
         nodes.len() as u64,
+        endpoint.sources.addresses().len().max(1) as u64,
         &Limits::of_this_process(),
     )?;
     let mut sockets = Sockets {
@@ -175,12 +197,31 @@ pub(crate) async fn find(plan: &Plan, endpoint: &Endpoint) -> Result<Places, Run
     };
     for (url, authority) in endpoint.urls.iter().zip(authorities) {
         let address = address(url, &authority).await?;
-        sockets.nodes.push((address, authority));
+        for source in endpoint.sources.addresses() {
+            reaches(*source, address, url)?;
+        }
+        let turns = Turns::of(&endpoint.sources);
+        sockets.nodes.push((address, authority, turns));
     }
     Ok(Places {
         sockets,
         nodes: nodes.into(),
     })
+}
+
+/// Refuses an address that is none of this machine, or cannot be where that of the node is.
+fn reaches(source: IpAddr, node: SocketAddr, url: &str) -> Result<(), RunError> {
+    let refused = |why: String| RunError::Source {
+        source_address: source,
+        url: url.to_owned(),
+        why,
+    };
+    if source.is_ipv4() != node.is_ipv4() {
+        return Err(refused(format!("{} is of another family", node.ip())));
+    }
+    let bound = sources::bound(source).map_err(|error| refused(error.to_string()))?;
+    drop(bound);
+    Ok(())
 }
 
 /// Opens one connection to each node as somebody with this address would, and drops it, before thousands find out that
@@ -228,7 +269,7 @@ fn ports(range: &str) -> Option<u64> {
     Some((last + 1).saturating_sub(first))
 }
 
-fn fits(sessions: u64, nodes: u64, limits: &Limits) -> Result<(), RunError> {
+fn fits(sessions: u64, nodes: u64, addresses: u64, limits: &Limits) -> Result<(), RunError> {
     let needed = sessions + DESCRIPTORS_SPARE;
     if let Some(allowed) = limits.descriptors.filter(|allowed| *allowed < needed) {
         let fitting = allowed.saturating_sub(DESCRIPTORS_SPARE);
@@ -239,11 +280,13 @@ fn fits(sessions: u64, nodes: u64, limits: &Limits) -> Result<(), RunError> {
         });
     }
     let needed = sessions.div_ceil(nodes);
-    if let Some(allowed) = limits.ports.filter(|allowed| *allowed < needed) {
+    if let Some(allowed) = limits.ports.filter(|allowed| *allowed * addresses < needed) {
         return Err(RunError::TooFewPorts {
             needed,
             allowed,
-            fitting: allowed * nodes,
+            addresses,
+            enough: needed.div_ceil(allowed.max(1)),
+            fitting: allowed * addresses * nodes,
         });
     }
     Ok(())
@@ -314,6 +357,7 @@ mod tests {
             urls: Vec::new(),
             transport,
             headers: HeaderMap::new(),
+            sources: Sources::default(),
             sut: None,
         }
     }
@@ -371,19 +415,21 @@ mod tests {
     #[test]
     fn a_run_that_does_not_fit_says_so_and_what_to_do() {
         let limits = |descriptors, ports| Limits { descriptors, ports };
-        assert!(fits(2_000, 1, &limits(Some(2_064), Some(2_000))).is_ok());
-        assert!(fits(2_000, 1, &limits(None, None)).is_ok());
-        assert!(fits(50_000, 2, &limits(None, Some(28_232))).is_ok());
+        assert!(fits(2_000, 1, 1, &limits(Some(2_064), Some(2_000))).is_ok());
+        assert!(fits(2_000, 1, 1, &limits(None, None)).is_ok());
+        assert!(fits(50_000, 2, 1, &limits(None, Some(28_232))).is_ok());
+        assert!(fits(50_000, 1, 2, &limits(None, Some(28_232))).is_ok());
         let rows = [
             (
-                fits(2_000, 1, &limits(Some(1_024), None)),
+                fits(2_000, 1, 1, &limits(Some(1_024), None)),
                 "2064 descriptors are needed, but this process may open 1024: raise the limit (`ulimit -n 2064`), \
                  divide the run (`--processes 3`) or run fewer sessions (`--set sessions=960`)",
             ),
             (
-                fits(60_000, 2, &limits(None, Some(28_232))),
-                "30000 local ports are needed per node of the target, but this machine gives 28232 \
-                 (net.ipv4.ip_local_port_range): widen the range or run fewer sessions (`--set sessions=56464`)",
+                fits(60_000, 2, 1, &limits(None, Some(28_232))),
+                "30000 local ports are needed per node of the target, but this machine gives 28232 to 1 of its \
+                 addresses (net.ipv4.ip_local_port_range): come from 2 addresses (`--source 127.0.0.2-127.0.0.9`), widen the \
+                 range or run fewer sessions (`--set sessions=56464`)",
             ),
         ];
         for (refused, message) in rows {
@@ -391,5 +437,26 @@ mod tests {
         }
         assert_eq!(ports("32768\t60999\n"), Some(28_232));
         assert_eq!(ports("nonsense"), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn an_address_that_connections_cannot_come_from_is_refused() {
+        let node = "127.0.0.1:80".parse().unwrap();
+        assert!(reaches("127.0.0.2".parse().unwrap(), node, "ws://x/").is_ok());
+        let rows = [
+            ("::1", "127.0.0.1 is of another family"),
+            // Of a range for documentation: no machine has it.
+            ("192.0.2.1", "Cannot assign requested address (os error 99)"),
+        ];
+        for (source, why) in rows {
+            let error = reaches(source.parse().unwrap(), node, "ws://x/").unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "connections to ws://x/ cannot come from `{source}`: {why}; `--source` takes addresses of this machine"
+                )
+            );
+        }
     }
 }

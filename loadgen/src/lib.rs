@@ -22,6 +22,7 @@ pub mod record;
 mod run;
 pub mod schedule;
 pub mod share;
+pub mod sources;
 pub mod summary;
 pub mod thresholds;
 pub mod watch;

@@ -15,6 +15,7 @@ use touchstone_wire::client::{self, ConnectError};
 use touchstone_wire::handshake::{ClientRequest, Key};
 
 use crate::record::ErrorKind;
+use crate::sources::Turns;
 
 /// Where streams come from. The engine is generic over it, so that it runs on virtual time against a scripted server.
 pub(crate) trait Connector: 'static {
@@ -29,16 +30,16 @@ pub(crate) trait Connector: 'static {
 #[derive(Debug, Clone)]
 pub(crate) struct Sockets {
     pub(crate) transport: Transport,
-    /// Where each is, and the `HOST:PORT` that its certificate is held to.
-    pub(crate) nodes: Vec<(SocketAddr, String)>,
+    /// Where each is, the `HOST:PORT` that its certificate is held to, and where connections to it come from.
+    pub(crate) nodes: Vec<(SocketAddr, String, Turns)>,
 }
 
 impl Connector for Sockets {
     type Stream = Stream<TcpStream>;
 
     async fn open(&self, node: usize) -> io::Result<Self::Stream> {
-        let (address, authority) = &self.nodes[node];
-        let socket = TcpStream::connect(address).await?;
+        let (address, authority, turns) = &self.nodes[node];
+        let socket = turns.connect(*address).await?;
         socket.set_nodelay(true)?;
         let opened = self.transport.open(socket, authority).await;
         opened.map_err(|error| match error {

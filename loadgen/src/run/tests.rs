@@ -57,6 +57,7 @@ fn run_at(
             urls,
             transport: Transport::Plain,
             headers: HeaderMap::new(),
+            sources: crate::sources::Sources::default(),
             sut: None,
         };
         let (to_reader, mut from_run) = mpsc::channel(100);
@@ -216,6 +217,7 @@ fn nobody_there_is_said_at_once() {
         urls: vec![url.clone()],
         transport: Transport::Plain,
         headers: HeaderMap::new(),
+        sources: crate::sources::Sources::default(),
         sut: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
