@@ -293,13 +293,20 @@ impl Stage {
 
 /// What a plan may say and no loop does would make its numbers about something else: such a run does not begin.
 fn carried_out(plan: &Plan) -> Result<(), RunError> {
-    let (asks, has_users) = match &plan.protocol {
-        Protocol::Custom(protocol) => (protocol.asks_over_http(), false),
-        Protocol::Dialect(_) => (false, plan.users.is_some()),
+    let (asks, has_users, beats) = match &plan.protocol {
+        Protocol::Custom(protocol) => (protocol.asks_over_http(), false, true),
+        Protocol::Dialect(Dialect::Rooms | Dialect::Outbox) => (false, plan.users.is_some(), true),
+        // Their servers beat, and their clients only answer.
+        Protocol::Dialect(Dialect::Echo | Dialect::Feed | Dialect::Direct) => {
+            (false, plan.users.is_some(), false)
+        }
     };
     let wanted = [
         (asks, "request` in `custom.acts"),
-        (plan.heartbeat.is_some(), "heartbeat"),
+        (
+            plan.heartbeat.is_some() && !beats,
+            "heartbeat` with a dialect whose server beats",
+        ),
         (has_users, "feed.users` with a dialect"),
     ];
     match wanted.iter().find(|(wanted, _)| *wanted) {
