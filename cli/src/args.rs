@@ -557,6 +557,13 @@ pub(crate) struct LoadRunArgs {
     /// Begin at this time (`2026-01-31T12:00:00Z`), or so long from now (`+10s`): several generators begin together
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) start_at: Option<SystemTime>,
+    /// Show CPU time and memory of this process of this machine beside what was measured; a server that is started for the run is
+    /// looked at without being named
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+    /// Ask the server for its /metrics once a second, and show its CPU time, memory and connections
+    #[arg(long)]
+    pub(crate) scrape: bool,
     /// Be one of several processes: what they say to each other is no interface
     #[arg(long, hide = true, conflicts_with_all = ["processes", "start_at", "reports"])]
     pub(crate) worker: bool,

@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 use touchstone_conformance::Options;
 use touchstone_conformance::results::Run;
 use touchstone_conformance::select::Pattern;
-use touchstone_loadgen::sources::Sources;
 use touchstone_loadgen::{Begin, Plan, Summary, Workload};
 use touchstone_report::cases::Suites;
 use touchstone_report::{Document, Verdict};
@@ -132,7 +131,7 @@ async fn check(
 
 async fn measure(target: Target, plan: Plan, stop: CancellationToken) -> Result<Summary, Failure> {
     let sut = Arc::new(target::start(target, &stop).await?);
-    let summary = load::drive(plan, &sut, Sources::default(), Begin::Prepared, stop).await;
+    let summary = load::drive(plan, &sut, load::Ways::default(), Begin::Prepared, stop).await;
     target::shut_down(sut).await;
     summary
 }

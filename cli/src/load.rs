@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use touchstone_loadgen::observe::Look;
 use touchstone_loadgen::record::Latency;
 use touchstone_loadgen::sources::Sources;
 use touchstone_loadgen::{Begin, CastError, Endpoint, Plan, Progress as News, RunError, Summary, Workload};
@@ -26,6 +27,13 @@ use crate::{descriptors, interrupt, print, summary, target, tool};
 
 /// News that may wait to be shown: a run never waits for its audience.
 const NEWS_MAX: usize = 256;
+
+/// From where sessions connect, and what is looked at meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct Ways {
+    sources: Sources,
+    look: Look,
+}
 
 /// Runs a command of `load`.
 pub(crate) async fn run(command: LoadCommand) -> Outcome {
@@ -55,15 +63,21 @@ async fn run_workload(args: LoadRunArgs) -> Outcome {
         return over_processes(&args, &workload, &plan).await;
     }
     let target = args.target.or(|| built_in(&workload))?;
-    let sources = args.source.clone().unwrap_or_default();
+    let ways = Ways {
+        sources: args.source.clone().unwrap_or_default(),
+        look: Look {
+            process: args.pid,
+            scrape: args.scrape,
+        },
+    };
     descriptors::raise_limit();
     if args.worker {
-        return work(plan, target, sources).await;
+        return work(plan, target, ways).await;
     }
     let begin = args.start_at.map_or(Begin::Prepared, Begin::At);
     let done = interrupt::or_interrupted(async |stop| {
         let sut = Arc::new(target::start(target, &stop).await?);
-        let summary = drive(plan, &sut, sources, begin, stop).await;
+        let summary = drive(plan, &sut, ways, begin, stop).await;
         target::shut_down(sut).await;
         summary
     });
@@ -107,7 +121,7 @@ async fn over_processes(args: &LoadRunArgs, workload: &Workload, plan: &Plan) ->
 }
 
 /// A worker's part of a run over several processes.
-async fn work(plan: Plan, target: Target, sources: Sources) -> Outcome {
+async fn work(plan: Plan, target: Target, ways: Ways) -> Outcome {
     let stop = CancellationToken::new();
     let (begin, _obeying) = worker::obey(stop.clone());
     let sut = Arc::new(target::start(target, &stop).await?);
@@ -125,10 +139,7 @@ async fn work(plan: Plan, target: Target, sources: Sources) -> Outcome {
             }
         }
     };
-    let (summary, ()) = tokio::join!(
-        play(plan, &sut, sources, begin, to_audience, stop.clone()),
-        telling
-    );
+    let (summary, ()) = tokio::join!(play(plan, &sut, ways, begin, to_audience, stop.clone()), telling);
     target::shut_down(sut).await;
     let summary = summary?;
     worker::say(&worker::News::Report(Box::new(summary.to_json())))?;
@@ -232,13 +243,13 @@ fn read(source: &Arc<Source>) -> Result<Workload, Failure> {
 pub(crate) async fn drive(
     plan: Plan,
     sut: &Arc<Sut>,
-    sources: Sources,
+    ways: Ways,
     begin: Begin,
     stop: CancellationToken,
 ) -> Result<Summary, Failure> {
     let seconds = Duration::from_nanos(plan.end()).as_secs_f64().ceil();
     let (to_audience, news) = mpsc::channel(NEWS_MAX);
-    let run = play(plan, sut, sources, begin, to_audience, stop);
+    let run = play(plan, sut, ways, begin, to_audience, stop);
     let (summary, ()) = tokio::join!(run, show(news, seconds as u64));
     summary
 }
@@ -247,7 +258,7 @@ pub(crate) async fn drive(
 async fn play(
     plan: Plan,
     sut: &Arc<Sut>,
-    sources: Sources,
+    ways: Ways,
     begin: Begin,
     audience: mpsc::Sender<News>,
     stop: CancellationToken,
@@ -256,8 +267,10 @@ async fn play(
         Some(dialect) => format!("`paths.{dialect}.ws` of the target file"),
         None => "`custom.path` of the workload".to_owned(),
     };
+    let Ways { sources, look } = ways;
     let endpoint = Endpoint {
         sources,
+        look,
         ..Endpoint::of(sut, &plan.protocol).map_err(Failure::usage)?
     };
     let summary = touchstone_loadgen::run(plan, endpoint, begin, audience, stop).await;

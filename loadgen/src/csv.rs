@@ -29,7 +29,7 @@ impl Summary {
                 write!(csv, ",{}_{figure}", latency.name()).expect("a String takes everything");
             }
         }
-        csv.push_str("\r\n");
+        csv.push_str(",target_cpu_percent,target_rss_bytes,target_connections\r\n");
         for figures in &self.series {
             self.line(figures, &mut csv).expect("a String takes everything");
         }
@@ -60,6 +60,15 @@ impl Summary {
                 None => csv.push_str(",0,,,"),
             }
         }
+        let target = figures.target.unwrap_or_default();
+        let shown = [
+            target.cpu_percent.map(|percent| format!("{percent:.1}")),
+            target.rss_bytes.map(|bytes| bytes.to_string()),
+            target.connections.map(|count| count.to_string()),
+        ];
+        for value in shown {
+            write!(csv, ",{}", value.unwrap_or_default())?;
+        }
         csv.push_str("\r\n");
         Ok(())
     }
@@ -86,7 +95,7 @@ mod tests {
             .split_terminator("\r\n")
             .map(|line| line.split(',').count())
             .collect();
-        assert_eq!(fields, [9 + 7 * 4, 9 + 7 * 4]);
+        assert_eq!(fields, [9 + 7 * 4 + 3; 2]);
         assert!(csv.starts_with("at_s,phase,sent,"), "{csv}");
         assert!(csv.contains("\r\n1,ramp,"), "{csv}");
     }

@@ -8,6 +8,7 @@ use touchstone_report::{Axis, Cell, Column, Document, Plot, Section, Table, Tone
 
 mod glance;
 
+use crate::observe::Observed;
 use crate::record::{Distribution, LATE_SEND, Latency};
 use crate::summary::{Figures, Interval, Judged, Summary};
 use crate::thresholds::Threshold;
@@ -40,6 +41,7 @@ impl Summary {
             self.latency_section(),
             self.delivery_section(),
             self.sessions_section(),
+            self.target_section(),
             self.generator_section(),
         ];
         document.sections.retain(|section| !section.blocks.is_empty());
@@ -324,6 +326,42 @@ impl Summary {
             ));
         }
         section.with(throughput).with(connected)
+    }
+
+    /// What was seen of the target; empty where nothing was.
+    fn target_section(&self) -> Section {
+        let section = Section::new("Server resources");
+        if self.series.iter().all(|figures| figures.target.is_none()) {
+            return section;
+        }
+        let seen = |which: fn(&Observed) -> Option<f64>| -> Vec<Option<f64>> {
+            let targets = self.series.iter().map(|figures| figures.target.as_ref());
+            targets.map(|target| target.and_then(which)).collect()
+        };
+        let plots = [
+            (
+                "CPU of the server",
+                "% of a core",
+                seen(|target| target.cpu_percent),
+            ),
+            (
+                "Memory of the server",
+                "MiB resident",
+                seen(|target| target.rss_bytes.map(|bytes| bytes as f64 / f64::from(1 << 20))),
+            ),
+            (
+                "Connections by the server's own count",
+                "connections",
+                seen(|target| target.connections.map(|count| count as f64)),
+            ),
+        ];
+        plots
+            .into_iter()
+            .filter(|(_, _, values)| values.iter().any(Option::is_some))
+            .fold(section, |section, (title, unit, values)| {
+                let plot = Plot::new(title, seconds(), Axis::linear(unit), self.xs());
+                section.with(plot.series(unit, values))
+            })
     }
 
     fn generator_section(&self) -> Section {

@@ -9,6 +9,7 @@ use touchstone_sut::{Sut, Transport};
 
 use crate::cast::CastError;
 use crate::engine::{self, Node, Sockets};
+use crate::observe::Look;
 use crate::plan::{Plan, Protocol};
 use crate::sources::{self, Sources, Turns};
 use crate::watch;
@@ -29,6 +30,8 @@ pub struct Endpoint {
     pub sources: Sources,
     /// The system behind it, where it is known how its users come to be.
     pub sut: Option<Arc<Sut>>,
+    /// What is looked at while it runs.
+    pub look: Look,
 }
 
 impl Endpoint {
@@ -70,6 +73,7 @@ impl Endpoint {
             headers,
             sources: Sources::default(),
             sut: Some(Arc::clone(sut)),
+            look: Look::default(),
         })
     }
 }
@@ -359,6 +363,7 @@ mod tests {
             headers: HeaderMap::new(),
             sources: Sources::default(),
             sut: None,
+            look: Look::default(),
         }
     }
 

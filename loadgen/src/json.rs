@@ -166,6 +166,11 @@ fn second(figures: &Figures) -> Value {
         "reconnects": figures.reconnects,
         "errors": figures.errors,
         "latency": figures.intervals.iter().map(interval).collect::<Map<_, _>>(),
+        "target": figures.target.map(|target| json!({
+            "cpu_percent": target.cpu_percent,
+            "rss_bytes": target.rss_bytes,
+            "connections": target.connections,
+        })),
     })
 }
 

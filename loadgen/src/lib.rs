@@ -16,6 +16,7 @@ mod interval_log;
 pub mod json;
 pub mod ledger;
 mod merge;
+pub mod observe;
 pub mod plan;
 pub mod ranges;
 pub mod record;

@@ -22,6 +22,7 @@ use crate::custom::{CustomClient, Who};
 use crate::endpoint::{Endpoint, Places, RunError, find, greet};
 use crate::engine::{self, Backstage, Exchange, Job, LoopEvent, LoopReport, Nobody, Precision};
 use crate::ledger::reckon::{CatchUp, Terms};
+use crate::observe::{beside, observe};
 use crate::plan::{Plan, Protocol};
 use crate::record::Second;
 use crate::summary::{Figures, Gathered, Occasion, Summary};
@@ -243,7 +244,12 @@ impl Stage {
             })?);
         }
         drop(to_reader);
-        let series = follow(&self.plan, loops, from_loops, &self.events).await;
+        let mut seen = Vec::new();
+        let mut series = tokio::select! {
+            series = follow(&self.plan, loops, from_loops, &self.events) => series,
+            never = observe(self.endpoint.look, self.endpoint.sut.as_ref(), start, &mut seen) => match never {},
+        };
+        beside(&mut series, &seen);
         let (mut reports, mut uses) = (Vec::new(), Vec::new());
         for thread in threads {
             // Every loop has said that it is over: this waits for nothing.

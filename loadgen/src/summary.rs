@@ -12,6 +12,7 @@ use crate::json;
 use crate::ledger::Totals;
 use crate::ledger::book::Book;
 use crate::ledger::reckon::{Beside, Terms};
+use crate::observe::Observed;
 use crate::plan::Plan;
 use crate::record::{Distribution, Errors, Latency, Measured, Recorder, Second};
 use crate::thresholds::{DeliveryCount, Metric, Quantile, SessionCount, Threshold};
@@ -141,6 +142,8 @@ pub struct Figures {
     pub errors: u64,
     /// Latencies of what ended in it, in the order of [`Latency::ALL`]; only those of which there were any.
     pub intervals: Vec<Interval>,
+    /// What was seen of the target at its end.
+    pub target: Option<Observed>,
 }
 
 /// The latencies of one kind that ended within one second.
@@ -183,6 +186,8 @@ impl Figures {
             }
         });
         self.intervals = both.collect();
+        // Whoever looked saw the same target.
+        self.target = self.target.or(other.target);
     }
 }
 
@@ -224,6 +229,7 @@ impl From<&Second> for Figures {
                 .into_iter()
                 .filter_map(|latency| Some(Interval::of(latency, second.latency(latency)?)))
                 .collect(),
+            target: None,
         }
     }
 }

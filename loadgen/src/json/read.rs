@@ -12,6 +12,7 @@ use super::reader::{At, KeyError};
 use super::{SCHEMA, decoded, pages};
 use crate::ledger::Totals;
 use crate::ledger::reckon::Beside;
+use crate::observe::Observed;
 use crate::record::{Distribution, ErrorKind, Errors, Latency, Measured, Second};
 use crate::schedule::Nanos;
 use crate::summary::{Figures, Interval, Judged, PhaseSpan, Sessions, Storm, Subject, Summary};
@@ -278,6 +279,22 @@ fn figures(at: &At<'_>) -> Result<Figures, KeyError> {
             Some(latencies) => intervals(&latencies)?,
             None => Vec::new(),
         },
+        target: match at.optional("target") {
+            Some(target) => Some(observed(&target)?),
+            None => None,
+        },
+    })
+}
+
+fn observed(at: &At<'_>) -> Result<Observed, KeyError> {
+    let whole = |key| at.optional(key).map(|value| value.whole()).transpose();
+    Ok(Observed {
+        cpu_percent: at
+            .optional("cpu_percent")
+            .map(|value| value.number())
+            .transpose()?,
+        rss_bytes: whole("rss_bytes")?,
+        connections: whole("connections")?,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::scripted::{Received, Script, Scripted, Verdict as Does};
+use crate::observe::Look;
 use crate::record::Latency;
 use crate::workload::Workload;
 use http::HeaderMap;
@@ -59,6 +60,7 @@ fn run_at(
             headers: HeaderMap::new(),
             sources: crate::sources::Sources::default(),
             sut: None,
+            look: Look::default(),
         };
         let (to_reader, mut from_run) = mpsc::channel(100);
         let stop = CancellationToken::new();
@@ -201,12 +203,20 @@ fn what_no_session_would_do_is_refused_before_the_run() {
         let mut workload = serde_json::json!({
             "title": "test", "sessions": 4, "phases": [{"steady": {"for": "1s"}}],
         });
-        let (own, more) = (workload.as_object_mut().unwrap(), more.as_object().unwrap().clone());
+        let (own, more) = (
+            workload.as_object_mut().unwrap(),
+            more.as_object().unwrap().clone(),
+        );
         own.extend(more);
         Plan::new("test", &serde_json::from_value(workload).unwrap()).unwrap()
     };
     let beating = |dialect: &str| planned(serde_json::json!({"dialect": dialect, "heartbeat": "4s"}));
-    for (dialect, carried) in [("rooms", true), ("outbox", true), ("echo", false), ("direct", false)] {
+    for (dialect, carried) in [
+        ("rooms", true),
+        ("outbox", true),
+        ("echo", false),
+        ("direct", false),
+    ] {
         assert_eq!(carried_out(&beating(dialect)).is_ok(), carried, "{dialect}");
     }
 }
@@ -235,6 +245,7 @@ fn nobody_there_is_said_at_once() {
         headers: HeaderMap::new(),
         sources: crate::sources::Sources::default(),
         sut: None,
+        look: Look::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -28,7 +28,15 @@ fn summary(plan: &Plan, script: impl Script + 'static, generator: Generator) -> 
         started_at: UNIX_EPOCH,
         duration: Duration::from_secs(7),
     };
-    let series = vec![Figures::from(&second())];
+    let observed = Observed {
+        cpu_percent: Some(12.5),
+        rss_bytes: Some(1 << 20),
+        connections: Some(20),
+    };
+    let series = vec![Figures {
+        target: Some(observed),
+        ..Figures::from(&second())
+    }];
     let terms = Terms {
         deadline: plan.deadline,
         catch_up: CatchUp::Impossible,
@@ -239,6 +247,7 @@ fn the_document_tells_at_a_glance_what_was_lost() {
             "latency",
             "delivery",
             "throughput-and-sessions",
+            "server-resources",
             "generator"
         ]
     );
