@@ -72,7 +72,7 @@ fn a_difference_that_fails_nothing_is_shown_all_the_same() {
     let ended = run_in(&[("mine.yaml", mine)], &[OWN, &["--spawn", &spawn]].concat());
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     for part in [
-        "NON-STRICT mine   echo/2c: expected 7, got 1",
+        "NON-STRICT mine   echo/2c: expected 7 at /count, got 1",
         "--strict",
         "1 non-strict",
     ] {
