@@ -2,7 +2,7 @@
 //!
 //! Two bytes a message where the next comes within two seconds, three within four minutes; one more for the recipient where it is
 //! for one, two in groups of more than 128. A log that has
-//! outgrown [`BYTES_MAX`] is thinned: of neighbours in its older three quarters that were for the same audience it only keeps
+//! outgrown `BYTES_MAX` is thinned: of neighbours in its older three quarters that were for the same audience it only keeps
 //! within which span they were sent, of as few messages as will do. What is owed only if one of them was sent at one end of its span rather than the other is then not counted
 //! as lost: a thinned log may miss a loss next to a connection's begin or end, and never makes one up.
 
