@@ -82,12 +82,12 @@ fn rule(on: &str, does: &str) -> Rule {
 fn a_mutant_is_its_folder_its_name_and_what_it_breaks() {
     let mutant = only(
         "mutants:
-  - {id: lost, breaks: A word is lost., clauses: [lobby/words], killed_by: [lobby/words, 'lobby/w*'], on: {down: any},
+  - {id: lost, breaks: a word is lost, clauses: [lobby/words], killed_by: [lobby/words, 'lobby/w*'], on: {down: any},
      every: 2, do: drop}",
     );
     assert_eq!(
         (mutant.id.as_str(), mutant.breaks.as_str()),
-        ("lobby/lost", "A word is lost.")
+        ("lobby/lost", "a word is lost")
     );
     assert_eq!(mutant.killed_by[1].to_string(), "lobby/w*");
     assert_eq!(mutant.dialects, []);

@@ -8,7 +8,7 @@ use crate::support::{Ended, RIGHT, WRONG, folder, run, touchstone};
 
 /// Noticed by [`RIGHT`], which looks at the count of the first answer.
 const COUNTS_FROM_ZERO: &str = "  - id: counts-from-zero
-    breaks: The first message is number 0.
+    breaks: the first message is number 0
     clauses: [echo/2c]
     killed_by: [right]
     on: {down: {count: {$type: integer}}}
@@ -17,7 +17,7 @@ const COUNTS_FROM_ZERO: &str = "  - id: counts-from-zero
 
 /// Nobody notices: the case looks at the first answer only.
 const SECOND_IS_LOST: &str = "  - id: second-is-lost
-    breaks: The second answer is lost.
+    breaks: the second answer is lost
     clauses: [echo/2a]
     killed_by: [right]
     on: {down: {count: {$type: integer}}}
@@ -27,7 +27,7 @@ const SECOND_IS_LOST: &str = "  - id: second-is-lost
 
 /// Met, and of no consequence.
 const HEADER_MORE: &str = "  - id: header-more
-    breaks: Nothing that anybody looks at.
+    breaks: nothing that anybody looks at
     clauses: [echo/2c]
     killed_by: [right]
     on: {answer: {handshake: true}}
@@ -193,7 +193,7 @@ fn what_fails_with_nothing_broken_proves_nothing() {
 #[test]
 fn what_a_launcher_breaks_needs_a_server_that_can_be_started() {
     let launcher = "  - id: deaf
-    breaks: It does not stop.
+    breaks: it does not stop
     clauses: [echo/10a]
     killed_by: [stops]
     launcher: {signals: ignored}

@@ -23,7 +23,7 @@ use crate::source::{Source, Span, Spanned};
 pub struct Mutant {
     /// `rooms/sender-left-out`: the folder, and a name.
     pub id: String,
-    /// What no longer holds, in a sentence.
+    /// What no longer holds, in lower case and without a full stop: it is shown behind the id and a colon.
     pub breaks: String,
     /// The clauses that are broken by it: a case that fails under one of them has noticed. Without a dialect a scenario's
     /// own id may stand here, or none at all (`clauses: any`): then it has noticed under whichever it fails. Asked by

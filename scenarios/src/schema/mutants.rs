@@ -91,7 +91,7 @@ fn mutant_key(key: &str) -> Value {
         "id" => {
             json!({ "type": "string", "pattern": "^[a-z0-9-]+$", "description": "The file's name is put before it." })
         }
-        "breaks" => text("One sentence: what no longer holds."),
+        "breaks" => text("What no longer holds, in lower case and without a full stop."),
         "clauses" => {
             json!({ "description": "What is broken by it; only a failure under one of these counts.",
             "anyOf": [{ "enum": ["any"] }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }] })

@@ -26,7 +26,7 @@ const UPGRADED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket
 /// A mutant with one rule.
 fn mutant(rule: &str) -> Arc<Mutant> {
     let head =
-        "id: tried\nbreaks: Something.\nclauses: [rfc6455/5.5.2-ping]\nkilled_by: [rfc6455/5.5.2-ping]\n";
+        "id: tried\nbreaks: something\nclauses: [rfc6455/5.5.2-ping]\nkilled_by: [rfc6455/5.5.2-ping]\n";
     let lines = format!("{head}{rule}").replace('\n', "\n    ");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rfc6455.yaml");

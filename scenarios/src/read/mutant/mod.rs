@@ -115,7 +115,7 @@ impl Reader<'_> {
         };
         let breaks = fields
             .require(self, "breaks")
-            .and_then(|node| self.sentence_of(node))?;
+            .and_then(|node| self.what_breaks(node))?;
         let clauses = fields
             .require(self, "clauses")
             .and_then(|node| self.clauses(node))?;
@@ -152,12 +152,18 @@ impl Reader<'_> {
         Ok(name)
     }
 
-    fn sentence_of(&self, node: &Node) -> Read<String> {
+    /// What no longer holds. It is shown behind the mutant's name and a colon, so it begins and ends as a part of a sentence.
+    fn what_breaks(&self, node: &Node) -> Read<String> {
         let text = self.string(node)?;
         if text.trim().is_empty() {
             return Err(self
                 .wrong("empty", node, "`breaks` is empty")
                 .help("say in one sentence what no longer holds"));
+        }
+        if text.trim_end().ends_with('.') || begins_like_a_sentence(&text) {
+            return Err(self
+                .wrong("whole-sentence", node, "`breaks` is written as a sentence of its own")
+                .help("begin in lower case and leave out the full stop: it stands behind the mutant's name, as in `lost: an answer is lost`"));
         }
         Ok(text)
     }
@@ -387,4 +393,14 @@ impl Reader<'_> {
                 .help("a mutant knows no timings: write for example 250ms")
         })
     }
+}
+
+/// `An answer`, `A word`; but not `RSV1` or `HTTP`, which are written so everywhere.
+fn begins_like_a_sentence(text: &str) -> bool {
+    let mut letters = text.trim_start().chars();
+    let capital = letters.next().is_some_and(char::is_uppercase);
+    let abbreviation = letters
+        .next()
+        .is_some_and(|letter| letter.is_uppercase() || letter.is_ascii_digit());
+    capital && !abbreviation
 }
