@@ -214,6 +214,8 @@ pub(crate) enum SchemaOf {
     Scenario,
     /// A file of mutants, for `conform mutants`
     Mutants,
+    /// A workload file of `load`
+    Workload,
     /// A target file of `conform` and `load`
     Target,
     /// The configuration file of `serve`

@@ -64,6 +64,7 @@ fn run(cli: Cli) -> Outcome {
             let schema = match of {
                 SchemaOf::Scenario => touchstone_scenarios::schema::scenario(),
                 SchemaOf::Mutants => touchstone_scenarios::schema::mutants(),
+                SchemaOf::Workload => touchstone_loadgen::workload::schema::workload(),
                 SchemaOf::Target => touchstone_sut::schema::target(),
                 SchemaOf::Config => settings::schema(),
             };

@@ -10,18 +10,18 @@ use super::PlanError;
 use crate::workload::values::Spread;
 
 /// The shortest content that is of any use: most stamps fit, and those that do not are not cut.
-const CONTENT_BYTES_MIN: u32 = 32;
+pub(crate) const CONTENT_BYTES_MIN: u32 = 32;
 const _: () = assert!(CONTENT_BYTES_MIN as usize <= Stamp::BYTES_MAX);
 /// More sends a second and session than this is no user any more; it keeps the schedule's arithmetic exact.
-pub(super) const RATE_MAX: f64 = 10_000.0;
+pub(crate) const RATE_MAX: f64 = 10_000.0;
 /// Below this nothing happens.
 pub(super) const DURATION_MIN: Duration = Duration::from_millis(1);
 /// The longest run and the longest deadline: what the histograms can hold.
 pub(super) const DURATION_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 pub(super) const DEADLINE_MAX: Duration = Duration::from_secs(3600);
 /// Sessions of one run: what session numbers inside keys have room for, and far more than the ports of a machine.
-pub(super) const SESSIONS_MAX: u32 = 1_000_000;
-pub(super) const PHASES_MAX: usize = 1_000;
+pub(crate) const SESSIONS_MAX: u32 = 1_000_000;
+pub(crate) const PHASES_MAX: usize = 1_000;
 /// Weights so far apart that the lighter never comes in any run are a mistake.
 const WEIGHT_MIN: f64 = 1e-6;
 const WEIGHT_MAX: f64 = 1e6;

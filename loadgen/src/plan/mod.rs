@@ -5,7 +5,7 @@
 //! function of the workload: how many event loops carry it out changes nothing.
 
 mod groups;
-mod limits;
+pub(crate) mod limits;
 mod mix;
 mod protocol;
 mod timeline;

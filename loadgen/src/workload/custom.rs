@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use touchstone_scenarios::duration::FixedDuration;
+
+use super::schema;
 
 /// A protocol that is no dialect.
 ///
 /// In templates, `${stamp}` names the message to those who hear it, `${index}` is its number among the sender's, from 1;
 /// `${session}`, `${user.COLUMN}`, `${recipient.COLUMN}`, `${channel}` and `${token}` say who speaks to whom. `$$` is a dollar. A template
 /// is a text, or JSON; a `"${index}"` that stands alone in JSON becomes a number.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Custom {
     /// What reports call it.
@@ -19,6 +22,7 @@ pub struct Custom {
     pub name: String,
     /// Where connections go: a path with its query, a template.
     #[serde(default = "root")]
+    #[schemars(regex(pattern = "^/"))]
     pub path: String,
     /// Sent with every handshake, beside the target's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -55,18 +59,19 @@ pub struct Custom {
 }
 
 /// How a session is taken up again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resume {
     /// A template; `${last}` is what was last heard at `last`.
     pub send: Value,
     /// JSON pointer to the number or text that the server counts its messages with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Pointer>")]
     pub last: Option<String>,
 }
 
 /// Something that users do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomAct {
     /// A template of the frame.
@@ -93,7 +98,7 @@ pub struct CustomAct {
 }
 
 /// A request over HTTP.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomRequest {
     /// The path, a template.
@@ -104,7 +109,7 @@ pub struct CustomRequest {
 }
 
 /// Who is owed a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum To {
     /// The others of the sender's group.
@@ -118,14 +123,16 @@ pub enum To {
 }
 
 /// How a message of the server is told from the others.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Recogniser {
     /// JSON pointers, and what must stand there.
     #[serde(default, rename = "where", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
     pub conditions: BTreeMap<String, Value>,
     /// JSON pointer to the text with `${stamp}` in it, or to the number that was sent as `${index}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Pointer>")]
     pub key: Option<String>,
     /// In place of both: a regular expression that finds the key as its first group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,7 +140,7 @@ pub struct Recogniser {
 }
 
 /// Signs of life.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Heartbeats {
     /// What clients say unasked.
@@ -145,17 +152,18 @@ pub struct Heartbeats {
 }
 
 /// What clients say unasked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomBeat {
     /// From one to the next.
+    #[schemars(with = "schema::Time")]
     pub every: FixedDuration,
     /// A text or JSON, as it is.
     pub text: Value,
 }
 
 /// A sign of life of the server's.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomReply {
     /// How it is told from other messages.
@@ -166,14 +174,16 @@ pub struct CustomReply {
 }
 
 /// How long who was dropped waits before coming back.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CustomBackoff {
     /// Before the first attempt.
+    #[schemars(with = "schema::Time")]
     pub first: FixedDuration,
     /// Each wait is so many times as long as the one before.
     pub factor: f64,
     /// No wait is longer.
+    #[schemars(with = "schema::Time")]
     pub max: FixedDuration,
     /// After so many attempts in a row that failed, a client gives up; missing: never.
     #[serde(skip_serializing_if = "Option::is_none")]

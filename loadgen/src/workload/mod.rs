@@ -4,6 +4,7 @@
 
 pub mod custom;
 mod place;
+pub mod schema;
 mod set;
 pub mod values;
 
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use touchstone_scenarios::diag::Diag;
 use touchstone_scenarios::duration::FixedDuration;
@@ -18,19 +20,22 @@ use touchstone_scenarios::source::Source;
 use touchstone_scenarios::yaml;
 
 use crate::plan::Plan;
+use crate::plan::limits::{PHASES_MAX, SESSIONS_MAX};
 use crate::schedule::Spacing;
 use crate::share::Share;
 use custom::Custom;
 use values::{Heartbeat, MixEntry, Size, Spread, Talkers};
 
 /// A workload file (`scenarios/load/*.yaml`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = schema::either(["sessions", "arrivals"]), "not" = schema::both(["dialect", "custom"])))]
 pub struct Workload {
     /// What it shows, in a sentence.
     pub title: String,
     /// Which protocol the sessions speak; `echo` if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::dialect")]
     pub dialect: Option<String>,
     /// A protocol of one's own, in place of a dialect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,15 +45,18 @@ pub struct Workload {
     pub feed: Feed,
     /// How many sessions are simulated. Either these or `arrivals`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = SESSIONS_MAX))]
     pub sessions: Option<u32>,
     /// Sessions that keep coming and leave again, in place of a population.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrivals: Option<Arrivals>,
     /// How long the phases take together: they are stretched or shrunk to fill it. Missing: as they are written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Time>")]
     pub duration: Option<FixedDuration>,
     /// What happens, one after the other. After the last, the run waits for who is still on the way back and for what is
     /// still unanswered, each with a deadline.
+    #[schemars(length(min = 1, max = PHASES_MAX))]
     pub phases: Vec<Phase>,
     /// Whether sessions act on a schedule, or wait for answers.
     #[serde(default)]
@@ -58,6 +66,7 @@ pub struct Workload {
     pub messages: Messages,
     /// Which acts, by their names; missing: the first of the protocol's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::mix")]
     pub mix: BTreeMap<String, MixEntry>,
     /// Who talks to whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,23 +79,26 @@ pub struct Workload {
     pub connect: Connect,
     /// After this long an answer is late; at the end of the run it is waited for as long. At most an hour.
     #[serde(default = "deadline")]
+    #[schemars(with = "schema::Time")]
     pub deadline: FixedDuration,
     /// What differs by the dialect `echo`.
     #[serde(default)]
     pub echo: Echo,
     /// How a server that is started for this run is to be set, by the names of a target file's `timings`.
     #[serde(default)]
+    #[schemars(schema_with = "schema::timings")]
     pub timings: BTreeMap<String, FixedDuration>,
     /// The same seed gives the same schedule, and drops the same sessions.
     #[serde(default = "seed")]
     pub seed: u64,
     /// What must hold, for example `delivery.lost == 0` or `answer.p99 < 100ms`.
     #[serde(default)]
+    #[schemars(inner(regex(pattern = r"^\s*[a-z_]+\.[a-z0-9_.]+\s*(<=?|>=?|==)\s*\S")))]
     pub thresholds: Vec<String>,
 }
 
 /// Files beside the workload: CSV with a header row, or a JSON array of objects (`.json`).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Feed {
     /// A row for each session, the first for the first.
@@ -95,7 +107,7 @@ pub struct Feed {
 }
 
 /// Sessions that keep coming, whatever becomes of those that are there.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Arrivals {
     /// Sessions per second.
@@ -109,7 +121,7 @@ pub struct Arrivals {
 }
 
 /// What decides when a session acts next.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelName {
     /// A schedule that is fixed before the run: a slow server is asked no less.
@@ -120,7 +132,7 @@ pub enum ModelName {
 }
 
 /// Who talks to whom.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Groups {
     /// Everybody for himself.
@@ -143,7 +155,7 @@ pub enum Groups {
 }
 
 /// How members are spread over rooms.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Popularity {
     /// All rooms are of one size, or nearly.
@@ -154,12 +166,13 @@ pub enum Popularity {
 }
 
 /// A stretch of the run.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Phase {
     /// Sessions arrive, evenly spread, and talk from their arrival on.
     Ramp {
         /// How long.
+        #[schemars(with = "schema::Time")]
         r#for: FixedDuration,
         /// The share of all sessions that is there at its end.
         #[serde(default = "Share::all")]
@@ -168,11 +181,13 @@ pub enum Phase {
     /// Those who are there talk.
     Steady {
         /// How long.
+        #[schemars(with = "schema::Time")]
         r#for: FixedDuration,
     },
     /// Whatever has a rate, messages and arrivals, comes so many times as often.
     Spike {
         /// How long.
+        #[schemars(with = "schema::Time")]
         r#for: FixedDuration,
         /// How many times; below 1 it is a lull.
         factor: f64,
@@ -180,6 +195,7 @@ pub enum Phase {
     /// A share of the sessions reads nothing for its time, and everything after it.
     Slow {
         /// How long.
+        #[schemars(with = "schema::Time")]
         r#for: FixedDuration,
         /// Which share of all sessions.
         share: Share,
@@ -187,6 +203,7 @@ pub enum Phase {
     /// Sessions leave with a goodbye, evenly spread, the last to arrive first.
     Drain {
         /// How long.
+        #[schemars(with = "schema::Time")]
         r#for: FixedDuration,
         /// The share of all sessions that is still there at its end.
         #[serde(default = "Share::none")]
@@ -196,17 +213,19 @@ pub enum Phase {
     /// do, with back-off and under the same session.
     Storm {
         /// How long.
+        #[schemars(with = "schema::Time")]
         r#for: FixedDuration,
         /// Which share of all sessions.
         drop: Share,
         /// By when the last of them must be back, from the drop on; the run waits for it.
         #[serde(default = "storm_within")]
+        #[schemars(with = "schema::Time")]
         within: FixedDuration,
     },
 }
 
 /// How often each session acts, and how much it says.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Messages {
     /// Acts per second and session; 0: none. At most 10,000. Of the open model.
@@ -221,17 +240,18 @@ pub struct Messages {
 }
 
 /// How sessions connect.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Connect {
     /// Handshakes that may be under way at once; the rest wait, and their wait is part of their latency.
     pub at_once: u32,
     /// How long TCP and handshake may take together.
+    #[schemars(with = "schema::Time")]
     pub deadline: FixedDuration,
 }
 
 /// What differs by the dialect `echo`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Echo {
     /// Ask the server to keep every message (`redis_persistence=true`).

@@ -101,7 +101,7 @@ pub enum Size {
 }
 
 /// The smallest and the largest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SizeRange {
     /// At least so many bytes.
@@ -111,7 +111,7 @@ pub struct SizeRange {
 }
 
 /// A size, and how often it is drawn beside the others.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WeightedSize {
     /// So many bytes.

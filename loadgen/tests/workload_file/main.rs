@@ -1,0 +1,5 @@
+//! Workload files: what an editor says of them, and what the reader says to whoever made a mistake.
+
+mod schema;
+#[path = "../../../scenarios/tests/validator/mod.rs"]
+mod validator;
