@@ -164,15 +164,11 @@ impl Summary {
         self.storm.recovery.merge(&other.storm.recovery);
         self.errors.merge(&other.errors);
         for ((_, own), (_, other)) in self.measured.iter_mut().zip(&other.measured) {
-            own.latency.merge(&other.latency);
-            own.service_time.merge(&other.service_time);
+            own.merge(other);
         }
         for (name, measured) in &other.acts {
             match self.acts.iter_mut().find(|(own, _)| own == name) {
-                Some((_, own)) => {
-                    own.latency.merge(&measured.latency);
-                    own.service_time.merge(&measured.service_time);
-                }
+                Some((_, own)) => own.merge(measured),
                 None => self.acts.push((name.clone(), measured.clone())),
             }
         }

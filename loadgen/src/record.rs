@@ -3,10 +3,16 @@
 //! A recorder belongs to one thread and is never shared; its parts are merged when the run is over (totals) and once
 //! a second (the time series). Histograms are made when first used.
 
-use hdrhistogram::Histogram;
+mod distribution;
+mod errors;
+mod second;
 
 use crate::ledger::Timing;
 use crate::schedule::Nanos;
+
+pub use distribution::Distribution;
+pub use errors::{ErrorKind, Errors};
+pub use second::Second;
 
 /// A measured kind of waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,149 +62,6 @@ impl Latency {
     }
 }
 
-/// What can go wrong with a session, each counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// TCP could not be connected.
-    Connect,
-    /// TCP and handshake took longer than their deadline.
-    ConnectTimeout,
-    /// The handshake was refused or broken.
-    Handshake,
-    /// The server closed a connection with a close frame.
-    Closed,
-    /// TCP ended without a close frame.
-    Dropped,
-    /// The server broke the WebSocket protocol.
-    Protocol,
-    /// A message was due and the socket still had 64 KiB to take: it was not sent.
-    NotSent,
-    /// No token was to be had.
-    Login,
-    /// A request over HTTP had no answer in time, or too many were waiting for theirs.
-    Request,
-    /// The server would not do what was asked of it.
-    Refused,
-    /// An answer to a message that this session never sent, or a reply that nothing waits for.
-    ForeignAnswer,
-    /// A message for somebody else, or one that nobody sent.
-    ForeignDelivery,
-    /// A text that the dialect's server never says.
-    Unknown,
-    /// Sent on a connection that stayed up, and unanswered at the end.
-    Unanswered,
-    /// Dropped by a storm and not back in time.
-    NotBack,
-    /// The closing handshake at the end did not end in time.
-    CloseTimeout,
-}
-
-impl ErrorKind {
-    /// All, in the order in which reports list them.
-    pub const ALL: [Self; 16] = [
-        Self::Connect,
-        Self::ConnectTimeout,
-        Self::Handshake,
-        Self::Closed,
-        Self::Dropped,
-        Self::Protocol,
-        Self::NotSent,
-        Self::Login,
-        Self::Request,
-        Self::Refused,
-        Self::ForeignAnswer,
-        Self::ForeignDelivery,
-        Self::Unknown,
-        Self::Unanswered,
-        Self::NotBack,
-        Self::CloseTimeout,
-    ];
-
-    /// The name in thresholds and reports.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::Handshake => "handshake",
-            Self::Closed => "closed",
-            Self::Dropped => "dropped",
-            Self::Protocol => "protocol",
-            Self::NotSent => "not_sent",
-            Self::Login => "login",
-            Self::Request => "request",
-            Self::Refused => "refused",
-            Self::ForeignAnswer => "foreign_answer",
-            Self::ForeignDelivery => "foreign_delivery",
-            Self::Unknown => "unknown_message",
-            Self::Unanswered => "unanswered",
-            Self::NotBack => "not_back",
-            Self::CloseTimeout => "close_timeout",
-        }
-    }
-
-    /// What happened, for whoever reads a report.
-    #[must_use]
-    pub const fn meaning(self) -> &'static str {
-        match self {
-            Self::Connect => "TCP could not be connected",
-            Self::ConnectTimeout => "no WebSocket within the connect deadline",
-            Self::Handshake => "the upgrade was refused or broken",
-            Self::Closed => "the server closed a connection",
-            Self::Dropped => "a connection ended without a close frame",
-            Self::Protocol => "the server broke the WebSocket protocol",
-            Self::NotSent => "the socket took nothing when a message was due",
-            Self::Login => "no token was to be had",
-            Self::Request => "no answer to a request over HTTP",
-            Self::Refused => "the server would not do what was asked of it",
-            Self::ForeignAnswer => "an answer to what was never sent",
-            Self::ForeignDelivery => "a message for somebody else, or one that nobody sent",
-            Self::Unknown => "a text that this dialect's server never says",
-            Self::Unanswered => "no answer, on a connection that stayed up",
-            Self::NotBack => "dropped by a storm and not back in time",
-            Self::CloseTimeout => "no end of the connection after the goodbye",
-        }
-    }
-}
-
-/// Errors by kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Errors([u64; ErrorKind::ALL.len()]);
-
-impl Errors {
-    /// Counts `count` more.
-    pub fn add(&mut self, kind: ErrorKind, count: u64) {
-        self.0[kind as usize] += count;
-    }
-
-    /// How many of `kind`.
-    #[must_use]
-    pub fn of(&self, kind: ErrorKind) -> u64 {
-        self.0[kind as usize]
-    }
-
-    /// How many of all kinds.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.0.iter().sum()
-    }
-
-    /// Adds another's.
-    pub fn merge(&mut self, other: &Self) {
-        for (own, other) in self.0.iter_mut().zip(other.0) {
-            *own += other;
-        }
-    }
-
-    /// The kinds that occurred.
-    pub fn seen(&self) -> impl Iterator<Item = (ErrorKind, u64)> + '_ {
-        ErrorKind::ALL
-            .into_iter()
-            .map(|kind| (kind, self.of(kind)))
-            .filter(|(_, count)| *count > 0)
-    }
-}
-
 /// Something that was done at `sent`, was meant to be done at `intended`, and had its effect at `answered`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
@@ -206,74 +69,6 @@ pub struct Sample {
     pub timing: Timing,
     /// When its effect was seen.
     pub answered: Nanos,
-}
-
-/// A histogram in microseconds, made when first used. What is longer than an hour is counted as an hour.
-#[derive(Debug, Clone, Default)]
-pub struct Distribution(Option<Histogram<u32>>);
-
-/// Significant digits of a distribution.
-const DIGITS: u8 = 3;
-/// The longest value a distribution tells apart, in µs.
-const LONGEST_MICROS: u64 = 3_600_000_000;
-
-impl Distribution {
-    /// Adds one value, rounded up to whole microseconds, with 3 significant digits.
-    pub fn record(&mut self, nanoseconds: Nanos) {
-        self.0
-            .get_or_insert_with(|| empty(DIGITS))
-            .saturating_record(nanoseconds.div_ceil(1_000));
-    }
-
-    /// Adds another's values.
-    pub fn merge(&mut self, other: &Self) {
-        match (&mut self.0, &other.0) {
-            (_, None) => {}
-            (None, Some(_)) => self.0.clone_from(&other.0),
-            (Some(own), Some(other)) => own.add(other).expect("all distributions have the same bounds"),
-        }
-    }
-
-    /// A distribution read back from a report; `None` if it was recorded with other bounds.
-    #[must_use]
-    pub fn restore(all: Histogram<u32>) -> Option<Self> {
-        has_bounds_of(&empty(DIGITS), &all).then_some(Self(Some(all)))
-    }
-
-    /// How many values.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.0.as_ref().map_or(0, Histogram::len)
-    }
-
-    /// The value at quantile `q` in [0, 1], in milliseconds; `None` without values.
-    #[must_use]
-    pub fn quantile_ms(&self, q: f64) -> Option<f64> {
-        self.0
-            .as_ref()
-            .filter(|all| !all.is_empty())
-            .map(|all| all.value_at_quantile(q) as f64 / 1e3)
-    }
-
-    /// The largest value, in milliseconds, within its three digits.
-    #[must_use]
-    pub fn max_ms(&self) -> Option<f64> {
-        self.quantile_ms(1.0)
-    }
-
-    /// The histogram itself, in µs.
-    #[must_use]
-    pub fn histogram(&self) -> Option<&Histogram<u32>> {
-        self.0.as_ref()
-    }
-}
-
-fn has_bounds_of(own: &Histogram<u32>, all: &Histogram<u32>) -> bool {
-    (own.low(), own.high(), own.sigfig()) == (all.low(), all.high(), all.sigfig())
-}
-
-fn empty(digits: u8) -> Histogram<u32> {
-    Histogram::new_with_bounds(1, LONGEST_MICROS, digits).expect("the bounds are constants that fit")
 }
 
 /// A latency and, where there is an intended instant, the service time from the actual one.
@@ -291,81 +86,11 @@ impl Measured {
         self.latency.record(sample.answered.saturating_sub(intended));
         self.service_time.record(sample.answered.saturating_sub(sent));
     }
-}
 
-/// What happened within one second of the run, on one loop or on all.
-#[derive(Debug, Clone)]
-pub struct Second {
-    /// From `number` to `number + 1` seconds after the start.
-    pub number: u32,
-    /// Messages handed to sockets.
-    pub sent: u64,
-    /// Answers and confirmations heard.
-    pub answered: u64,
-    /// Deliveries heard when they were sent.
-    pub delivered: u64,
-    /// Heartbeats heard.
-    pub heartbeats: u64,
-    /// Sessions connected at the second's end.
-    pub connected: u32,
-    /// Connections after a session's first.
-    pub reconnects: u32,
-    /// Errors of all kinds.
-    pub errors: u64,
-    /// Latencies of what ended in it, in µs, with 2 digits, by kind.
-    latencies: Box<[Option<Histogram<u32>>; Latency::ALL.len()]>,
-}
-
-impl Second {
-    /// A second in which nothing has happened yet.
-    #[must_use]
-    pub fn new(number: u32) -> Self {
-        Self {
-            number,
-            sent: 0,
-            answered: 0,
-            delivered: 0,
-            heartbeats: 0,
-            connected: 0,
-            reconnects: 0,
-            errors: 0,
-            latencies: Box::default(),
-        }
-    }
-
-    /// Whether a histogram that was read back is one of a second.
-    pub(crate) fn fits(all: &Histogram<u32>) -> bool {
-        has_bounds_of(&empty(2), all)
-    }
-
-    /// Adds what another loop saw in the same second.
-    pub fn merge(&mut self, other: &Self) {
-        self.sent += other.sent;
-        self.answered += other.answered;
-        self.delivered += other.delivered;
-        self.heartbeats += other.heartbeats;
-        self.connected += other.connected;
-        self.reconnects += other.reconnects;
-        self.errors += other.errors;
-        for (own, other) in self.latencies.iter_mut().zip(other.latencies.iter()) {
-            match (own.as_mut(), other) {
-                (_, None) => {}
-                (None, Some(_)) => own.clone_from(other),
-                (Some(own), Some(other)) => own.add(other).expect("all seconds have the same bounds"),
-            }
-        }
-    }
-
-    /// The latencies of `latency` that ended in it, in µs, within 1 %; `None` if none did.
-    #[must_use]
-    pub fn latency(&self, latency: Latency) -> Option<&Histogram<u32>> {
-        self.latencies[latency as usize].as_ref()
-    }
-
-    fn record(&mut self, latency: Latency, nanoseconds: Nanos) {
-        self.latencies[latency as usize]
-            .get_or_insert_with(|| empty(2))
-            .saturating_record(nanoseconds.div_ceil(1_000));
+    /// Adds another's values.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.latency.merge(&other.latency);
+        self.service_time.merge(&other.service_time);
     }
 }
 
@@ -494,15 +219,13 @@ impl Recorder {
     /// Adds what another loop recorded. The seconds are not part of it: they were handed out one by one.
     pub fn merge(&mut self, other: &Self) {
         for (own, other) in self.measured.iter_mut().zip(&other.measured) {
-            own.latency.merge(&other.latency);
-            own.service_time.merge(&other.service_time);
+            own.merge(other);
         }
         if self.acts.len() < other.acts.len() {
             self.acts.resize_with(other.acts.len(), Measured::default);
         }
         for (own, other) in self.acts.iter_mut().zip(&other.acts) {
-            own.latency.merge(&other.latency);
-            own.service_time.merge(&other.service_time);
+            own.merge(other);
         }
         self.send_lag.merge(&other.send_lag);
         self.loop_lag.merge(&other.loop_lag);
@@ -593,12 +316,5 @@ mod tests {
         assert!((1.98..2.02).contains(&p99(&first).unwrap()));
         let second = recorder.next_second(7);
         assert_eq!((second.number, second.sent, p99(&second)), (1, 0, None));
-    }
-
-    #[test]
-    fn what_is_longer_than_an_hour_counts_as_an_hour() {
-        let mut distribution = Distribution::default();
-        distribution.record(u64::MAX);
-        assert!((3_600_000.0..3_610_000.0).contains(&distribution.max_ms().unwrap()));
     }
 }
