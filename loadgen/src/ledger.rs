@@ -22,7 +22,7 @@ pub mod send_log;
 
 use crate::schedule::Nanos;
 
-pub use counted::{Answered, Sender};
+pub use counted::{Answered, Asked, Sender};
 pub use keys::{Keys, Run};
 pub use send_log::To;
 

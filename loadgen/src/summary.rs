@@ -5,6 +5,7 @@ mod subject;
 use std::time::{Duration, SystemTime};
 
 use hdrhistogram::Histogram;
+use touchstone_protocol::client::{Act, Effect};
 use touchstone_report::document::Verdict;
 
 use crate::engine::{LoopReport, SessionCounts, StormCounts};
@@ -322,14 +323,7 @@ impl Summary {
             delivery,
             beside,
             ledger: vec![book],
-            acts: plan
-                .protocol
-                .acts()
-                .iter()
-                .enumerate()
-                .filter_map(|(place, act)| Some((act.name.to_string(), recorder.act(place)?.clone())))
-                .filter(|(_, measured)| measured.latency.count() > 0)
-                .collect(),
+            acts: acts(plan.protocol.acts(), &recorder),
             measured: Latency::ALL
                 .map(|latency| (latency, recorder.measured(latency).clone()))
                 .into(),
@@ -427,6 +421,22 @@ impl Summary {
         };
         distribution.quantile_ms(q)
     }
+}
+
+/// What was measured of each act that had an effect of its own.
+fn acts(acts: &[Act], recorder: &Recorder) -> Vec<(String, Measured)> {
+    let measured_of = |place: usize, act: &Act| match (act.effect, acts.len()) {
+        // All answers are its own, and a loop does not record them twice.
+        (Effect::Answer, 1) => Some(recorder.measured(Latency::Answer)),
+        (Effect::Answer | Effect::Delivery { .. } | Effect::Reply | Effect::Nothing, _) => {
+            recorder.act(place)
+        }
+    };
+    acts.iter()
+        .enumerate()
+        .filter_map(|(place, act)| Some((act.name.to_string(), measured_of(place, act)?.clone())))
+        .filter(|(_, measured)| measured.latency.count() > 0)
+        .collect()
 }
 
 fn verdict(interrupted: bool, thresholds: &[Judged]) -> Verdict {

@@ -174,16 +174,18 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
         let (mut sent, mut heard) = (Vec::new(), Vec::new());
         for (slot, session) in shared.sessions.iter().enumerate() {
             let mut session = session.borrow_mut();
+            let own = session.hearing.ledger.totals();
             if let Some(Pages { outbox, inbox, .. }) = session.hearing.pages.take().map(|pages| *pages) {
                 let member = shared.job.member(slot);
                 sent.push(SentPage { member, outbox });
                 heard.push(HeardPage { member, inbox });
-                continue;
+                // In a mix some acts may be answered beside those that are delivered.
+                if own.sent == 0 {
+                    continue;
+                }
             }
-            let ledger = &session.hearing.ledger;
-            let own = ledger.totals();
             totals.add(&own);
-            let confirmed = ledger.confirmed().iter().collect();
+            let confirmed = session.hearing.ledger.confirmed().iter().collect();
             pages.push(CountedPage {
                 session: shared.job.session(slot),
                 sent: own.sent,

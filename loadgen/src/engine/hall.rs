@@ -2,7 +2,7 @@
 //! says, on the virtual time of the test, and remembers what it did.
 //!
 //! A client says `hello`, is told `ready`, and then: `say CONTENT` is confirmed and delivered to the others of the room, `ask` is
-//! replied to, `beat` is answered. `GET /history/ROOM` has a line for each message, `POST /say/ROOM` is another way to say it.
+//! replied to, `beat` is answered, and so is `shrug CONTENT` where it was told as which of his it is. `GET /history/ROOM` has a line for each message, `POST /say/ROOM` is another way to say it.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -25,12 +25,7 @@ use super::scripted::{accept, read_head};
 
 /// What users of the hall can do, in the order of `rooms`, whose names their workloads use.
 pub(crate) const ACTS: &[Act] = &[
-    Act::new(
-        "say",
-        Effect::Delivery {
-            audience: Audience::OthersOfGroup,
-        },
-    ),
+    SAYING,
     Act::new("typing", Effect::Nothing),
     Act::new(
         "read",
@@ -40,6 +35,16 @@ pub(crate) const ACTS: &[Act] = &[
     ),
     Act::new("history", Effect::Reply),
 ];
+
+/// The same, and who shrugs is shrugged at: one act that is delivered, and one that is answered.
+pub(crate) const ACTS_THAT_ARE_ANSWERED: &[Act] = &[SAYING, Act::new("typing", Effect::Answer)];
+
+const SAYING: Act = Act::new(
+    "say",
+    Effect::Delivery {
+        audience: Audience::OthersOfGroup,
+    },
+);
 
 /// Who asks is replied to so much later.
 pub(crate) const REPLY_AFTER: Duration = Duration::from_millis(700);
@@ -95,7 +100,11 @@ impl ClientHalf for Guest {
                     body: &draft.body,
                 })
             }
-            _ => Next::Send("shrug"),
+            _ => {
+                draft.body.push_str("shrug ");
+                turn.stamp.write(turn.content_bytes, &mut draft.body);
+                Next::Send(&draft.body)
+            }
         }
     }
 
@@ -111,6 +120,10 @@ impl ClientHalf for Guest {
                 by: Way::Live,
             },
             "reply" => Heard::Reply { act: ASK },
+            "shrugged" => Heard::Answer {
+                stamp: Self::stamp_of(rest),
+                count: None,
+            },
             "alive" => Heard::Heartbeat { reply: None },
             "are-you-there" => Heard::Heartbeat { reply: Some("yes") },
             "no" => Heard::Refused,
@@ -479,7 +492,12 @@ impl State {
                 self.beats.borrow_mut().push((guest, self.start.elapsed()));
                 self.tell(number, Out::Text("alive".into()));
             }
-            ("shrug" | "yes", _) => {}
+            ("shrug", content) => {
+                if Guest::stamp_of(content).key.sequence > 0 {
+                    self.tell(number, Out::Text(format!("shrugged {content}")));
+                }
+            }
+            ("yes", _) => {}
             other => panic!("guests do not say {other:?}"),
         }
     }

@@ -7,7 +7,7 @@ use touchstone_protocol::client::{self, ClientHalf, Effect, Heard, Key, Stamp, W
 use super::backstage::About;
 use super::session::Turn;
 use crate::ledger::delivery::{Arrival, Confirmed, Inbox, Outbox};
-use crate::ledger::{Answered, Sender, Timing, To};
+use crate::ledger::{Answered, Asked, Sender, Timing, To};
 use crate::record::{ErrorKind, Latency, Sample};
 use crate::schedule::Nanos;
 
@@ -115,7 +115,10 @@ impl Hearing {
     /// Notes what was done, so that its effects are known when they are heard.
     pub(super) fn acted(&mut self, done: client::Turn, by: Channel, timing: Timing, turn: &mut Turn<'_>) {
         match (turn.acts[done.act].effect, by) {
-            (Effect::Answer, _) => self.ledger.sent(timing, turn.deadline),
+            (Effect::Answer, _) => {
+                let act = u32::try_from(done.act).expect("few acts");
+                self.ledger.sent(Asked { act, timing }, turn.deadline);
+            }
             (Effect::Delivery { audience }, _) => {
                 if let Some(pages) = &mut self.pages {
                     let recipient = u32::try_from(done.recipient).expect("a group has fewer than 2^32");
@@ -215,11 +218,17 @@ impl Hearing {
             Answered::Foreign
         };
         match answered {
-            Answered::First(timing) => {
+            Answered::First(asked) => {
                 turn.recorder.answered();
                 self.had_effect = true;
-                if let Some(timing) = timing {
-                    turn.recorder.sample(Latency::Answer, sample(timing, turn));
+                if let Some(Asked { act, timing }) = asked {
+                    let sample = sample(timing, turn);
+                    turn.recorder.sample(Latency::Answer, sample);
+                    // Where there is one act its answers are all answers: the summary knows its times without them being
+                    // recorded twice.
+                    if turn.acts.len() > 1 {
+                        turn.recorder.acted(act as usize, sample);
+                    }
                 }
             }
             Answered::Again => {}

@@ -28,18 +28,27 @@ use crate::schedule::Nanos;
 /// What an answer turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answered {
-    /// The first answer to its message. `None`: its times are forgotten, which happens at twice the deadline.
-    First(Option<Timing>),
+    /// The first answer to its message. `None`: what was asked is forgotten, which happens at twice the deadline.
+    First(Option<Asked>),
     /// Heard before.
     Again,
     /// To a message that this session never sent.
     Foreign,
 }
 
+/// What a message was: kept until its answer comes, since an answer need not bring back more than the message's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// Its place among the acts of its protocol.
+    pub act: u32,
+    /// When it was meant to be sent, and when it was.
+    pub timing: Timing,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Pending {
     sequence: u32,
-    timing: Timing,
+    asked: Asked,
 }
 
 /// Something charged to the server, until it proves otherwise.
@@ -101,18 +110,18 @@ impl Sender {
     }
 
     /// Notes that the next message was handed to the socket. What has waited for twice the `deadline` is forgotten.
-    pub fn sent(&mut self, timing: Timing, deadline: Nanos) {
+    pub fn sent(&mut self, asked: Asked, deadline: Nanos) {
         self.sent += 1;
         while self
             .pending
             .front()
-            .is_some_and(|oldest| oldest.timing.intended + 2 * deadline < timing.sent)
+            .is_some_and(|oldest| oldest.asked.timing.intended + 2 * deadline < asked.timing.sent)
         {
             self.pending.pop_front();
         }
         self.pending.push_back(Pending {
             sequence: self.sent,
-            timing,
+            asked,
         });
     }
 
@@ -120,7 +129,7 @@ impl Sender {
     #[must_use]
     pub fn waits_until(&self, deadline: Nanos) -> Option<Nanos> {
         let newest = self.pending.back()?;
-        (newest.sequence >= self.connection_first).then_some(newest.timing.intended + deadline)
+        (newest.sequence >= self.connection_first).then_some(newest.asked.timing.intended + deadline)
     }
 
     /// Whether the open connection's last message has no answer: nothing tells yet whether it was counted.
@@ -183,26 +192,26 @@ impl Sender {
         } else {
             self.answered_high = sequence;
         }
-        let timing = self.take_pending(sequence);
-        if timing.is_none_or(|timing| now > timing.intended + deadline) {
+        let asked = self.take_pending(sequence);
+        if asked.is_none_or(|asked| now > asked.timing.intended + deadline) {
             self.late += 1;
         }
-        Answered::First(timing)
+        Answered::First(asked)
     }
 
-    fn take_pending(&mut self, sequence: u32) -> Option<Timing> {
+    fn take_pending(&mut self, sequence: u32) -> Option<Asked> {
         if self
             .pending
             .front()
             .is_some_and(|oldest| oldest.sequence == sequence)
         {
-            return self.pending.pop_front().map(|pending| pending.timing);
+            return self.pending.pop_front().map(|pending| pending.asked);
         }
         let at = self
             .pending
             .binary_search_by_key(&sequence, |pending| pending.sequence)
             .ok()?;
-        self.pending.remove(at).map(|pending| pending.timing)
+        self.pending.remove(at).map(|pending| pending.asked)
     }
 
     /// Judges the number that came with an answer; called before the answer itself is entered.

@@ -1,8 +1,8 @@
 //! Sessions that talk to each other: deliveries, habits, tokens, requests and what is read back, in a made-up hall.
 
-use touchstone_protocol::client::{OfflineQueue, Persona};
+use touchstone_protocol::client::{Act, OfflineQueue, Persona};
 
-use super::super::hall::{ACTS, Deed, Desk, Guest, Hall, REPLY_AFTER, Said};
+use super::super::hall::{ACTS, ACTS_THAT_ARE_ANSWERED, Deed, Desk, Guest, Hall, REPLY_AFTER, Said};
 use super::super::{LoopReport, Node, run_loop};
 use super::*;
 use crate::ledger::reckon::{Reckoning, Terms, reckon};
@@ -25,6 +25,7 @@ struct Setting {
     token_takes: Duration,
     shut: (Duration, Duration),
     stop_at: Option<Duration>,
+    acts: &'static [Act],
 }
 
 impl Default for Setting {
@@ -35,6 +36,7 @@ impl Default for Setting {
             token_takes: Duration::ZERO,
             shut: Default::default(),
             stop_at: None,
+            acts: ACTS,
         }
     }
 }
@@ -69,7 +71,7 @@ fn evening(setting: Setting, plan: Plan, script: impl Fn(&Said) -> Deed + 'stati
         };
         let job = Job {
             nodes: Arc::new([node]),
-            acts: ACTS.into(),
+            acts: setting.acts.into(),
             backstage: Arc::clone(&desk) as _,
             catch_up: CatchUp::Possible,
             ..job(plan, start, 0, 1)
@@ -147,6 +149,26 @@ fn everybody_of_a_room_is_owed_what_another_says_and_nobody_else() {
         ran.report.recorder.measured(Latency::Delivery).latency.count(),
         said * others()
     );
+}
+
+#[test]
+fn what_is_answered_is_counted_and_timed_beside_what_is_delivered() {
+    let plan = plan_of(&serde_json::json!({"mix": {"say": 1, "typing": 1}}));
+    let setting = Setting {
+        acts: ACTS_THAT_ARE_ANSWERED,
+        ..Setting::default()
+    };
+    let ran = evening(setting, plan, |_| Deed::Deliver);
+    let said = ran.hall.record().len() as u64;
+    let answered = ran.report.totals;
+    assert_eq!(ran.reckoning.totals.received, said * others());
+    assert_eq!(said + answered.sent, 60, "both kinds are in the sums");
+    assert!(said > 0 && answered.sent > 0, "{said} of both");
+    assert_eq!((answered.received, answered.unconfirmed), (answered.sent, 0));
+    let recorder = &ran.report.recorder;
+    let counts = [0, 1].map(|act| recorder.act(act).unwrap().latency.count());
+    assert_eq!(counts, [said, answered.sent]);
+    assert_eq!(recorder.errors.total(), 0);
 }
 
 #[test]

@@ -5,19 +5,24 @@ use proptest::strategy::Strategy as _;
 
 const DEADLINE: Nanos = 5_000;
 
+/// The protocol's third act, when it was meant to be done.
+fn asked(at: Nanos) -> Asked {
+    Asked {
+        act: 2,
+        timing: Timing {
+            intended: at,
+            sent: at,
+        },
+    }
+}
+
 fn told(story: &str) -> Sender {
     let mut sender = Sender::default();
     for (now, event) in (0..).zip(story.split_whitespace()) {
         match event {
             "+" => sender.opened(),
             "-" => sender.ended(),
-            "s" => sender.sent(
-                Timing {
-                    intended: now,
-                    sent: now,
-                },
-                DEADLINE,
-            ),
+            "s" => sender.sent(asked(now), DEADLINE),
             answer => {
                 let (sequence, count) = answer.split_once('=').expect("`sequence=count`");
                 sender.answer(
@@ -229,16 +234,13 @@ fn an_answer_after_its_deadline_is_late_and_after_twice_of_it_its_times_are_forg
     let mut sender = Sender::default();
     sender.opened();
     for sent in [0, 1, 2, 3 * DEADLINE] {
-        sender.sent(Timing { intended: sent, sent }, DEADLINE);
+        sender.sent(asked(sent), DEADLINE);
     }
     let rows = [
         (
             4,
             3 * DEADLINE + DEADLINE,
-            Answered::First(Some(Timing {
-                intended: 3 * DEADLINE,
-                sent: 3 * DEADLINE,
-            })),
+            Answered::First(Some(asked(3 * DEADLINE))),
             0,
         ),
         (1, 3 * DEADLINE, Answered::First(None), 1),
@@ -249,7 +251,7 @@ fn an_answer_after_its_deadline_is_late_and_after_twice_of_it_its_times_are_forg
     }
     let mut prompt = Sender::default();
     prompt.opened();
-    prompt.sent(Timing { intended: 0, sent: 0 }, DEADLINE);
+    prompt.sent(asked(0), DEADLINE);
     prompt.answer(1, None, DEADLINE + 1, DEADLINE);
     assert_eq!(prompt.totals().late, 1, "one nanosecond after the deadline");
 }
@@ -304,7 +306,7 @@ impl Truth {
         match happens {
             Happens::Send => {
                 self.under_way.push_back(sender.next_sequence());
-                sender.sent(Timing { intended: 0, sent: 0 }, DEADLINE);
+                sender.sent(asked(0), DEADLINE);
             }
             Happens::Answer | Happens::Swallow => {
                 let Some(sequence) = self.under_way.pop_front() else {
