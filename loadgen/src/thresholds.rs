@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use touchstone_scenarios::diag::closest;
 use touchstone_scenarios::duration;
 
 use crate::record::{ErrorKind, Latency};
@@ -182,10 +183,7 @@ impl Metric {
                         .iter()
                         .map(|known| known.name())
                         .chain(["sessions", "messages", "errors"]);
-                    return Err(format!(
-                        "there is no `{latency}`; there is: {}",
-                        groups.collect::<Vec<_>>().join(", ")
-                    ));
+                    return Err(nothing("", latency, &groups.collect::<Vec<_>>()));
                 };
                 pick(&QUANTILES, field).map(|quantile| Self::Latency(*latency, quantile))
             }
@@ -200,8 +198,20 @@ fn pick<T: Copy>(known: &[(&str, T)], name: &str) -> Result<T, String> {
         .map(|(_, value)| *value)
         .ok_or_else(|| {
             let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
-            format!("there is no `.{name}`; there is: {}", names.join(", "))
+            nothing(".", name, &names)
         })
+}
+
+/// What to say of a name that is none: the one that was meant, or all there are.
+fn nothing(before: &str, name: &str, known: &[&str]) -> String {
+    // All quantiles look alike: of `p98` none of them is more likely meant than the others.
+    const LETTERS_MIN: usize = 4;
+    match closest(name, known) {
+        Some(best) if name.len() >= LETTERS_MIN => {
+            format!("there is no `{before}{name}`; did you mean `{before}{best}`?")
+        }
+        Some(_) | None => format!("there is no `{before}{name}`; there is: {}", known.join(", ")),
+    }
 }
 
 impl Comparison {
@@ -335,9 +345,14 @@ mod tests {
         let rows = [
             ("delivery.lost", "there is no comparison in it: < <= == != >= >"),
             ("lost == 0", "a metric has two parts, for example `delivery.lost`"),
+            ("anser.p99 < 1ms", "there is no `anser`; did you mean `answer`?"),
             (
-                "anser.p99 < 1ms",
-                "there is no `anser`; there is: connect, login, resume, answer, confirm, delivery, heartbeat, sessions, messages, errors",
+                "delivery.losst == 0",
+                "there is no `.losst`; did you mean `.lost`?",
+            ),
+            (
+                "xyz.p99 < 1ms",
+                "there is no `xyz`; there is: connect, login, resume, answer, confirm, delivery, heartbeat, sessions, messages, errors",
             ),
             (
                 "answer.p98 < 1ms",

@@ -337,7 +337,7 @@ impl CustomProtocol {
             Some(expression) if recogniser.key.is_none() && recogniser.conditions.is_empty() => {
                 Regex::new(expression)
                     .map(Compiled::Text)
-                    .map_err(|error| Mistake::new(&format!("{key}.matches"), error.to_string()))
+                    .map_err(|error| Mistake::new(&format!("{key}.matches"), no_expression(&error)))
             }
             Some(_) => Err(Mistake::new(
                 key,
@@ -378,6 +378,13 @@ impl CustomProtocol {
         }
         Ok(slot)
     }
+}
+
+/// Why a text is no regular expression, in one line: the others of the library's answer draw a caret under it.
+fn no_expression(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    format!("no regular expression: {}", last.trim_start_matches("error: "))
 }
 
 fn frames(written: &[Value], key: &str) -> Result<Vec<Template>, Mistake> {

@@ -1,10 +1,10 @@
 //! What a value of a workload may be.
 
-use std::fmt::Debug;
 use std::time::Duration;
 
 use touchstone_protocol::client::Stamp;
 use touchstone_protocol::defaults;
+use touchstone_scenarios::duration;
 
 use super::PlanError;
 use crate::workload::values::Spread;
@@ -23,15 +23,44 @@ pub(super) const DEADLINE_MAX: Duration = Duration::from_secs(3600);
 pub(crate) const SESSIONS_MAX: u32 = 1_000_000;
 pub(crate) const PHASES_MAX: usize = 1_000;
 /// Weights so far apart that the lighter never comes in any run are a mistake.
-const WEIGHT_MIN: f64 = 1e-6;
-const WEIGHT_MAX: f64 = 1e6;
+pub(crate) const WEIGHT_MIN: f64 = 1e-6;
+pub(crate) const WEIGHT_MAX: f64 = 1e6;
 /// A lull or a spike beyond these is another workload.
-pub(super) const FACTOR_MIN: f64 = 0.001;
-pub(super) const FACTOR_MAX: f64 = 1_000.0;
+pub(crate) const FACTOR_MIN: f64 = 0.001;
+pub(crate) const FACTOR_MAX: f64 = 1_000.0;
 /// Beyond this all but one of the rooms have two members.
-pub(super) const ZIPF_MAX: f64 = 10.0;
+pub(crate) const ZIPF_MAX: f64 = 10.0;
 
-pub(super) fn within<T: PartialOrd + Copy + Debug>(
+/// A value as people write it.
+pub(super) trait Written {
+    fn written(&self) -> String;
+}
+
+impl Written for Duration {
+    fn written(&self) -> String {
+        duration::written(*self)
+    }
+}
+
+impl Written for u32 {
+    fn written(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Written for usize {
+    fn written(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Written for f64 {
+    fn written(&self) -> String {
+        self.to_string()
+    }
+}
+
+pub(super) fn within<T: PartialOrd + Copy + Written>(
     key: &str,
     value: T,
     min: T,
@@ -43,8 +72,8 @@ pub(super) fn within<T: PartialOrd + Copy + Debug>(
     }
     Err(PlanError::Range {
         key: key.to_owned(),
-        value: format!("{value:?}"),
-        range: format!("between {min:?} and {max:?}"),
+        value: value.written(),
+        range: format!("between {} and {}", min.written(), max.written()),
     })
 }
 

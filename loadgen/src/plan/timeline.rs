@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use touchstone_scenarios::duration;
+
 use super::limits::{
     DEADLINE_MAX, DURATION_MAX, DURATION_MIN, FACTOR_MAX, FACTOR_MIN, PHASES_MAX, RATE_MAX, SESSIONS_MAX,
     within, within_time,
@@ -64,7 +66,11 @@ impl Timeline {
 
 fn lay_out(workload: &Workload) -> Result<Vec<PlannedPhase>, PlanError> {
     let written: Duration = workload.phases.iter().map(|phase| phase.lasts()).sum();
-    within("phases", written, DURATION_MIN, DURATION_MAX)?;
+    if written < DURATION_MIN || written > DURATION_MAX {
+        let [written, min, max] = [written, DURATION_MIN, DURATION_MAX].map(duration::written);
+        let why = format!("they take {written} together, but it must be between {min} and {max}");
+        return Err(PlanError::wrong("phases", why));
+    }
     let total = workload.duration.map_or(written, |total| total.0);
     within("duration", total, DURATION_MIN, DURATION_MAX)?;
     let stretch = total.as_secs_f64() / written.as_secs_f64();

@@ -37,6 +37,7 @@ pub struct Custom {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
     /// What users do, by name.
+    #[schemars(extend("minProperties" = 1))]
     pub acts: BTreeMap<String, CustomAct>,
     /// When the connection is a full one; missing: from its beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,6 +74,7 @@ pub struct Resume {
 /// Something that users do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = schema::either(["send", "send_in_turn", "request"])))]
 pub struct CustomAct {
     /// A template of the frame.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -125,6 +127,7 @@ pub enum To {
 /// How a message of the server is told from the others.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("anyOf" = schema::recogniser()))]
 pub struct Recogniser {
     /// JSON pointers, and what must stand there.
     #[serde(default, rename = "where", skip_serializing_if = "BTreeMap::is_empty")]
@@ -181,6 +184,7 @@ pub struct CustomBackoff {
     #[schemars(with = "schema::Time")]
     pub first: FixedDuration,
     /// Each wait is so many times as long as the one before.
+    #[schemars(range(min = 1.0, max = 100.0))]
     pub factor: f64,
     /// No wait is longer.
     #[schemars(with = "schema::Time")]

@@ -20,7 +20,7 @@ use touchstone_scenarios::source::Source;
 use touchstone_scenarios::yaml;
 
 use crate::plan::Plan;
-use crate::plan::limits::{PHASES_MAX, SESSIONS_MAX};
+use crate::plan::limits::{FACTOR_MAX, FACTOR_MIN, PHASES_MAX, RATE_MAX, SESSIONS_MAX, ZIPF_MAX};
 use crate::schedule::Spacing;
 use crate::share::Share;
 use custom::Custom;
@@ -93,7 +93,7 @@ pub struct Workload {
     pub seed: u64,
     /// What must hold, for example `delivery.lost == 0` or `answer.p99 < 100ms`.
     #[serde(default)]
-    #[schemars(inner(regex(pattern = r"^\s*[a-z_]+\.[a-z0-9_.]+\s*(<=?|>=?|==)\s*\S")))]
+    #[schemars(inner(regex(pattern = r"^\s*[a-z_]+\.[a-z0-9_.]+\s*(<=?|>=?|==|!=)\s*\S")))]
     pub thresholds: Vec<String>,
 }
 
@@ -111,6 +111,7 @@ pub struct Feed {
 #[serde(deny_unknown_fields)]
 pub struct Arrivals {
     /// Sessions per second.
+    #[schemars(range(min = 1e-6, max = RATE_MAX))]
     pub rate: f64,
     /// `poisson` (as independent people come) or `uniform` (evenly).
     #[serde(default = "poisson")]
@@ -144,6 +145,7 @@ pub enum Groups {
     /// Rooms of several.
     Rooms {
         /// Members of each; their mean, where rooms differ.
+        #[schemars(range(min = 1, max = SESSIONS_MAX))]
         size: u32,
         /// Whether rooms are of one size.
         #[serde(default)]
@@ -162,7 +164,7 @@ pub enum Popularity {
     #[default]
     Even,
     /// The room of rank k has a size that goes with 1/k^s: few large rooms and many small ones, none with fewer than two.
-    Zipf(f64),
+    Zipf(#[schemars(range(min = 0.0, max = ZIPF_MAX))] f64),
 }
 
 /// A stretch of the run.
@@ -190,6 +192,7 @@ pub enum Phase {
         #[schemars(with = "schema::Time")]
         r#for: FixedDuration,
         /// How many times; below 1 it is a lull.
+        #[schemars(range(min = FACTOR_MIN, max = FACTOR_MAX))]
         factor: f64,
     },
     /// A share of the sessions reads nothing for its time, and everything after it.
@@ -229,6 +232,7 @@ pub enum Phase {
 #[serde(deny_unknown_fields, default)]
 pub struct Messages {
     /// Acts per second and session; 0: none. At most 10,000. Of the open model.
+    #[schemars(range(min = 0.0, max = RATE_MAX))]
     pub rate: f64,
     /// `uniform` (evenly, each session with a phase of its own) or `poisson`. Of the open model.
     pub spacing: Spacing,
@@ -244,6 +248,7 @@ pub struct Messages {
 #[serde(deny_unknown_fields, default)]
 pub struct Connect {
     /// Handshakes that may be under way at once; the rest wait, and their wait is part of their latency.
+    #[schemars(range(min = 1, max = SESSIONS_MAX))]
     pub at_once: u32,
     /// How long TCP and handshake may take together.
     #[schemars(with = "schema::Time")]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use touchstone_protocol::Dialect;
 use touchstone_scenarios::diag::{Diag, closest};
 use touchstone_scenarios::source::{Source, Span};
 use touchstone_scenarios::yaml::{self, Kind, Node};
@@ -14,27 +15,48 @@ use crate::plan::PlanError;
 /// If the file is no YAML.
 pub(super) fn diag(source: &Arc<Source>, error: &PlanError) -> Result<Diag, Diag> {
     let tree = yaml::parse(source)?;
-    let diag = Diag::new("workload", source, place(&tree, error), error.to_string());
+    let diag = Diag::new(
+        "workload",
+        source,
+        place(&source.text, &tree, error),
+        error.to_string(),
+    );
     Ok(match error {
         PlanError::Unknown { name, known, .. } => match closest(name, &texts(known)) {
             Some(best) => diag.help(format!("did you mean `{best}`?")),
             None => diag,
         },
         PlanError::Wrong { help: Some(help), .. } => diag.help(help.clone()),
+        // All dialects are in the message, which does not know what was written.
+        PlanError::Dialect(_) => match closest(written(&tree), &names()) {
+            Some(best) => diag.help(format!("did you mean `{best}`?")),
+            None => diag,
+        },
         PlanError::Range { .. }
-        | PlanError::Dialect(_)
         | PlanError::Wrong { help: None, .. }
         | PlanError::Threshold(_)
         | PlanError::Override { .. } => diag,
     })
 }
 
+/// The dialect as it stands in the file.
+fn written(tree: &Node) -> &str {
+    match inner(tree, "dialect").map(|(_, value)| &value.kind) {
+        Some(Kind::String(name)) => name,
+        Some(_) | None => "",
+    }
+}
+
+fn names() -> Vec<&'static str> {
+    Dialect::ALL.iter().map(|dialect| dialect.name()).collect()
+}
+
 fn texts(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
 }
 
-/// The file's beginning, if the value is a default.
-fn place(tree: &Node, error: &PlanError) -> Span {
+/// The file's beginning, if the value is a default. Of a value that is several lines long its key.
+fn place(text: &str, tree: &Node, error: &PlanError) -> Span {
     let (key, last) = match error {
         PlanError::Range { key, .. } | PlanError::Wrong { key, .. } => (key.as_str(), None),
         PlanError::Unknown { key, name, .. } => (key.as_str(), Some(name.as_str())),
@@ -43,9 +65,10 @@ fn place(tree: &Node, error: &PlanError) -> Span {
         PlanError::Override { .. } => return Span::default(),
     };
     let mut place = tree;
+    let mut named = Span::default();
     for name in key.split('.') {
         match inner(place, name) {
-            Some((_, value)) => place = value,
+            Some((key, value)) => (named, place) = (key, value),
             None => break,
         }
     }
@@ -58,6 +81,8 @@ fn place(tree: &Node, error: &PlanError) -> Span {
     }
     if std::ptr::eq(place, tree) {
         Span::default()
+    } else if text[place.span.start..place.span.end].contains('\n') {
+        named
     } else {
         place.span
     }

@@ -15,7 +15,7 @@ use touchstone_scenarios::duration::TIMINGS;
 use super::Workload;
 use super::values::{Heartbeat, MixEntry, Size, SizeRange, Spread, Talkers, WeightedSize};
 use crate::plan::acts_of;
-use crate::plan::limits::CONTENT_BYTES_MIN;
+use crate::plan::limits::{CONTENT_BYTES_MIN, WEIGHT_MAX, WEIGHT_MIN};
 use crate::share::Share;
 
 /// The schema of a workload file, draft 7 (which the YAML language server reads).
@@ -139,7 +139,7 @@ impl JsonSchema for MixEntry {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let weight = json!({ "type": "number", "minimum": 1e-6, "maximum": 1e6, "description": "Its part of the sum of all weights." });
+        let weight = json!({ "type": "number", "minimum": WEIGHT_MIN, "maximum": WEIGHT_MAX, "description": "Its part of the sum of all weights." });
         let (size, spread) = (
             generator.subschema_for::<Size>(),
             generator.subschema_for::<Spread>(),
@@ -219,6 +219,13 @@ pub(super) fn mix(generator: &mut SchemaGenerator) -> Schema {
 /// JSON pointers, and what must stand there.
 pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "patternProperties": { "^/": true }, "additionalProperties": false })
+}
+
+/// `matches` by itself, or `where`, `key` or both.
+pub(super) fn recogniser() -> Value {
+    let matched = json!({ "required": ["matches"], "not": { "anyOf": either(["where", "key"]) } });
+    let found = json!({ "anyOf": either(["where", "key"]), "not": { "required": ["matches"] } });
+    json!([matched, found])
 }
 
 /// Exactly one of these keys.

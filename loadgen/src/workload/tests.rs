@@ -71,7 +71,7 @@ fn a_mistake_in_a_file_is_shown_where_it_stands() {
         (
             "sessions: 1\nmessages: {rate: 1e9}",
             (4, 18),
-            "`messages.rate` is 1000000000.0",
+            "`messages.rate` is 1000000000",
         ),
         (
             "sessions: 1\nthresholds: [delivery.lost == 0, lost == 0]",

@@ -6,8 +6,10 @@ use std::time::Duration;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
+use touchstone_protocol::defaults::MESSAGE_BYTES_MAX;
 use touchstone_scenarios::duration::{self, FixedDuration};
 
+use crate::plan::limits::{CONTENT_BYTES_MIN, WEIGHT_MAX, WEIGHT_MIN};
 use crate::share::Share;
 
 /// A time that is drawn anew each time: `2s`, `{uniform: {from: 1s, to: 3s}}` or `{exponential: 2s}`.
@@ -105,8 +107,10 @@ pub enum Size {
 #[serde(deny_unknown_fields)]
 pub struct SizeRange {
     /// At least so many bytes.
+    #[schemars(range(min = CONTENT_BYTES_MIN, max = MESSAGE_BYTES_MAX))]
     pub from: u32,
     /// At most so many bytes.
+    #[schemars(range(min = CONTENT_BYTES_MIN, max = MESSAGE_BYTES_MAX))]
     pub to: u32,
 }
 
@@ -115,9 +119,11 @@ pub struct SizeRange {
 #[serde(deny_unknown_fields)]
 pub struct WeightedSize {
     /// So many bytes.
+    #[schemars(range(min = CONTENT_BYTES_MIN, max = MESSAGE_BYTES_MAX))]
     pub bytes: u32,
     /// Its part of the sum of all weights.
     #[serde(default = "one")]
+    #[schemars(range(min = WEIGHT_MIN, max = WEIGHT_MAX))]
     pub weight: f64,
 }
 
