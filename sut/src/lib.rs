@@ -5,6 +5,7 @@
 
 mod accounts;
 pub mod file;
+mod handover;
 pub mod http;
 mod launcher;
 mod log;
@@ -22,6 +23,7 @@ mod tokens;
 pub mod transport;
 
 pub use accounts::{AdminKey, MadeBy, TokensBy, UsersBy};
+pub use handover::Handover;
 pub use log::{Log, Mark};
 pub use metrics::Metrics;
 pub use operate::Injection;

@@ -52,28 +52,28 @@ pub struct Sut {
 
 /// What all views of a system share.
 #[derive(Debug)]
-struct System {
+pub(crate) struct System {
     /// What a server's own bytes travel in, and `HOST:PORT` of each of its nodes, whoever may stand in front of them.
-    transport: Transport,
-    addresses: Vec<String>,
+    pub(crate) transport: Transport,
+    pub(crate) addresses: Vec<String>,
     /// Of a spawned server, while it runs. Only one step at a time starts or stops it.
-    process: Mutex<Option<Process>>,
+    pub(crate) process: Mutex<Option<Process>>,
     /// Whether it was sent a signal since it was started: it may run on for a while, but not for anybody else.
-    told_to_stop: AtomicBool,
-    log: Arc<Log>,
-    launcher: Launcher,
+    pub(crate) told_to_stop: AtomicBool,
+    pub(crate) log: Arc<Log>,
+    pub(crate) launcher: Launcher,
     /// What the built-in server was told; made up for this run.
-    credentials: Option<Credentials>,
+    pub(crate) credentials: Option<Credentials>,
     /// Where a built-in server keeps its store and its certificate, for as long as we may start it again.
-    scratch: Option<Scratch>,
+    pub(crate) scratch: Option<Scratch>,
     /// Who of a target file's list of users is with which case.
-    pool: Arc<Pool>,
+    pub(crate) pool: Arc<Pool>,
 }
 
 /// The secrets of a built-in server. They travel through its stdin and are never shown.
-struct Credentials {
-    secret: String,
-    admin_key: String,
+pub(crate) struct Credentials {
+    pub(crate) secret: String,
+    pub(crate) admin_key: String,
 }
 
 impl std::fmt::Debug for Credentials {
@@ -145,12 +145,16 @@ impl Sut {
             scratch,
             pool: Arc::default(),
         };
-        Ok(Self {
+        Ok(Self::of(target, transport, addresses, system))
+    }
+
+    pub(crate) fn of(target: Target, transport: Transport, addresses: Vec<String>, system: System) -> Self {
+        Self {
             target,
             transport,
             addresses,
             system: Arc::new(system),
-        })
+        }
     }
 
     /// The same system as somebody sees it who reaches it at these addresses, one for each node, over plain TCP: by way

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -55,6 +55,14 @@ impl Tls {
             config: Arc::new(trust.config()?),
             trust,
         })
+    }
+
+    /// The authorities that were made up for the run, if it is they who are believed.
+    pub(crate) fn made_up(&self) -> &[CertificateDer<'static>] {
+        match &self.trust {
+            Trust::MadeUp(authorities) => authorities,
+            Trust::System | Trust::Authorities(_) | Trust::Anyone => &[],
+        }
     }
 }
 
