@@ -553,7 +553,7 @@ pub(crate) struct LoadRunArgs {
     /// Where everything random in the run comes from [default: the workload's, or drawn and shown in the report]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// Divide the run over so many processes of this machine, each with its own descriptors; the server runs already
+    /// Divide the run over so many processes of this machine, each with its own descriptors
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) processes: u32,
     /// Begin at this time (`2026-01-31T12:00:00Z`), or so long from now (`+10s`): several generators begin together

@@ -10,13 +10,18 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use touchstone_loadgen::observe::Look;
+use touchstone_loadgen::plan::Protocol;
 use touchstone_loadgen::record::Latency;
 use touchstone_loadgen::sources::Sources;
-use touchstone_loadgen::{Begin, CastError, Endpoint, Plan, Progress as News, RunError, Summary, Workload};
+use touchstone_loadgen::{
+    Begin, CastError, Endpoint, Part, Plan, Progress as News, RunError, Summary, Workload,
+};
 use touchstone_report::{Document, Tone, Verdict, markdown, number};
 use touchstone_scenarios::source::Source;
 use touchstone_scenarios::{builtin_workloads, read_source};
 use touchstone_sut::{Sut, Target};
+
+use processes::Division;
 
 use crate::args::{LoadCommand, LoadMergeArgs, LoadRunArgs};
 use crate::exit::{self, Failure, Outcome};
@@ -27,6 +32,8 @@ use crate::{descriptors, interrupt, print, summary, target, tool};
 
 /// News that may wait to be shown: a run never waits for its audience.
 const NEWS_MAX: usize = 256;
+/// As progress calls what comes after the last phase.
+const SETTLING: &str = "waiting for the last";
 
 /// From where sessions connect, and what is looked at meanwhile.
 #[derive(Debug, Default)]
@@ -59,9 +66,6 @@ async fn run_workload(args: LoadRunArgs) -> Outcome {
         let late = number::duration(at.elapsed().unwrap_or_default());
         return Err(Failure::usage(format!("--start-at is {late} ago")));
     }
-    if args.processes > 1 {
-        return over_processes(&args, &workload, &plan).await;
-    }
     let target = args.target.or(|| built_in(&workload))?;
     let ways = Ways {
         sources: args.source.clone().unwrap_or_default(),
@@ -74,6 +78,9 @@ async fn run_workload(args: LoadRunArgs) -> Outcome {
     if args.worker {
         return work(plan, target, ways).await;
     }
+    if args.processes > 1 {
+        return over_processes(&args, &plan, target, ways).await;
+    }
     let begin = args.start_at.map_or(Begin::Prepared, Begin::At);
     let done = interrupt::or_interrupted(async |stop| {
         let sut = Arc::new(target::start(target, &stop).await?);
@@ -85,27 +92,26 @@ async fn run_workload(args: LoadRunArgs) -> Outcome {
 }
 
 /// Divides the run over processes of this machine.
-async fn over_processes(args: &LoadRunArgs, workload: &Workload, plan: &Plan) -> Outcome {
-    // The workers need one server, and no worker starts it.
-    if args.target.is_built_in() || args.target.spawn.is_some() {
-        return Err(Failure::usage(
-            "--processes needs a server that runs already: give its --url, or a --target file without `spawn`",
-        ));
+async fn over_processes(args: &LoadRunArgs, plan: &Plan, target: Target, ways: Ways) -> Outcome {
+    let processes = args.processes;
+    if processes > plan.sessions {
+        return Err(Failure::usage(format!(
+            "--processes {processes}: each process plays one session or more, and this workload has {}",
+            plan.sessions
+        )));
     }
-    if workload.arrivals.is_some() {
-        return Err(Failure::usage(
-            "--processes divides a number of `sessions`; sessions that arrive by `arrivals` run in one process",
-        ));
-    }
-    let parts = plan.groups.divided(args.processes).ok_or_else(|| {
-        Failure::usage(format!(
-            "--processes {}: each process plays whole groups, and this workload has {} of them",
-            args.processes,
-            plan.groups.count()
-        ))
-    })?;
-    let done =
-        interrupt::or_interrupted(async |stop| processes::run(plan, &parts, args.start_at, stop).await);
+    let done = interrupt::or_interrupted(async |stop| {
+        let sut = Arc::new(target::start(target, &stop).await?);
+        let division = Division {
+            plan,
+            sut: &sut,
+            processes,
+            start_at: args.start_at,
+        };
+        let together = division.run(ways, stop).await;
+        target::shut_down(sut).await;
+        together
+    });
     let together = done.await?;
     let code = finish(&together.summary, args)?;
     if together.missing.is_empty() {
@@ -123,15 +129,27 @@ async fn over_processes(args: &LoadRunArgs, workload: &Workload, plan: &Plan) ->
 /// A worker's part of a run over several processes.
 async fn work(plan: Plan, target: Target, ways: Ways) -> Outcome {
     let stop = CancellationToken::new();
-    let (begin, _obeying) = worker::obey(stop.clone());
-    let sut = Arc::new(target::start(target, &stop).await?);
+    let (mut assignment, orders) = worker::assigned().await?;
+    let worker::Obeying {
+        begin,
+        others,
+        _tasks,
+    } = worker::obey(orders, stop.clone());
+    let part = worker::part(&mut assignment, others);
+    let ways = Ways {
+        look: assignment.look(),
+        ..ways
+    };
+    let sut = Arc::new(Sut::handed_over(target, assignment.server).map_err(Failure::usage)?);
+    let endpoint = endpoint(&plan, &sut, ways)?;
     let (to_audience, mut news) = mpsc::channel(NEWS_MAX);
     let telling = async {
         while let Some(news) = news.recv().await {
             let told = match &news {
                 News::Second(figures) => worker::say(&worker::News::Second(figures.into())),
-                News::Settling => worker::say(&worker::News::Settling),
-                News::Casting { .. } | News::Phase { .. } => Ok(()),
+                News::Settling => worker::say(&worker::News::Phase(SETTLING.to_owned())),
+                News::Phase { name, .. } => worker::say(&worker::News::Phase((*name).to_owned())),
+                News::Casting { .. } => Ok(()),
             };
             if told.is_err() {
                 // Nobody listens any more.
@@ -139,8 +157,8 @@ async fn work(plan: Plan, target: Target, ways: Ways) -> Outcome {
             }
         }
     };
-    let (summary, ()) = tokio::join!(play(plan, &sut, ways, begin, to_audience, stop.clone()), telling);
-    target::shut_down(sut).await;
+    let played = play(plan, part, endpoint, begin, to_audience, stop.clone());
+    let (summary, ()) = tokio::join!(played, telling);
     let summary = summary?;
     worker::say(&worker::News::Report(Box::new(summary.to_json())))?;
     Ok(exit::OK)
@@ -249,50 +267,62 @@ pub(crate) async fn drive(
 ) -> Result<Summary, Failure> {
     let seconds = Duration::from_nanos(plan.end()).as_secs_f64().ceil();
     let (to_audience, news) = mpsc::channel(NEWS_MAX);
-    let run = play(plan, sut, ways, begin, to_audience, stop);
+    let endpoint = endpoint(&plan, sut, ways)?;
+    let run = play(plan, Part::whole(), endpoint, begin, to_audience, stop);
     let (summary, ()) = tokio::join!(run, show(news, seconds as u64));
     summary
 }
 
-/// The same before another audience.
+/// A part of it, before another audience.
 async fn play(
     plan: Plan,
-    sut: &Arc<Sut>,
-    ways: Ways,
+    part: Part,
+    endpoint: Endpoint,
     begin: Begin,
     audience: mpsc::Sender<News>,
     stop: CancellationToken,
 ) -> Result<Summary, Failure> {
-    let path = match plan.protocol.dialect() {
-        Some(dialect) => format!("`paths.{dialect}.ws` of the target file"),
-        None => "`custom.path` of the workload".to_owned(),
-    };
-    let Ways { sources, look } = ways;
-    let endpoint = Endpoint {
-        sources,
-        look,
-        ..Endpoint::of(sut, &plan.protocol).map_err(Failure::usage)?
-    };
-    let summary = touchstone_loadgen::run(plan, endpoint, begin, audience, stop).await;
+    let protocol = plan.protocol.clone();
+    let summary = touchstone_loadgen::run_part(plan, part, endpoint, begin, audience, stop).await;
     let summary = summary.map(|summary| Summary {
         commit: tool().commit,
         ..summary
     });
-    summary.map_err(|error| match error {
-        RunError::Unreachable { .. } => Failure::unreachable(format!(
-            "{error}\n  to change: `urls` of the target file, or {path}"
-        )),
+    summary.map_err(|error| failure(&protocol, error))
+}
+
+/// Where the sessions of a plan go.
+fn endpoint(plan: &Plan, sut: &Arc<Sut>, ways: Ways) -> Result<Endpoint, Failure> {
+    let Ways { sources, look } = ways;
+    Ok(Endpoint {
+        sources,
+        look,
+        ..Endpoint::of(sut, &plan.protocol).map_err(Failure::usage)?
+    })
+}
+
+/// Why there was no run of this protocol, and how the program ends.
+fn failure(protocol: &Protocol, error: RunError) -> Failure {
+    match error {
+        RunError::Unreachable { .. } => {
+            let path = match protocol.dialect() {
+                Some(dialect) => format!("`paths.{dialect}.ws` of the target file"),
+                None => "`custom.path` of the workload".to_owned(),
+            };
+            Failure::unreachable(format!(
+                "{error}\n  to change: `urls` of the target file, or {path}"
+            ))
+        }
         RunError::Stopped | RunError::Cast(CastError::Stopped) => Failure::interrupted(error),
         RunError::Cast(CastError::Failed { .. }) => Failure::unreachable(error),
         RunError::Cast(CastError::Missing { .. })
         | RunError::Url { .. }
         | RunError::NotCarriedOut { .. }
         | RunError::Header { .. }
-        | RunError::TooFewDescriptors { .. }
-        | RunError::TooFewPorts { .. }
+        | RunError::DoesNotFit(_)
         | RunError::Source { .. }
         | RunError::Loop(_) => Failure::usage(error),
-    })
+    }
 }
 
 async fn show(mut news: mpsc::Receiver<News>, seconds: u64) {
@@ -311,7 +341,7 @@ async fn show(mut news: mpsc::Receiver<News>, seconds: u64) {
                 continue;
             }
             News::Phase { name, .. } => phase = name,
-            News::Settling => phase = "waiting for the last",
+            News::Settling => phase = SETTLING,
             News::Second(figures) => {
                 at = u64::from(figures.at_seconds).min(seconds);
                 let mut notes = vec![

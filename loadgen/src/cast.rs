@@ -1,8 +1,11 @@
 //! Who takes part in a run: users, tenants and channels of its own, made before the first session arrives, and their tokens.
 
+mod share;
+
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+pub use share::Share;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use touchstone_protocol::Dialect;
@@ -75,7 +78,9 @@ pub(crate) struct Casting {
 pub(crate) struct Cast {
     sut: Arc<Sut>,
     dialect: Dialect,
+    /// Every `every`-th session's, in their order.
     members: Vec<Member>,
+    every: u32,
     groups: Vec<Group>,
     /// Users of a list are the run's own as long as this is.
     _people: Vec<People>,
@@ -115,7 +120,7 @@ impl Cast {
 
     /// Who the session is to the server; without a token, which it gets when it arrives.
     pub(crate) fn persona(&self, session: u32) -> Persona {
-        let member = &self.members[session as usize];
+        let member = self.member(session);
         let group = &self.groups[member.group as usize];
         Persona {
             id: member.id.to_string(),
@@ -127,8 +132,12 @@ impl Cast {
         }
     }
 
+    fn member(&self, session: u32) -> &Member {
+        &self.members[(session / self.every) as usize]
+    }
+
     fn user(&self, session: u32) -> User {
-        let member = &self.members[session as usize];
+        let member = self.member(session);
         User {
             dialect: self.dialect,
             fields: serde_json::from_str(&member.fields).expect("it was written as an object"),
@@ -160,7 +169,7 @@ impl Backstage for Cast {
     }
 
     fn injection(&self, session: u32, kind: &str, data: &str) -> Result<HttpRequest, String> {
-        let member = &self.members[session as usize];
+        let member = self.member(session);
         let group = &self.groups[member.group as usize];
         let (audience, to) = match (group.channel.as_str(), &*group.ids) {
             ("", [one]) => ("user", Value::from(one.as_str())),
@@ -236,6 +245,7 @@ impl<T: Fn(Casting)> Maker<'_, T> {
             sut: Arc::clone(self.sut),
             dialect: self.dialect,
             members: members(groups, &users),
+            every: 1,
             groups: groups
                 .iter()
                 .zip(channels)

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use touchstone_protocol::client::Address;
-use touchstone_sut::{Sut, Transport};
+use touchstone_sut::{Origin, Sut, Transport};
 
 use crate::cast::CastError;
 use crate::engine::{self, Node, Sockets};
+use crate::limits::{DoesNotFit, Limits, Need, Server};
 use crate::observe::Look;
+use crate::part::Part;
 use crate::plan::{Plan, Protocol};
 use crate::sources::{self, Sources, Turns};
-use crate::watch;
 
 /// Where the sessions go.
 #[derive(Debug, Clone)]
@@ -76,6 +77,27 @@ impl Endpoint {
             look: Look::default(),
         })
     }
+
+    /// Makes sure that this machine can bear the run, divided over so many processes: all that each of them needs, and all together.
+    ///
+    /// # Errors
+    /// If it cannot; says what would help.
+    pub fn bears(&self, plan: &Plan, processes: u32) -> Result<(), RunError> {
+        let is_built_in = |sut: &Arc<Sut>| matches!(sut.target().origin, Origin::BuiltIn(_));
+        let need = Need {
+            sessions: u64::from(plan.sessions),
+            population: plan.population,
+            processes: u64::from(processes),
+            nodes: (self.urls.len() as u64).max(1),
+            addresses: (self.sources.addresses().len() as u64).max(1),
+            server: if self.sut.as_ref().is_some_and(is_built_in) {
+                Server::BuiltIn
+            } else {
+                Server::Elsewhere
+            },
+        };
+        Ok(need.fits(&Limits::of_this_process())?)
+    }
 }
 
 /// Why there was no run.
@@ -109,38 +131,9 @@ pub enum RunError {
         /// What happened.
         why: String,
     },
-    /// The run needs more descriptors than this process may have: this machine refuses.
-    #[error(
-        "{needed} descriptors are needed, but this process may open {allowed}: raise the limit (`ulimit -n {needed}`), \
-         divide the run (`--processes {processes}`) or run fewer sessions (`--set sessions={fitting}`)",
-        processes = needed.div_ceil(*(allowed.max(&1)))
-    )]
-    TooFewDescriptors {
-        /// One per session, and some to spare.
-        needed: u64,
-        /// The soft limit.
-        allowed: u64,
-        /// What would fit.
-        fitting: u64,
-    },
-    /// The addresses of the run cannot have so many connections to one node: this machine refuses.
-    #[error(
-        "{needed} local ports are needed per node of the target, but this machine gives {allowed} to {addresses} of its \
-         addresses (net.ipv4.ip_local_port_range): come from {enough} addresses (`--source 127.0.0.2-127.0.0.9`), widen the \
-         range or run fewer sessions (`--set sessions={fitting}`)"
-    )]
-    TooFewPorts {
-        /// Sessions at one node.
-        needed: u64,
-        /// Ports of the range, for each address.
-        allowed: u64,
-        /// Addresses that the run comes from.
-        addresses: u64,
-        /// With so many it would fit.
-        enough: u64,
-        /// What would fit.
-        fitting: u64,
-    },
+    /// The run needs more of something than this machine gives.
+    #[error(transparent)]
+    DoesNotFit(#[from] DoesNotFit),
     /// A connection cannot come from there.
     #[error(
         "connections to {url} cannot come from `{source_address}`: {why}; `--source` takes addresses of this machine"
@@ -164,9 +157,6 @@ pub enum RunError {
     Stopped,
 }
 
-/// Descriptors beside those of the sessions: standard streams, event loops, timers, the caller's own.
-const DESCRIPTORS_SPARE: u64 = 64;
-
 /// Where everybody goes.
 #[derive(Debug, Clone)]
 pub(crate) struct Places {
@@ -175,7 +165,7 @@ pub(crate) struct Places {
 }
 
 /// Makes sure that this machine can bear the run, and finds the nodes.
-pub(crate) async fn find(plan: &Plan, endpoint: &Endpoint) -> Result<Places, RunError> {
+pub(crate) async fn find(plan: &Plan, endpoint: &Endpoint, part: &Part) -> Result<Places, RunError> {
     let mut nodes = Vec::new();
     let mut authorities = Vec::new();
     for url in &endpoint.urls {
@@ -189,12 +179,7 @@ pub(crate) async fn find(plan: &Plan, endpoint: &Endpoint) -> Result<Places, Run
             why: "it names no URL",
         });
     }
-    fits(
-        u64::from(plan.sessions),
-        nodes.len() as u64,
-        endpoint.sources.addresses().len().max(1) as u64,
-        &Limits::of_this_process(),
-    )?;
+    endpoint.bears(plan, part.of)?;
     let mut sockets = Sockets {
         transport: endpoint.transport.clone(),
         nodes: Vec::new(),
@@ -204,7 +189,7 @@ pub(crate) async fn find(plan: &Plan, endpoint: &Endpoint) -> Result<Places, Run
         for source in endpoint.sources.addresses() {
             reaches(*source, address, url)?;
         }
-        let turns = Turns::of(&endpoint.sources);
+        let turns = Turns::of(&endpoint.sources, part.number);
         sockets.nodes.push((address, authority, turns));
     }
     Ok(Places {
@@ -246,52 +231,6 @@ pub(crate) async fn greet(
                 url: endpoint.urls[number].clone(),
                 why: failure.why,
             })?;
-    }
-    Ok(())
-}
-
-/// What this machine allows; `None` where there is no such limit or nobody tells.
-struct Limits {
-    descriptors: Option<u64>,
-    ports: Option<u64>,
-}
-
-impl Limits {
-    fn of_this_process() -> Self {
-        let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok();
-        Self {
-            descriptors: watch::descriptor_limit().map(|(soft, _)| soft),
-            ports: range.and_then(|range| ports(&range)),
-        }
-    }
-}
-
-/// Two numbers with a tab between, both ends included.
-fn ports(range: &str) -> Option<u64> {
-    let mut ends = range.split_whitespace().map(str::parse::<u64>);
-    let (first, last) = (ends.next()?.ok()?, ends.next()?.ok()?);
-    Some((last + 1).saturating_sub(first))
-}
-
-fn fits(sessions: u64, nodes: u64, addresses: u64, limits: &Limits) -> Result<(), RunError> {
-    let needed = sessions + DESCRIPTORS_SPARE;
-    if let Some(allowed) = limits.descriptors.filter(|allowed| *allowed < needed) {
-        let fitting = allowed.saturating_sub(DESCRIPTORS_SPARE);
-        return Err(RunError::TooFewDescriptors {
-            needed,
-            allowed,
-            fitting,
-        });
-    }
-    let needed = sessions.div_ceil(nodes);
-    if let Some(allowed) = limits.ports.filter(|allowed| *allowed * addresses < needed) {
-        return Err(RunError::TooFewPorts {
-            needed,
-            allowed,
-            addresses,
-            enough: needed.div_ceil(allowed.max(1)),
-            fitting: allowed * addresses * nodes,
-        });
     }
     Ok(())
 }
@@ -415,33 +354,6 @@ mod tests {
                 format!("`{url}` is not a target for load: {why}")
             );
         }
-    }
-
-    #[test]
-    fn a_run_that_does_not_fit_says_so_and_what_to_do() {
-        let limits = |descriptors, ports| Limits { descriptors, ports };
-        assert!(fits(2_000, 1, 1, &limits(Some(2_064), Some(2_000))).is_ok());
-        assert!(fits(2_000, 1, 1, &limits(None, None)).is_ok());
-        assert!(fits(50_000, 2, 1, &limits(None, Some(28_232))).is_ok());
-        assert!(fits(50_000, 1, 2, &limits(None, Some(28_232))).is_ok());
-        let rows = [
-            (
-                fits(2_000, 1, 1, &limits(Some(1_024), None)),
-                "2064 descriptors are needed, but this process may open 1024: raise the limit (`ulimit -n 2064`), \
-                 divide the run (`--processes 3`) or run fewer sessions (`--set sessions=960`)",
-            ),
-            (
-                fits(60_000, 2, 1, &limits(None, Some(28_232))),
-                "30000 local ports are needed per node of the target, but this machine gives 28232 to 1 of its \
-                 addresses (net.ipv4.ip_local_port_range): come from 2 addresses (`--source 127.0.0.2-127.0.0.9`), widen the \
-                 range or run fewer sessions (`--set sessions=56464`)",
-            ),
-        ];
-        for (refused, message) in rows {
-            assert_eq!(refused.unwrap_err().to_string(), message);
-        }
-        assert_eq!(ports("32768\t60999\n"), Some(28_232));
-        assert_eq!(ports("nonsense"), None);
     }
 
     #[cfg(target_os = "linux")]

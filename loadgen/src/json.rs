@@ -1,6 +1,6 @@
 //! The summary as `touchstone.load/1`: stable keys, for machines.
 
-mod pages;
+pub(crate) mod pages;
 mod read;
 mod reader;
 

@@ -1,6 +1,7 @@
 //! A run from beginning to end: loops on threads of their own, progress while it lasts, a summary when it is over.
 
 mod begin;
+mod others;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,13 +17,15 @@ use touchstone_protocol::echo::client::{EchoClient, Persistence};
 use touchstone_protocol::feed::client::FeedClient;
 use touchstone_protocol::outbox::client::OutboxClient;
 use touchstone_protocol::rooms::client::RoomsClient;
+use touchstone_sut::Sut;
 
-use crate::cast::{Anybody, Cast, Casting, Seating};
+use crate::cast::{Anybody, Cast, CastError, Casting, Seating, Share};
 use crate::custom::{CustomClient, Who};
 use crate::endpoint::{Endpoint, Places, RunError, find, greet};
 use crate::engine::{self, Backstage, Exchange, Job, LoopEvent, LoopReport, Nobody, Precision};
 use crate::ledger::reckon::{CatchUp, Terms};
 use crate::observe::{beside, observe};
+use crate::part::Part;
 use crate::plan::{Plan, Protocol};
 use crate::record::Second;
 use crate::summary::{Figures, Gathered, Occasion, Summary};
@@ -61,6 +64,38 @@ const MESSAGES_PER_LOOP: f64 = 20_000.0;
 /// News of the loops that may wait to be put together: half a minute for 32 loops.
 const EVENTS_MAX: usize = 1_024;
 
+/// Makes those who take part in a run of several parts, and returns a share for each part; nothing where nobody needs to be made.
+///
+/// # Errors
+/// If somebody could not be made, or the plan cannot be carried out.
+pub async fn cast(
+    plan: &Plan,
+    sut: &Arc<Sut>,
+    parts: u32,
+    events: &mpsc::Sender<Progress>,
+    stop: &CancellationToken,
+) -> Result<Option<Vec<Share>>, RunError> {
+    carried_out(plan)?;
+    let Some(dialect) = plan.protocol.dialect().filter(|dialect| dialect.has_tokens()) else {
+        return Ok(None);
+    };
+    let made = make(plan, sut, dialect, events, stop).await?;
+    Ok(Some((0..parts).map(|number| made.share(number, parts)).collect()))
+}
+
+async fn make(
+    plan: &Plan,
+    sut: &Arc<Sut>,
+    dialect: Dialect,
+    events: &mpsc::Sender<Progress>,
+    stop: &CancellationToken,
+) -> Result<Cast, CastError> {
+    let seats = |group| plan.groups.members(group).collect();
+    let seating = Seating((0..plan.groups.count()).map(seats).collect());
+    let told = |Casting { made, of }| tell(events, Progress::Casting { made, of });
+    Cast::make(sut, dialect, &seating, told, stop).await
+}
+
 /// Runs `plan` against `endpoint`. `stop` ends it early, with the full summary of what was measured until then; dropping the
 /// future stops it, too.
 ///
@@ -73,9 +108,24 @@ pub async fn run(
     events: mpsc::Sender<Progress>,
     stop: CancellationToken,
 ) -> Result<Summary, RunError> {
+    run_part(plan, Part::whole(), endpoint, begin, events, stop).await
+}
+
+/// The same for a part of it: its summary knows only what its own sessions felt, and is to be merged with those of the others.
+///
+/// # Errors
+/// If it could not begin. Once it has begun there is always a summary.
+pub async fn run_part(
+    plan: Plan,
+    part: Part,
+    endpoint: Endpoint,
+    begin: Begin,
+    events: mpsc::Sender<Progress>,
+    stop: CancellationToken,
+) -> Result<Summary, RunError> {
     carried_out(&plan)?;
     let stopping = stop.clone();
-    let set = Stage::set(plan, endpoint, begin, events, stop);
+    let set = Stage::set(plan, part, endpoint, begin, events, stop);
     let ready = stopping.run_until_cancelled(Box::pin(set));
     let stage = ready.await.unwrap_or(Err(RunError::Stopped))?;
     match stage.plan.protocol.clone() {
@@ -135,6 +185,7 @@ pub async fn run(
 /// All that is there before the first session arrives.
 struct Stage {
     plan: Arc<Plan>,
+    part: Part,
     endpoint: Endpoint,
     places: Places,
     backstage: Arc<dyn Backstage>,
@@ -159,19 +210,21 @@ impl Personas {
 impl Stage {
     async fn set(
         plan: Plan,
+        mut part: Part,
         endpoint: Endpoint,
         begin: Begin,
         events: mpsc::Sender<Progress>,
         stop: CancellationToken,
     ) -> Result<Self, RunError> {
-        let places = find(&plan, &endpoint).await?;
+        let places = find(&plan, &endpoint, &part).await?;
         let mut cast = None;
         let backstage: Arc<dyn Backstage> = match (&endpoint.sut, plan.protocol.dialect()) {
             (Some(sut), Some(dialect)) if dialect.has_tokens() => {
-                let seats = |group| plan.groups.members(group).collect();
-                let seating = Seating((0..plan.groups.count()).map(seats).collect());
-                let told = |Casting { made, of }| tell(&events, Progress::Casting { made, of });
-                let made = Arc::new(Cast::make(sut, dialect, &seating, told, &stop).await?);
+                let made = match part.cast.take() {
+                    Some(share) => Cast::of_share(Arc::clone(sut), dialect, share, part.of),
+                    None => make(&plan, sut, dialect, &events, &stop).await?,
+                };
+                let made = Arc::new(made);
                 cast = Some(Arc::clone(&made));
                 made
             }
@@ -183,6 +236,7 @@ impl Stage {
         };
         Ok(Self {
             plan: Arc::new(plan),
+            part,
             endpoint,
             places,
             backstage,
@@ -205,13 +259,18 @@ impl Stage {
 
     /// Plays it with clients that are made so, one for each sender.
     async fn play<C: ClientHalf + 'static>(
-        self,
+        mut self,
         client: impl Fn(u64) -> C + Clone + Send + 'static,
         catch_up: CatchUp,
     ) -> Result<Summary, RunError> {
-        // A tag of this run's own: its sessions must not meet those of an earlier one on the same server.
-        let (tag, loops) = (fastrand::u32(..), loops(&self.plan));
-        let greeting = self.greet(client(u64::from(tag) << 32));
+        let Part {
+            run: tag,
+            number: part,
+            of: parts,
+            ..
+        } = self.part;
+        let loops = loops(&self.plan, parts);
+        let greeting = self.greet(client(u64::from(tag) << 32 | u64::from(part)));
         let greeted = self.stop.run_until_cancelled(greeting).await;
         greeted.unwrap_or(Err(RunError::Stopped))?;
         let begun = self.stop.run_until_cancelled(self.begin.wait()).await;
@@ -221,15 +280,19 @@ impl Stage {
         // Cancelled when `stop` is, and when this future is dropped or fails: no loop outlives its run for long.
         let halt = self.stop.child_token();
         let _halt_when_dropped = halt.clone().drop_guard();
-        let exchange = Arc::new(Exchange::new(loops));
+        let others = self.part.others.take();
+        let exchange = Arc::new(match others {
+            Some(_) => Exchange::with_others(loops),
+            None => Exchange::new(loops),
+        });
         let mut threads = Vec::new();
         for number in 0..loops {
             let job = Job {
                 plan: Arc::clone(&self.plan),
                 nodes: Arc::clone(&self.places.nodes),
                 tag,
-                number,
-                loops,
+                number: number * parts + part,
+                loops: loops * parts,
                 start,
                 precision: Precision::Finest,
                 acts: self.plan.protocol.acts().into(),
@@ -246,7 +309,8 @@ impl Stage {
         drop(to_reader);
         let mut seen = Vec::new();
         let mut series = tokio::select! {
-            series = follow(&self.plan, loops, from_loops, &self.events) => series,
+            series = follow(&self.plan, (loops, parts), from_loops, &self.events) => series,
+            never = others::exchange(others, &exchange) => match never {},
             never = observe(self.endpoint.look, self.endpoint.sut.as_ref(), start, &mut seen) => match never {},
         };
         beside(&mut series, &seen);
@@ -278,7 +342,7 @@ impl Stage {
 impl Stage {
     /// Makes sure that somebody is there; where there are tokens, as the first session will come.
     async fn greet(&self, mut first: impl ClientHalf) -> Result<(), RunError> {
-        let address = match self.backstage.token(0) {
+        let address = match self.backstage.token(self.part.number) {
             // A path of one's own may have segments without which nobody is let in.
             None => match self.plan.protocol {
                 Protocol::Dialect(_) => Address::default(),
@@ -344,21 +408,22 @@ fn spawn_loop(
     Ok(thread)
 }
 
-/// As many as there is work for, at most one per core.
-fn loops(plan: &Plan) -> u32 {
-    let rate = plan.rate();
+/// As many as there is work for in one of `parts`, at most one per core.
+fn loops(plan: &Plan, parts: u32) -> u32 {
+    let rate = plan.rate() / f64::from(parts);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let wanted = plan
         .sessions
+        .div_ceil(parts)
         .div_ceil(SESSIONS_PER_LOOP)
         .max((rate / MESSAGES_PER_LOOP).ceil() as u32);
     wanted.clamp(1, u32::try_from(cores).unwrap_or(u32::MAX))
 }
 
-/// Puts the seconds of all loops together and tells the audience, until every loop is over.
+/// Puts the seconds of all loops together and tells the audience, until every loop is over. Loops are numbered over all parts.
 async fn follow(
     plan: &Plan,
-    loops: u32,
+    (loops, parts): (u32, u32),
     mut from_loops: mpsc::Receiver<LoopEvent>,
     audience: &mpsc::Sender<Progress>,
 ) -> Vec<Figures> {
@@ -367,11 +432,11 @@ async fn follow(
     while let Some(event) = from_loops.recv().await {
         let news = match event {
             LoopEvent::Second { number, second } => {
-                seconds.add(number, second);
+                seconds.add(number / parts, second);
                 seconds.finished()
             }
             LoopEvent::Over(number) => {
-                seconds.over(number);
+                seconds.over(number / parts);
                 seconds.finished()
             }
             LoopEvent::Phase(index) => {

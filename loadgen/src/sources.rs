@@ -98,10 +98,12 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    pub(crate) fn of(sources: &Sources) -> Self {
+    /// Begins with the address at place `first`: of several processes each begins with another, so that no address is asked
+    /// for much more than its share.
+    pub(crate) fn of(sources: &Sources, first: u32) -> Self {
         Self {
             sources: sources.clone(),
-            taken: Arc::default(),
+            taken: Arc::new(AtomicUsize::new(first as usize)),
         }
     }
 
@@ -219,7 +221,7 @@ mod tests {
     #[tokio::test]
     async fn connections_come_from_each_address_in_turn() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let turns = Turns::of(&"127.0.0.2-127.0.0.3".parse().unwrap());
+        let turns = Turns::of(&"127.0.0.2-127.0.0.3".parse().unwrap(), 0);
         let mut kept = Vec::new();
         let mut seen = Vec::new();
         for _ in 0..4 {

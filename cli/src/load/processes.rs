@@ -1,25 +1,31 @@
 //! `load run --processes N`: a run divided over processes of this machine, each with its own descriptors, and put together exactly.
 //!
-//! Each worker plays whole groups, as a run of its own with a seed that follows from the whole's. All begin at one moment.
+//! This process starts the server, makes those who take part, and hands each worker its part: every N-th session of the one plan. All
+//! begin at one moment, tell each other what they have sent, and are reckoned as one run.
+
+mod conduct;
 
 use std::ffi::OsString;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use touchstone_loadgen::{Plan, Summary};
+use touchstone_loadgen::observe::Look;
+use touchstone_loadgen::{Plan, Progress as Casting, Share, Summary};
 use touchstone_report::{Tone, Verdict, number};
+use touchstone_sut::Sut;
 
-use super::worker::{self, News, Order};
+use super::Ways;
+use super::worker::{Assignment, News, Order};
 use crate::exit::{self, Failure};
 use crate::progress::Progress;
+use conduct::{Conductor, Heard};
 
-/// From the moment at which all are prepared to the first phase: every worker has been told by then.
-const NOTICE: Duration = Duration::from_millis(250);
 /// News of all workers that may wait.
 const NEWS_MAX: usize = 1_024;
 /// What is kept of what a worker says on stderr: its error is at the end.
@@ -27,19 +33,15 @@ const TALK_BYTES_MAX: usize = 4 << 10;
 /// Flags that are not for the workers, each with a value.
 const OWN_FLAGS: [&str; 4] = ["--processes", "--report", "--start-at", "--seed"];
 
-/// One of them.
-struct Worker {
-    orders: ChildStdin,
+/// A run that is to be divided.
+pub(super) struct Division<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) sut: &'a Arc<Sut>,
+    pub(super) processes: u32,
+    pub(super) start_at: Option<SystemTime>,
 }
 
-/// What is heard of one, by its number.
-enum Heard {
-    News(News),
-    /// Nothing more comes.
-    End,
-}
-
-/// What came of one.
+/// What came of one worker.
 struct Ended {
     number: usize,
     report: Option<serde_json::Value>,
@@ -54,27 +56,70 @@ pub(super) struct Together {
     pub(super) missing: Vec<String>,
 }
 
-/// Runs `plan` over `parts`, the sessions of each worker.
-pub(super) async fn run(
-    plan: &Plan,
-    parts: &[u32],
-    start_at: Option<SystemTime>,
-    stop: CancellationToken,
-) -> Result<Together, Failure> {
-    let (tell, news) = mpsc::channel(NEWS_MAX);
-    let (mut workers, mut running) = (Vec::new(), JoinSet::new());
-    for (number, sessions) in parts.iter().enumerate() {
-        let seed = plan.seed.wrapping_add(number as u64);
-        let mut child = start(*sessions, seed)?;
-        let orders = child.stdin.take().expect("stdin is a pipe");
-        workers.push(Worker { orders });
-        running.spawn(listen(number, child, tell.clone()));
+impl Division<'_> {
+    /// Runs it, if this machine can bear it.
+    pub(super) async fn run(self, ways: Ways, stop: CancellationToken) -> Result<Together, Failure> {
+        let look = ways.look;
+        let borne = super::endpoint(self.plan, self.sut, ways)?.bears(self.plan, self.processes);
+        borne.map_err(|error| super::failure(&self.plan.protocol, error))?;
+        let seconds = Duration::from_nanos(self.plan.end()).as_secs_f64().ceil() as u64;
+        let mut progress = Progress::new("load", Some(seconds));
+        let shares = self.cast(&mut progress, &stop).await?;
+        let (tell, news) = mpsc::channel(NEWS_MAX);
+        let mut running = JoinSet::new();
+        let mut conductor = Conductor::new(progress, seconds, self.start_at);
+        for (number, assignment) in self.assignments(look, shares).await.into_iter().enumerate() {
+            let mut child = start(self.plan.seed)?;
+            let orders = child.stdin.take().expect("stdin is a pipe");
+            running.spawn(listen(number, child, tell.clone()));
+            conductor.engage(orders, &Order::Play(Box::new(assignment))).await;
+        }
+        drop(tell);
+        let ((), ended) = tokio::join!(conductor.conduct(news, &stop), running.join_all());
+        together(ended)
     }
-    drop(tell);
-    let seconds = Duration::from_nanos(plan.end()).as_secs_f64().ceil() as u64;
-    let shown = conduct(&mut workers, news, start_at, seconds, &stop);
-    let ((), ended) = tokio::join!(shown, running.join_all());
-    together(ended)
+
+    /// Makes those who take part, before anybody is started.
+    async fn cast(
+        &self,
+        progress: &mut Progress,
+        stop: &CancellationToken,
+    ) -> Result<Option<Vec<Share>>, Failure> {
+        let (tell, mut news) = mpsc::channel(NEWS_MAX);
+        let casting =
+            async move { touchstone_loadgen::cast(self.plan, self.sut, self.processes, &tell, stop).await };
+        let showing = async {
+            while let Some(news) = news.recv().await {
+                if let Casting::Casting { made, of } = news {
+                    let (made, of) = (number::count(made as u64), number::count(of as u64));
+                    progress.at(0, vec![(Tone::Neutral, format!("{made} of {of} users made"))]);
+                }
+            }
+        };
+        let (shares, ()) = tokio::join!(casting, showing);
+        shares.map_err(|error| super::failure(&self.plan.protocol, error))
+    }
+
+    async fn assignments(&self, look: Look, shares: Option<Vec<Share>>) -> Vec<Assignment> {
+        // All parts of one run have one mark; that of another run is another.
+        let run = fastrand::u32(..);
+        let process = match look.process {
+            Some(process) => Some(process),
+            None => self.sut.pid().await,
+        };
+        let mut shares = shares.into_iter().flatten();
+        let assignment = |number| Assignment {
+            run,
+            number,
+            of: self.processes,
+            server: self.sut.handover(),
+            cast: shares.next(),
+            // It is looked at once, by the first.
+            process: process.filter(|_| number == 0),
+            scrape: look.scrape && number == 0,
+        };
+        (0..self.processes).map(assignment).collect()
+    }
 }
 
 /// The same command line without what is this process's own business.
@@ -95,14 +140,13 @@ fn words() -> Vec<OsString> {
     words
 }
 
-fn start(sessions: u32, seed: u64) -> Result<Child, Failure> {
+fn start(seed: u64) -> Result<Child, Failure> {
     let refused = |error: std::io::Error| Failure::usage(format!("a worker could not be started: {error}"));
     let mut command = Command::new(std::env::current_exe().map_err(refused)?);
     command
         .args(words())
         .arg("--worker")
         .arg(format!("--seed={seed}"))
-        .arg(format!("--set=sessions={sessions}"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -147,98 +191,6 @@ async fn listen(number: usize, mut child: Child, tell: mpsc::Sender<(usize, Hear
         report,
         code: status.and_then(|status| status.code()),
         talk: String::from_utf8_lossy(&talk).trim().to_owned(),
-    }
-}
-
-/// Begins when all are prepared, shows how they get on, and hands on that they are to stop.
-async fn conduct(
-    workers: &mut [Worker],
-    mut news: mpsc::Receiver<(usize, Heard)>,
-    start_at: Option<SystemTime>,
-    seconds: u64,
-    stop: &CancellationToken,
-) {
-    let mut progress = Progress::new("load", Some(seconds));
-    let of = number::count(workers.len() as u64);
-    let (mut prepared, mut stopped) = (0, false);
-    let mut latest = vec![worker::Second::default(); workers.len()];
-    loop {
-        let heard = tokio::select! {
-            () = stop.cancelled(), if !stopped => {
-                stopped = true;
-                order(workers, Order::Stop).await;
-                continue;
-            }
-            heard = news.recv() => heard,
-        };
-        let Some((number, heard)) = heard else { break };
-        match heard {
-            Heard::End if prepared < workers.len() => {
-                // Without it there is no run: the others need not wait.
-                stopped = true;
-                order(workers, Order::Stop).await;
-            }
-            Heard::News(News::Prepared) => {
-                prepared += 1;
-                progress.at(
-                    0,
-                    vec![(
-                        Tone::Neutral,
-                        format!("{prepared} of {of} processes are prepared"),
-                    )],
-                );
-                if prepared == workers.len() {
-                    let soon = SystemTime::now() + NOTICE;
-                    let at = start_at.map_or(soon, |at| at.max(soon));
-                    order(workers, Order::Begin(worker::nanoseconds(at))).await;
-                }
-            }
-            Heard::News(News::Second(second)) => {
-                latest[number] = second;
-                let slowest = latest.iter().map(|second| second.at_seconds).min();
-                let at = u64::from(slowest.unwrap_or_default()).min(seconds);
-                progress.at(at, notes(&latest));
-            }
-            Heard::News(News::Settling | News::Report(_)) | Heard::End => {}
-        }
-    }
-    progress.finish();
-}
-
-/// What all workers told last, together.
-fn notes(latest: &[worker::Second]) -> Vec<(Tone, String)> {
-    let sum = |which: fn(&worker::Second) -> u64| number::count(latest.iter().map(which).sum());
-    let mut notes = vec![
-        (Tone::Neutral, format!("{} processes", latest.len())),
-        (
-            Tone::Neutral,
-            format!("{} sessions", sum(|second| second.connected)),
-        ),
-        (
-            Tone::Neutral,
-            format!("{} answers/s", sum(|second| second.answered)),
-        ),
-    ];
-    if latest.iter().any(|second| second.delivered > 0) {
-        notes.push((
-            Tone::Neutral,
-            format!("{} delivered/s", sum(|second| second.delivered)),
-        ));
-    }
-    if latest.iter().any(|second| second.errors > 0) {
-        notes.push((Tone::Warn, format!("{} errors", sum(|second| second.errors))));
-    }
-    notes
-}
-
-async fn order(workers: &mut [Worker], order: Order) {
-    let line = format!(
-        "{}\n",
-        serde_json::to_string(&order).expect("an order is plain data")
-    );
-    for worker in workers {
-        // One that has ended says so by its end.
-        let _ended = worker.orders.write_all(line.as_bytes()).await;
     }
 }
 

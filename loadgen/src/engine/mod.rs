@@ -35,7 +35,7 @@ use touchstone_protocol::client::{Act, ClientHalf, Effect};
 pub(crate) use backstage::{Backstage, Nobody, TokenComing};
 pub(crate) use connect::{Connector, Failure, Node, Sockets, attempt};
 pub(crate) use event_loop::{LoopEvent, LoopReport, SessionCounts, StormCounts, run_loop};
-pub(crate) use exchange::Exchange;
+pub(crate) use exchange::{Exchange, Posted};
 pub(crate) use timer::Precision;
 
 use agenda::{Agenda, Due, Entry};
@@ -59,7 +59,7 @@ pub(crate) struct Job {
     pub(crate) nodes: Arc<[Node]>,
     /// Keeps this run's sessions apart from those of all others on the same server.
     pub(crate) tag: u32,
-    /// This loop is number `number` of `loops`: it has every `loops`th session.
+    /// This loop is number `number` of `loops`, those of other processes included: it has every `loops`th session.
     pub(crate) number: u32,
     pub(crate) loops: u32,
     /// The instant from which all times count, the same for all loops.

@@ -73,6 +73,25 @@ pub(super) fn pages(index: usize, book: &Book) -> Vec<Value> {
     pages
 }
 
+/// What one part of a run tells the others of what it has sent.
+pub(crate) fn sent_alone(pages: &[SentPage]) -> Value {
+    let said = pages.iter().filter(|page| page.outbox.count() > 0);
+    said.map(|page| Value::Object(sent_page(page, member(0, page.member))))
+        .collect()
+}
+
+/// Reads what [`sent_alone`] wrote.
+pub(crate) fn read_sent_alone(pages: &Value) -> Result<Vec<SentPage>, KeyError> {
+    let page = |page: At<'_>| {
+        let log = page.key("log")?;
+        Ok(SentPage {
+            member: read_member(&page, page.key("tag")?.whole()?)?,
+            outbox: read_outbox(&page, &log)?,
+        })
+    };
+    At::root(pages).elements()?.map(page).collect()
+}
+
 fn member(index: usize, member: Member) -> Map<String, Value> {
     let Member {
         session,
@@ -188,11 +207,7 @@ fn read_page(page: &At<'_>, book: &mut Book) -> Result<(), KeyError> {
         return Ok(());
     };
     let tag: u32 = tag.whole()?;
-    let member = Member {
-        session: u64::from(tag) << 32 | u64::from(session),
-        group: page.key("group")?.whole()?,
-        place: page.key("place")?.whole()?,
-    };
+    let member = read_member(page, tag)?;
     if let Some(log) = page.optional("log") {
         let outbox = read_outbox(page, &log)?;
         book.sent.push(SentPage { member, outbox });
@@ -208,6 +223,15 @@ fn read_page(page: &At<'_>, book: &mut Book) -> Result<(), KeyError> {
         book.heard.push(HeardPage { member, inbox });
     }
     Ok(())
+}
+
+fn read_member(page: &At<'_>, tag: u32) -> Result<Member, KeyError> {
+    let session: u32 = page.key("sender")?.whole()?;
+    Ok(Member {
+        session: u64::from(tag) << 32 | u64::from(session),
+        group: page.key("group")?.whole()?,
+        place: page.key("place")?.whole()?,
+    })
 }
 
 fn read_outbox(page: &At<'_>, log: &At<'_>) -> Result<Outbox, KeyError> {

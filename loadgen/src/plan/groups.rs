@@ -115,21 +115,6 @@ impl Groups {
         }
     }
 
-    /// How many sessions each of `parts` has, if each is given whole groups; `None` if there are fewer groups than parts.
-    #[must_use]
-    pub fn divided(&self, parts: u32) -> Option<Vec<u32>> {
-        let groups = u64::from(self.count());
-        if groups < u64::from(parts) {
-            return None;
-        }
-        let first = |part: u32| (groups * u64::from(part) / u64::from(parts)) as u32;
-        Some(
-            (0..parts)
-                .map(|part| self.start(first(part + 1)) - self.start(first(part)))
-                .collect(),
-        )
-    }
-
     fn start(&self, group: u32) -> u32 {
         match &self.sizes {
             Sizes::Even(count) => (u64::from(group) * u64::from(self.sessions) / u64::from(*count)) as u32,

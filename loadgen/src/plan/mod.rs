@@ -46,6 +46,8 @@ pub struct Plan {
     pub users: Option<Arc<Rows>>,
     /// How many sessions.
     pub sessions: u32,
+    /// Why so many.
+    pub population: Population,
     /// When each session arrives, by its number; ascending.
     pub arrivals: Vec<Nanos>,
     /// When each session leaves of its own accord, by its number; empty if all stay to the end.
@@ -72,6 +74,15 @@ pub struct Plan {
     pub seed: u64,
     /// What must hold.
     pub thresholds: Vec<Threshold>,
+}
+
+/// What decides how many sessions there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Population {
+    /// The workload says it (`sessions`).
+    Counted,
+    /// As many as arrive at the workload's rate (`arrivals`).
+    Arriving,
 }
 
 /// What decides when a session acts.
@@ -216,6 +227,10 @@ impl Plan {
             keep_messages: workload.echo.keep_messages,
             users: None,
             sessions,
+            population: match workload.arrivals {
+                Some(_) => Population::Arriving,
+                None => Population::Counted,
+            },
             arrivals,
             departures,
             model: model(workload),

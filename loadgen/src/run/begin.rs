@@ -33,12 +33,29 @@ impl Begin {
                 Some(at.await.ok()?)
             }
         };
-        let (now, instant) = (SystemTime::now(), Instant::now());
+        let (now, instant) = both_clocks();
         let left = at.map_or(Duration::ZERO, |at| at.duration_since(now).unwrap_or_default());
         let start = instant + left;
         tokio::time::sleep_until(start).await;
         Some((now + left, start))
     }
+}
+
+/// Readings of both clocks at one moment. Parts of a run begin at a moment that each finds on its own clock, and whoever is interrupted
+/// between two readings finds another one, which then is in every latency between two parts: the closest of several readings counts.
+fn both_clocks() -> (SystemTime, Instant) {
+    const READINGS: usize = 16;
+    let reading = || {
+        let before = Instant::now();
+        let now = SystemTime::now();
+        let between = before.elapsed();
+        (between, now, before + between / 2)
+    };
+    let closest = (0..READINGS)
+        .map(|_| reading())
+        .min_by_key(|(between, ..)| *between);
+    let (_, now, instant) = closest.expect("there are several");
+    (now, instant)
 }
 
 #[cfg(test)]

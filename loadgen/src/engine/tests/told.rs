@@ -1,5 +1,7 @@
 //! What a loop tells while it runs, and what it does again with the same seed.
 
+use proptest::prelude::*;
+
 use super::*;
 
 #[test]
@@ -95,4 +97,64 @@ fn two_loops_share_the_sessions_and_a_storm_without_gap_or_overlap() {
         reports.iter().map(|report| report.totals.received).sum::<u64>(),
         server.received()
     );
+}
+
+/// What the server hears of a run in so many parts: who said which of theirs, and when. A part is one loop here.
+fn heard(plan: &Plan, parts: u32) -> Vec<(u32, u32, Duration)> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let start = Instant::now();
+        let server = Scripted::new(start, |_: &Received| Verdict::Answer);
+        let (to_reader, _from_loops) = mpsc::channel(10_000);
+        let all = (0..parts).map(|number| {
+            let client = |session| EchoClient::new(session, Persistence::Count);
+            let job = job(plan.clone(), start, number, parts);
+            let stop = CancellationToken::new();
+            run_loop(job, server.clone(), client, to_reader.clone(), stop)
+        });
+        let mut running = Box::pin(async {
+            let mut all: Vec<_> = all.map(Box::pin).collect();
+            std::future::poll_fn(|cx| {
+                all.retain_mut(|run| run.as_mut().poll(cx).is_pending());
+                if all.is_empty() {
+                    std::task::Poll::Ready(())
+                } else {
+                    std::task::Poll::Pending
+                }
+            })
+            .await;
+        });
+        running.as_mut().await;
+        let record = server.record();
+        let mut heard: Vec<_> = record
+            .iter()
+            .map(|(met, _)| (met.session, met.sequence, met.at))
+            .collect();
+        heard.sort_unstable();
+        heard
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn the_same_seed_is_the_same_schedule_in_however_many_parts(seed: u64, parts in 2_u32..6, arriving: bool) {
+        let mut written = serde_json::json!({
+            "title": "parts", "seed": seed, "messages": {"spacing": "poisson"},
+        });
+        if arriving {
+            written["arrivals"] = serde_json::json!({"rate": 7, "spacing": "poisson", "stay": "2s"});
+            written["phases"] = serde_json::json!([{"steady": {"for": "4s"}}]);
+        } else {
+            written["sessions"] = 23.into();
+            written["phases"] = serde_json::json!([{"ramp": {"for": "1s"}}, {"spike": {"for": "2s", "factor": 3}}]);
+        }
+        let plan = workload(written);
+        prop_assert_eq!(heard(&plan, 1), heard(&plan, parts));
+    }
 }
