@@ -169,6 +169,15 @@ impl Record {
             .is_some_and(|response| response.status == 101)
     }
 
+    /// When bytes first went to the server: nothing that a connection causes comes before.
+    #[must_use]
+    pub fn first_sent_at(&self) -> Option<Instant> {
+        self.chunks
+            .iter()
+            .find(|chunk| chunk.direction == Direction::Up)
+            .map(|chunk| chunk.at)
+    }
+
     /// When bytes last went to the server.
     #[must_use]
     pub fn last_sent_at(&self) -> Option<Instant> {

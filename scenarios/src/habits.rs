@@ -17,6 +17,8 @@ pub struct Habits {
     pub tenants: bool,
     /// What a newcomer is sent, in this order, before anything else.
     pub greeting: Vec<Greeting>,
+    /// What shows that a newcomer is in, where nothing greets him.
+    pub sounding: Option<Sounding>,
     /// What answers a text that is no JSON.
     pub answers: Option<Answers>,
     /// What its heartbeats look like: set aside unless a scenario judges them.
@@ -37,6 +39,16 @@ pub struct Greeting {
     pub clause: Spanned<ClauseId>,
     /// What it has to be.
     pub message: MessageMatcher,
+}
+
+/// A message that the back door makes for a newcomer, until one arrives. The variable `sounding` in it is a text by which
+/// it is known.
+#[derive(Debug, Clone)]
+pub struct Sounding {
+    /// Its type.
+    pub kind: String,
+    /// Its data.
+    pub data: Template,
 }
 
 /// What answers a text that is no JSON: every dialect has something to say to it, and connections stay open. It is what the

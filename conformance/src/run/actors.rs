@@ -72,6 +72,12 @@ impl Actor {
         }
     }
 
+    /// When its handshake was sent, and when it was upgraded; `None` if it was not.
+    pub(crate) fn opened(&self) -> Option<(Instant, Instant)> {
+        let record = self.log.record();
+        record.first_sent_at().zip(record.response_at)
+    }
+
     /// The next message from number `from` on that arrived by `deadline` and is not set aside.
     pub(crate) async fn arrival(
         &self,

@@ -62,12 +62,13 @@ impl Trial<'_> {
                 self.open_raw(step, (&address, manners), &log, frame).await
             }
         };
-        let upgraded_at = log.record().response_at;
         match opened {
             Ok(connection) => {
-                self.actors
-                    .push(Actor::new((name, dialect), log, wanted.client, Some(connection)));
-                self.mark(upgraded_at.unwrap_or(self.mark));
+                let actor = Actor::new((name, dialect), log, wanted.client, Some(connection));
+                let (asked_at, upgraded_at) = actor.opened().unwrap_or((self.mark, self.mark));
+                self.actors.push(actor);
+                // The server may have begun to count before its answer was there.
+                self.mark_span(asked_at, upgraded_at);
                 Ok(())
             }
             Err(OpenError::Unreachable { address, error }) => Err(Halt::CouldNotRun(format!(

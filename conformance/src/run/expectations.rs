@@ -93,28 +93,32 @@ pub(super) type Attempt = Result<Taken, Missed>;
 impl Trial<'_> {
     /// The window of a step. Patience stretches its far edge, never its near one.
     pub(super) fn frame(&mut self, step: &Step) -> Result<Frame, Halt> {
-        let (from, lasting) = match &step.within {
-            None => (None, self.bench.options.expectation_deadline),
-            Some(window) => {
-                self.checks.looked_at(Check::Timing);
-                let from = window.from.as_ref().map(|from| self.duration(from)).transpose()?;
-                (from, self.duration(&window.to)?)
-            }
+        let Some(window) = &step.within else {
+            let lasting = self.bench.stretched(self.bench.options.expectation_deadline);
+            return Ok(Frame {
+                from: None,
+                // Nobody asked how long the step before took, so it takes nothing from the suite's own deadline.
+                to: self.mark.max(Instant::now()) + lasting,
+                since: self.earliest,
+                lasting,
+                explicit: false,
+            });
         };
-        let lasting = self.bench.stretched(lasting);
-        let explicit = step.within.is_some();
-        // Nobody asked how long the step before took, so it takes nothing from the suite's own deadline.
-        let base = if explicit {
-            self.mark + GRACE
-        } else {
-            self.mark.max(Instant::now())
+        self.checks.looked_at(Check::Timing);
+        let from = window.from.as_ref().map(|from| self.duration(from)).transpose()?;
+        let lasting = self.bench.stretched(self.duration(&window.to)?);
+        let (since, base) = match &window.since {
+            None => (self.earliest, self.mark),
+            Some(name) => self.actors[self.actor(name)?]
+                .opened()
+                .unwrap_or((self.earliest, self.mark)),
         };
         Ok(Frame {
-            from: from.map(|from| self.earliest + from),
-            to: base + lasting,
-            since: self.earliest,
+            from: from.map(|from| since + from),
+            to: base + GRACE + lasting,
+            since,
             lasting,
-            explicit,
+            explicit: true,
         })
     }
 

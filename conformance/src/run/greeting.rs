@@ -39,7 +39,8 @@ impl Newcomer {
 }
 
 impl Trial<'_> {
-    /// `greeted: true`: the messages that the dialect sends a newcomer, in their order, each under its own clause.
+    /// `greeted: true`: the messages that the dialect sends a newcomer, in their order, each under its own clause; or what
+    /// shows that he is in where there are none.
     pub(super) async fn greet(
         &mut self,
         step: &Step,
@@ -63,7 +64,12 @@ impl Trial<'_> {
             }
         }
         self.newcomer = None;
-        flow
+        flow?;
+        let dialect = self.actors[index].dialect;
+        match (dialect, &habits.sounding) {
+            (Some(dialect), Some(sounding)) => self.sound((name, wanted), (dialect, sounding)).await,
+            (Some(_) | None, _) => Ok(()),
+        }
     }
 
     fn newcomer(&self, name: &ActorName, wanted: &Connection) -> Result<Newcomer, Halt> {

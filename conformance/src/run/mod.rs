@@ -16,6 +16,7 @@ mod operations;
 mod orders;
 mod outside;
 mod preflight;
+mod sounding;
 mod steps;
 mod trial;
 mod waits;

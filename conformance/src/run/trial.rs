@@ -88,6 +88,8 @@ pub(crate) struct Trial<'a> {
     pub(super) newcomer: Option<Newcomer>,
     /// Values that were captured, each with where: the path of a request, or the type of a message.
     pub(super) captured: Vec<(String, Value)>,
+    /// Texts by which messages are known that were made to see whether a newcomer is in.
+    pub(super) soundings: Vec<String>,
     /// Data that the case made the server emit.
     pub(super) injected: Vec<Value>,
     findings: Vec<Finding>,
@@ -121,6 +123,7 @@ impl<'a> Trial<'a> {
             cast: Cast::default(),
             newcomer: None,
             captured: Vec::new(),
+            soundings: Vec::new(),
             injected: Vec::new(),
             findings: Vec::new(),
             checks: Checks::default(),

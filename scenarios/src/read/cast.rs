@@ -25,13 +25,13 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether newcomers are sent nothing here.
+    /// Whether nothing shows here that a newcomer is in.
     pub(super) fn greets_nobody(&self) -> bool {
         let Scope::One(dialect) = &self.scope else {
             return self.scope == Scope::None;
         };
         let folder = self.rules.dialect(*dialect);
-        folder.is_none_or(|folder| folder.habits.greeting.is_empty())
+        folder.is_none_or(|folder| folder.habits.greeting.is_empty() && folder.habits.sounding.is_none())
     }
 
     /// The keys of a connection that say whose it is.

@@ -61,6 +61,8 @@ pub(crate) const VERBS: &[&str] = &[
 ];
 /// What holds for any step.
 pub(crate) const MODIFIERS: &[&str] = &["clause", "within", "alternatives"];
+/// A window that counts from a connection's beginning.
+pub(crate) const WINDOW: &[&str] = &["since", "from", "to"];
 /// Keys beside a verb.
 pub(crate) const COMPANIONS: &[&str] = &["clause", "within", "alternatives", "expect", "each", "greeted"];
 /// Verbs that wait for something, and so may say until when.

@@ -1,9 +1,9 @@
 //! The small values: words, numbers, times, clause ids, templates.
 
 use crate::duration::{self, Duration};
-use crate::read::{BUILTIN_VARIABLES, Read, Reader, Use};
+use crate::read::{BUILTIN_VARIABLES, Fields, Read, Reader, Use, keys};
 use crate::rules::ClauseId;
-use crate::scenario::{Scope, Template, Window};
+use crate::scenario::{ActorName, Scope, Template, Window};
 use crate::source::Spanned;
 use crate::template::TemplateError;
 use crate::yaml::{Kind, Node};
@@ -143,11 +143,12 @@ impl<'a> Reader<'a> {
         Ok(parsed)
     }
 
-    /// `500ms`, or `[not before, not after]`.
-    pub(super) fn window(&self, node: &Node) -> Read<Window> {
+    /// `500ms`, `[not before, not after]`, or `{since: ann, from: …, to: …}`.
+    pub(super) fn window(&mut self, node: &Node) -> Read<Window> {
         match &node.kind {
             Kind::List(ends) => match ends.as_slice() {
                 [from, to] => Ok(Window {
+                    since: None,
                     from: Some(self.duration(from)?),
                     to: self.duration(to)?,
                 }),
@@ -155,7 +156,26 @@ impl<'a> Reader<'a> {
                     .wrong("wrong-type", node, "a window has two ends")
                     .help("write `within: [200ms, 500ms]`, or `within: 500ms` for an end alone")),
             },
+            Kind::Map(_) => {
+                let mut fields = Fields::of(self, node, "a window")?;
+                fields.announce(keys::WINDOW);
+                let since = fields.require(self, "since")?;
+                let actor = ActorName {
+                    value: self.string(since)?,
+                    span: since.span,
+                };
+                self.speaks(&actor)?;
+                let from = fields.take("from").map(|(_, from)| self.duration(from));
+                let to = fields.require(self, "to")?;
+                fields.finish(self)?;
+                Ok(Window {
+                    since: Some(actor),
+                    from: from.transpose()?,
+                    to: self.duration(to)?,
+                })
+            }
             _ => Ok(Window {
+                since: None,
                 from: None,
                 to: self.duration(node)?,
             }),

@@ -7,7 +7,7 @@ use touchstone_protocol::Dialect;
 
 use super::{Basis, Clause, ClauseId, CloseCodeUse, Direction, Folder, MessageKind, Rules, Shape};
 use crate::diag::Diag;
-use crate::habits::{Answers, Greeting, Habits, Stranger};
+use crate::habits::{Answers, Greeting, Habits, Sounding, Stranger};
 use crate::read::Reader;
 use crate::scenario::{Matcher, Scope};
 use crate::source::{Source, Span, Spanned};
@@ -27,6 +27,7 @@ struct File {
     connection: Option<ConnectionEntry>,
     #[serde(default)]
     greeting: Vec<GreetingEntry>,
+    sounding: Option<SoundingEntry>,
     answers: Option<AnswersEntry>,
     heartbeat: Option<Node>,
     heartbeat_answer: Option<Node>,
@@ -49,6 +50,14 @@ struct ConnectionEntry {
 struct GreetingEntry {
     clause: Spanned<String>,
     message: Node,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SoundingEntry {
+    #[serde(rename = "type")]
+    kind: String,
+    data: Node,
 }
 
 #[derive(Deserialize)]
@@ -136,7 +145,7 @@ fn read_habits(source: &Arc<Source>, file: &mut File) -> Result<Habits, Diag> {
     let mut reader = Reader::new(source, &rules, Scope::None);
     let connection = file.connection.take();
     let tenants = connection.as_ref().is_some_and(|connection| connection.tenants);
-    reader.know(&["user", "tenant", "channel", "text"]);
+    reader.know(&["user", "tenant", "channel", "text", "sounding"]);
     let claims = connection
         .map(|entry| reader.template(&entry.claims))
         .transpose()?;
@@ -150,6 +159,13 @@ fn read_habits(source: &Arc<Source>, file: &mut File) -> Result<Habits, Diag> {
             message: reader.message(&entry.message)?,
         });
     }
+    let sounding = match file.sounding.take() {
+        None => None,
+        Some(entry) => Some(Sounding {
+            kind: entry.kind,
+            data: reader.template(&entry.data)?,
+        }),
+    };
     let answers = match file.answers.take() {
         None => None,
         Some(entry) => Some(Answers {
@@ -166,6 +182,7 @@ fn read_habits(source: &Arc<Source>, file: &mut File) -> Result<Habits, Diag> {
         claims,
         tenants,
         greeting,
+        sounding,
         answers,
         heartbeat,
         heartbeat_answer: file.heartbeat_answer.take().map(|node| node.to_json()),

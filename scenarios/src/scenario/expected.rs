@@ -1,6 +1,6 @@
 //! What has to happen: messages, the end of a connection, answers over HTTP, metrics.
 
-use super::{Duration, Payload, Template};
+use super::{ActorName, Duration, Payload, Template};
 use crate::rules::ClauseId;
 use crate::source::{Span, Spanned};
 
@@ -228,9 +228,13 @@ pub struct MetricMoved {
     pub at_most: Option<f64>,
 }
 
-/// When something has to happen, from the end of the step before: `DURATION` or `[DURATION, DURATION]`.
+/// When something has to happen: `DURATION` or `[DURATION, DURATION]` from the end of the step before, or
+/// `{since: ann, from: DURATION, to: DURATION}` from the beginning of a connection.
 #[derive(Debug, Clone)]
 pub struct Window {
+    /// Whose connection it counts from: the near edge from when its handshake was sent, the far one from its upgrade.
+    /// `None`: from the end of the step before.
+    pub since: Option<ActorName>,
     /// Not before; patience never moves it.
     pub from: Option<Duration>,
     /// Not after; `--patience` stretches it.

@@ -14,7 +14,7 @@ pub use self::mutants::mutants;
 use crate::read::keys;
 use crate::scenario::FRAME_TIMES_MAX;
 use matching::{closed_key, code, matcher, message, order_forms, response_key};
-use steps::{alternative_key, interleave, step, table_key};
+use steps::{alternative_key, interleave, step, table_key, window_key};
 
 /// The schema of a scenario file, draft 7 (which the YAML language server reads).
 #[must_use]
@@ -122,8 +122,10 @@ fn definitions() -> Value {
         "duration": { "type": "string", "pattern": "^([0-9]+(\\.[0-9]+)?(ms|us|s|m|h)|\\$\\{.+\\})$",
             "description": "250ms, 1.5s, 2m, or worked out from the target's timings: ${heartbeat * 1.05}." },
         "window": { "anyOf": [reference("duration"),
-            { "type": "array", "items": reference("duration"), "minItems": 2, "maxItems": 2 }],
-            "description": "Not after, or [not before, not after], from the end of the step before." },
+            { "type": "array", "items": reference("duration"), "minItems": 2, "maxItems": 2 },
+            { "type": "object", "required": ["since", "to"], "additionalProperties": false,
+              "properties": properties(keys::WINDOW, window_key) }],
+            "description": "Not after, or [not before, not after], from the end of the step before; or from a connection's beginning." },
         "step": step(keys::ACTOR_VERBS, r"\.", "One verb, and what stands beside it."),
         "laneStep": step(keys::ACTOR_VERBS, "", "A step of the lane's own actor: `send: …`."),
         "connection": closed_object(keys::CONNECTION, connection_key, "How an actor connects."),

@@ -182,6 +182,14 @@ pub(super) fn companion(key: &str) -> Value {
     }
 }
 
+pub(super) fn window_key(key: &str) -> Value {
+    match key {
+        "since" => json!({ "type": "string", "description": "Whose connection it counts from." }),
+        "from" => of("duration", "Not before, from when the handshake was sent."),
+        _ => of("duration", "Not after, from the upgrade."),
+    }
+}
+
 pub(super) fn expect_on() -> Value {
     json!({
         "type": "object",
