@@ -55,6 +55,11 @@ pub struct Payload {
 #[derive(Debug, Clone)]
 pub struct Ear(mpsc::Sender<Payload>);
 
+/// An inbox has no room now.
+#[cfg(feature = "redis")]
+#[derive(Debug)]
+pub(crate) struct Full;
+
 /// Where payloads arrive; dropping it ends the hearing.
 #[derive(Debug)]
 pub struct Inbox(mpsc::Receiver<Payload>);
@@ -71,6 +76,17 @@ impl Ear {
     pub async fn hear(&self, payload: Payload) {
         // An error means that nobody listens any more, and so nobody is owed this payload.
         let _ = self.0.send(payload).await;
+    }
+
+    /// Room for one payload, if there is some now; `None` in place of it if nobody listens any more. For implementations of
+    /// [`Bus`].
+    #[cfg(feature = "redis")]
+    pub(crate) fn room(&self) -> Result<Option<mpsc::Permit<'_, Payload>>, Full> {
+        match self.0.try_reserve() {
+            Ok(room) => Ok(Some(room)),
+            Err(mpsc::error::TrySendError::Closed(())) => Ok(None),
+            Err(mpsc::error::TrySendError::Full(())) => Err(Full),
+        }
     }
 
     /// Payloads that wait in the inbox.

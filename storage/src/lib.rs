@@ -14,6 +14,8 @@ pub mod events;
 pub mod keep;
 pub mod posts;
 pub mod presence;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod resources;
 pub mod revocations;
 pub mod session;

@@ -47,6 +47,11 @@ const NEEDS: &[Need] = &[
         why: FOREIGN_CLIENTS,
     },
     Need {
+        program: Program::Command("redis-server"),
+        package: "redis-server",
+        why: "stores and the bus of several nodes are tested against real servers",
+    },
+    Need {
         program: Program::PythonModule("pip"),
         package: "python3-pip",
         why: FOREIGN_CLIENTS,

@@ -1,0 +1,13 @@
+//! Redis, where several nodes share it: a bus, presence, and stores, on one server, behind Sentinels, or in a cluster.
+//!
+//! What is kept under which key stands in `docs/redis.md`.
+
+mod bus;
+mod keys;
+mod link;
+mod reach;
+mod url;
+
+pub use bus::{BusTerms, RedisBus};
+pub use link::{LinkError, LinkState, LinkTerms, OpenLinkError, Redis};
+pub use url::{Layout, Node, RedisUrl, Security, UrlError};

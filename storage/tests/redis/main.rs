@@ -1,0 +1,8 @@
+//! What is built on Redis, against servers that the tests start: the contract, on one server and on a cluster, and what is
+//! promised beyond it when something goes wrong.
+
+#[path = "../contract/mod.rs"]
+mod contract;
+
+mod bus;
+mod support;
