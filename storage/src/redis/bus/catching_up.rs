@@ -56,7 +56,7 @@ impl Inner {
             tokio::time::sleep(PAUSE).await;
         } else if self.link.state_after(state).await.is_none() {
             // The bus has been stopped, and so is this.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -249,7 +249,7 @@ impl Topics {
                 }
                 // Before it is one that was handed on, or one that Redis has forgotten since.
                 let follows = pushed.previous <= last;
-                if follows && (pushed.node == node || hand_on(&topic.ears, &topic.name, pushed)) {
+                if follows && (pushed.node == node || hand_on(&topic.ears, &topic.name, &pushed)) {
                     topic.place = Place::At { last: number };
                     return None;
                 }
@@ -332,7 +332,7 @@ impl Topics {
 }
 
 /// Puts the payload into every inbox, or into none if one is full.
-fn hand_on(ears: &[Tuned], topic: &Arc<str>, payload: Numbered) -> bool {
+fn hand_on(ears: &[Tuned], topic: &Arc<str>, payload: &Numbered) -> bool {
     let mut rooms = Vec::with_capacity(ears.len());
     for tuned in ears.iter().filter(|tuned| tuned.after < payload.number) {
         match tuned.ear.room() {
