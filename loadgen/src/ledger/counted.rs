@@ -98,8 +98,44 @@ pub struct Sender {
     duplicated: u32,
     reordered: u32,
     late: u32,
-    /// Unanswered messages, oldest first, forgotten at twice the deadline.
-    pending: VecDeque<Pending>,
+    /// Unanswered messages, forgotten at twice the deadline.
+    pending: Waiting,
+}
+
+/// Messages, oldest first. The oldest is inline: most sessions never have another.
+#[derive(Debug, Default)]
+struct Waiting {
+    oldest: Option<Pending>,
+    /// Empty without an oldest.
+    younger: VecDeque<Pending>,
+}
+
+impl Waiting {
+    fn newest(&self) -> Option<&Pending> {
+        self.younger.back().or(self.oldest.as_ref())
+    }
+
+    fn push(&mut self, pending: Pending) {
+        if self.oldest.is_none() {
+            self.oldest = Some(pending);
+        } else {
+            self.younger.push_back(pending);
+        }
+    }
+
+    fn take_oldest(&mut self) -> Option<Pending> {
+        std::mem::replace(&mut self.oldest, self.younger.pop_front())
+    }
+
+    fn take(&mut self, sequence: u32) -> Option<Pending> {
+        if self.oldest.is_some_and(|oldest| oldest.sequence == sequence) {
+            return self.take_oldest();
+        }
+        let at = self
+            .younger
+            .binary_search_by_key(&sequence, |pending| pending.sequence);
+        self.younger.remove(at.ok()?)
+    }
 }
 
 impl Sender {
@@ -114,12 +150,12 @@ impl Sender {
         self.sent += 1;
         while self
             .pending
-            .front()
+            .oldest
             .is_some_and(|oldest| oldest.asked.timing.intended + 2 * deadline < asked.timing.sent)
         {
-            self.pending.pop_front();
+            self.pending.take_oldest();
         }
-        self.pending.push_back(Pending {
+        self.pending.push(Pending {
             sequence: self.sent,
             asked,
         });
@@ -128,7 +164,7 @@ impl Sender {
     /// Until when the open connection's newest unanswered message is waited for; `None` if there is none.
     #[must_use]
     pub fn waits_until(&self, deadline: Nanos) -> Option<Nanos> {
-        let newest = self.pending.back()?;
+        let newest = self.pending.newest()?;
         (newest.sequence >= self.connection_first).then_some(newest.asked.timing.intended + deadline)
     }
 
@@ -192,26 +228,11 @@ impl Sender {
         } else {
             self.answered_high = sequence;
         }
-        let asked = self.take_pending(sequence);
+        let asked = self.pending.take(sequence).map(|pending| pending.asked);
         if asked.is_none_or(|asked| now > asked.timing.intended + deadline) {
             self.late += 1;
         }
         Answered::First(asked)
-    }
-
-    fn take_pending(&mut self, sequence: u32) -> Option<Asked> {
-        if self
-            .pending
-            .front()
-            .is_some_and(|oldest| oldest.sequence == sequence)
-        {
-            return self.pending.pop_front().map(|pending| pending.asked);
-        }
-        let at = self
-            .pending
-            .binary_search_by_key(&sequence, |pending| pending.sequence)
-            .ok()?;
-        self.pending.remove(at).map(|pending| pending.asked)
     }
 
     /// Judges the number that came with an answer; called before the answer itself is entered.
