@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use begin::Begin;
+use tokio::runtime::{LocalOptions, LocalRuntime};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use touchstone_protocol::Dialect;
@@ -317,9 +318,10 @@ impl Stage {
         let (mut reports, mut uses) = (Vec::new(), Vec::new());
         for thread in threads {
             // Every loop has said that it is over: this waits for nothing.
-            let (report, used) = thread
+            let ended = thread
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let (report, used) = ended.expect("a loop without a runtime ends the run before it begins");
             reports.push(report);
             uses.push(used);
         }
@@ -385,26 +387,36 @@ fn carried_out(plan: &Plan) -> Result<(), RunError> {
     }
 }
 
-type LoopThread = std::thread::JoinHandle<(LoopReport, LoopUse)>;
+type LoopThread = std::thread::JoinHandle<Option<(LoopReport, LoopUse)>>;
 
+/// `None` is the end of a thread whose error was told here.
 fn spawn_loop(
     number: u32,
-    run: impl FnOnce(&tokio::runtime::Runtime) -> LoopReport + Send + 'static,
+    run: impl FnOnce(&LocalRuntime) -> LoopReport + Send + 'static,
 ) -> Result<LoopThread, RunError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let (told, begun) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::Builder::new()
         .name(format!("load-{number}"))
         .spawn(move || {
+            // Made here, for it never leaves its thread: so nothing of it has to be locked.
+            let made = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build_local(LocalOptions::default());
+            let (runtime, made) = match made {
+                Ok(runtime) => (Some(runtime), Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            told.send(made).expect("the caller waits for it");
             let begun = Instant::now();
-            let report = run(&runtime);
+            let report = run(&runtime?);
             let used = LoopUse {
                 cpu: watch::thread_cpu(),
                 wall: begun.elapsed(),
             };
-            (report, used)
+            Some((report, used))
         })?;
+    // As long as it takes to make three descriptors.
+    begun.recv().expect("the thread tells before it ends")?;
     Ok(thread)
 }
 

@@ -7,20 +7,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use touchstone_protocol::client::Address;
-use touchstone_sut::transport::{Stream, TlsError, Transport};
+use touchstone_sut::transport::{TlsError, Transport};
 use touchstone_wire::client::{self, ConnectError};
 use touchstone_wire::handshake::{ClientRequest, Key};
 
+use super::socket::{Pipe, Socket};
 use crate::record::ErrorKind;
 use crate::sources::Turns;
 
 /// Where streams come from. The engine is generic over it, so that it runs on virtual time against a scripted server.
 pub(crate) trait Connector: 'static {
     /// What bytes travel over.
-    type Stream: AsyncRead + AsyncWrite + Unpin + 'static;
+    type Stream: Pipe;
 
     /// Opens a stream to node number `node`.
     fn open(&self, node: usize) -> impl Future<Output = io::Result<Self::Stream>>;
@@ -35,14 +34,14 @@ pub(crate) struct Sockets {
 }
 
 impl Connector for Sockets {
-    type Stream = Stream<TcpStream>;
+    type Stream = Socket;
 
-    async fn open(&self, node: usize) -> io::Result<Self::Stream> {
+    async fn open(&self, node: usize) -> io::Result<Socket> {
         let (address, authority, turns) = &self.nodes[node];
         let socket = turns.connect(*address).await?;
         socket.set_nodelay(true)?;
         let opened = self.transport.open(socket, authority).await;
-        opened.map_err(|error| match error {
+        opened.map(Socket::Waking).map_err(|error| match error {
             TlsError::Io(error) => error,
             other => io::Error::other(other),
         })

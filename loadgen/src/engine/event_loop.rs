@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use touchstone_protocol::client::ClientHalf;
 
@@ -30,6 +30,8 @@ const SETTLE_TICK: Nanos = 10_000_000;
 pub(super) const FAREWELL_DEADLINE: Duration = Duration::from_secs(5);
 /// Sends in one go before sockets are read again: a backlog must not keep answers waiting.
 const SENDS_AT_ONCE: usize = 64;
+/// Sends until those who are watched may hear: an answer that waits for the end of a batch would be charged to the server.
+const SENDS_PER_SWEEP: usize = 2;
 /// What may be waited for in turn when the phases are over and the last storm's crowd is due: who is on the way back, the answer
 /// to their last words, and that to being asked once more. Each takes a deadline at most; a server that closes every
 /// connection it takes would have them begin anew for ever.
@@ -88,7 +90,8 @@ pub(crate) struct LoopReport {
     pub(crate) interrupted: bool,
 }
 
-/// Runs one loop's part of a run to its end. Every wait in it has a deadline.
+/// Runs one loop's part of a run to its end. Every wait in it has a deadline. Its tasks are the thread's own: it needs a
+/// `LocalRuntime`.
 pub(crate) async fn run_loop<K: Connector, C: ClientHalf + 'static>(
     job: Job,
     connector: K,
@@ -98,9 +101,15 @@ pub(crate) async fn run_loop<K: Connector, C: ClientHalf + 'static>(
 ) -> LoopReport {
     let timer = Timer::new(job.precision);
     let shared = Rc::new(Shared::new(job, connector, client));
-    LocalSet::new()
-        .run_until(Loop::new(shared, timer, events, stop).run())
-        .await
+    // A task like the others: what they wake one another for does not have it polled.
+    let run = Loop::new(shared, timer, events, stop).run();
+    let mut running = JoinSet::new();
+    running.spawn_local(run);
+    let ended = running.join_next().await.expect("one task was spawned");
+    ended.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => unreachable!("nobody aborts it"),
+    })
 }
 
 struct Loop<K: Connector, C> {
@@ -155,6 +164,8 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
             let carrying = Rc::clone(&self.shared).carry_requests(lane);
             self.shared.carriers.borrow_mut().spawn_local(carrying);
         }
+        let looking = Rc::clone(&self.shared).keep_lookout();
+        self.shared.carriers.borrow_mut().spawn_local(looking);
         self.phases().await;
         let interrupted = self.stop.is_cancelled();
         if self.shared.job.number == 0 {
@@ -323,11 +334,16 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
     /// Does what is due, a batch at most; whether more is due.
     fn act_due(&self, end: Nanos) -> bool {
         let now = self.shared.now().min(end - 1);
-        for _ in 0..SENDS_AT_ONCE {
+        for turn in 1..=SENDS_AT_ONCE {
             let Some(entry) = self.shared.agenda.take(now) else {
                 return false;
             };
+            self.shared.fetch_next();
             self.shared.attend(entry);
+            if turn % SENDS_PER_SWEEP == 0 {
+                // Whether there is more is for the lookout's own task to find out.
+                let _ = self.shared.sweep();
+            }
         }
         true
     }

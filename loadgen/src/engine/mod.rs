@@ -12,11 +12,13 @@ mod exchange;
 #[cfg(test)]
 mod hall;
 mod hearing;
+mod lookout;
 mod outgoing;
 mod requests;
 #[cfg(test)]
 pub(crate) mod scripted;
 mod session;
+mod socket;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timer;
@@ -24,6 +26,7 @@ mod timer;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -33,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use touchstone_protocol::client::{Act, ClientHalf, Effect};
 
 pub(crate) use backstage::{Backstage, Nobody, TokenComing};
+use connect::Connected;
 pub(crate) use connect::{Connector, Failure, Node, Sockets, attempt};
 pub(crate) use event_loop::{LoopEvent, LoopReport, SessionCounts, StormCounts, run_loop};
 pub(crate) use exchange::{Exchange, Posted};
@@ -41,8 +45,10 @@ pub(crate) use timer::Precision;
 use agenda::{Agenda, Due, Entry};
 use backstage::Back;
 use hearing::Hearing;
+use lookout::{Lookout, More};
 use requests::{Question, Requests};
 use session::{End, Errand, Scratch, Session, Standing, Token, Turn};
+use socket::Pipe as _;
 
 use crate::ledger::Timing;
 use crate::ledger::reckon::{CatchUp, Member, Terms};
@@ -119,6 +125,7 @@ struct Shared<K: Connector, C> {
     recorder: RefCell<Recorder>,
     scratch: RefCell<Scratch>,
     agenda: Agenda,
+    lookout: Lookout,
     requests: Requests,
     /// Who carries the requests; spawned with the first, joined when the loop ends.
     carriers: RefCell<JoinSet<()>>,
@@ -155,6 +162,7 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
             recorder: RefCell::default(),
             scratch: RefCell::new(Scratch::new(chance)),
             agenda: Agenda::default(),
+            lookout: Lookout::new(job.precision),
             requests: Requests::default(),
             carriers: RefCell::default(),
             connecting: Semaphore::new(at_once),
@@ -219,13 +227,9 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
                 Ok(end) => {
                     attempts = 0;
                     let end = match end {
-                        Some(end) => end,
-                        None => {
-                            std::future::poll_fn(|cx| self.turn(slot, |session, turn| session.poll(cx, turn)))
-                                .await
-                        }
+                        Some(end) => self.ended(slot, end),
+                        None => std::future::poll_fn(|cx| self.talk(slot, cx)).await,
                     };
-                    self.ended(slot, end);
                     end.comes_back(&self.sessions[slot].borrow().client)
                 }
                 Err(failure) => {
@@ -322,6 +326,7 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
         )
         .await?;
         drop(permit);
+        let connected = self.watched(slot, connected)?;
         Ok(self.turn(slot, |session, turn| {
             let latency = if session.connections == 0 {
                 Latency::Connect
@@ -367,7 +372,50 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
         }))
     }
 
-    fn ended(&self, slot: usize, end: End) {
+    /// Lets the lookout tell when the session has something to read, where it can.
+    fn watched(&self, slot: usize, connected: Connected<K::Stream>) -> Result<Connected<K::Stream>, Failure> {
+        let Connected { stream, leftover } = connected;
+        match stream.watched(slot, &self.lookout) {
+            Ok(stream) => Ok(Connected { stream, leftover }),
+            Err(error) => Err(Failure {
+                kind: ErrorKind::Connect,
+                again: connect::Again::After(None),
+                why: error.to_string(),
+            }),
+        }
+    }
+
+    /// Ready when the connection has ended, whoever has found that out.
+    fn talk(&self, slot: usize, cx: &mut Context<'_>) -> Poll<End> {
+        if let Some(end) = self.sessions[slot].borrow_mut().take_end() {
+            return Poll::Ready(end);
+        }
+        let polled = self.turn(slot, |session, turn| session.poll(cx, turn));
+        polled.map(|end| self.ended(slot, end))
+    }
+
+    /// Lets all who are watched hear what has come for them, a batch at most.
+    fn sweep(&self) -> More {
+        self.lookout.sweep(|slot, told| {
+            let heard = self.turn(slot, |session, turn| session.told(told, turn));
+            if let Poll::Ready(end) = heard {
+                self.ended(slot, end);
+                self.sessions[slot].borrow_mut().keep_end(end);
+            }
+        })
+    }
+
+    /// Sweeps whenever there is something to hear, for as long as it is polled.
+    async fn keep_lookout(self: Rc<Self>) {
+        loop {
+            self.lookout.news().await;
+            while self.sweep() == More::Perhaps {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn ended(&self, slot: usize, end: End) -> End {
         self.connected.set(self.connected.get() - 1);
         let now = self.now();
         self.sessions[slot].borrow_mut().ended(now, None);
@@ -376,6 +424,7 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
             recorder.error(kind, 1);
             recorder.unexpected_closes += 1;
         }
+        end
     }
 
     /// Says something that is meant for now, so that what became of the messages before it is told.
@@ -421,6 +470,13 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
         });
     }
 
+    /// Has the processor fetch the session that acts next, while the system sends for the one before.
+    fn fetch_next(&self) {
+        if let Some(slot) = self.agenda.next_act() {
+            fetch(&self.sessions[slot]);
+        }
+    }
+
     /// Does what is due.
     fn attend(&self, Entry { at, slot, due }: Entry) {
         let slot = slot as usize;
@@ -449,3 +505,20 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
         self.requests.carry(lane, &self.connector, deadline, answer).await;
     }
 }
+
+/// Begins to fetch all of `value` into the caches. With thousands of sessions each is cold when its turn comes, and to wait
+/// for its lines one after the other takes as long as all that is done with them.
+#[cfg(target_arch = "x86_64")]
+fn fetch<T>(value: &T) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+    const LINE_BYTES: usize = 64;
+    let start = std::ptr::from_ref(value).cast::<i8>();
+    for offset in (0..size_of::<T>()).step_by(LINE_BYTES) {
+        // SAFETY: the offset lies within `value`; and a prefetch reads nothing that anybody would see.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.add(offset)) };
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn fetch<T>(_value: &T) {}

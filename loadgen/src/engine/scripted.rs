@@ -17,6 +17,7 @@ use touchstone_protocol::client::Stamp;
 use touchstone_wire::{Binary, Event, Receiver, Role, Rules, handshake, server_close, server_text};
 
 use super::Connector;
+use super::socket::Pipe;
 
 /// What the server does with a message it has received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +143,7 @@ impl Scripted {
         opened
     }
 
-    /// Serves a stream that a client has opened. The test's LocalSet owns the task; it ends with its stream.
+    /// Serves a stream that a client has opened. The test's runtime owns the task; it ends with its stream.
     pub(crate) fn take(&self, stream: impl Stream) {
         tokio::task::spawn_local(Rc::clone(&self.0).serve(stream));
     }
@@ -152,6 +153,8 @@ impl Scripted {
         self.0.open.get()
     }
 }
+
+impl Pipe for DuplexStream {}
 
 impl Connector for Scripted {
     type Stream = DuplexStream;

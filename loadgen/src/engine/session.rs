@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 use touchstone_protocol::client::{self, Act, ClientHalf, Comeback, Draft, Effect, Next};
 use touchstone_protocol::close::CloseCode;
 use touchstone_protocol::defaults;
@@ -17,8 +17,10 @@ use super::backstage::{About, Back};
 use super::connect::Connected;
 use super::event_loop::FAREWELL_DEADLINE;
 use super::hearing::{Channel, Hearing};
+use super::lookout::Told;
 use super::outgoing::Outgoing;
 use super::requests::Reply;
+use super::socket::Pipe;
 use crate::ledger::Timing;
 use crate::plan::Plan;
 use crate::record::{ErrorKind, Recorder};
@@ -227,9 +229,11 @@ struct Rare {
     turns: u32,
     /// And the think time after the turn whose effect it waits for.
     thinks_after: Option<Nanos>,
+    /// How its connection ended, until its task has heard of it.
+    end: Option<End>,
 }
 
-impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
+impl<C: ClientHalf, S: Pipe> Session<C, S> {
     pub(crate) fn new(hearing: Hearing, client: C, sends: Option<Sends>) -> Self {
         Self {
             client,
@@ -623,6 +627,33 @@ impl<C: ClientHalf, S: AsyncRead + AsyncWrite + Unpin> Session<C, S> {
         if !self.waker.will_wake(cx.waker()) {
             self.waker = cx.waker().clone();
         }
+        self.poll_in(cx, turn)
+    }
+
+    /// As [`poll`](Self::poll), where not the session's task is woken but the loop is told.
+    pub(crate) fn told(&mut self, told: Told, turn: &mut Turn<'_>) -> Poll<End> {
+        let Some(connection) = &mut self.connection else {
+            // Cut meanwhile: what is told is about a connection that is no more.
+            return Poll::Pending;
+        };
+        match told {
+            Told::Ready => {}
+            Told::Ending => connection.outgoing.stream.ending(),
+        }
+        self.poll_in(&mut Context::from_waker(Waker::noop()), turn)
+    }
+
+    /// Keeps for the session's task how the connection ended.
+    pub(crate) fn keep_end(&mut self, end: End) {
+        self.rare.get_or_insert_default().end = Some(end);
+        self.waker.wake_by_ref();
+    }
+
+    pub(crate) fn take_end(&mut self) -> Option<End> {
+        self.rare.as_mut()?.end.take()
+    }
+
+    fn poll_in(&mut self, cx: &mut Context<'_>, turn: &mut Turn<'_>) -> Poll<End> {
         // The buffer is the loop's; it is lent to this session for the turn.
         let mut buffer = std::mem::take(&mut turn.scratch.read);
         let polled = self.poll_with(&mut buffer, cx, turn);

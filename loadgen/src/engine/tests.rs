@@ -10,6 +10,7 @@ mod told;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::LocalOptions;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -71,7 +72,7 @@ fn run_in(world: World, plan: Plan, script: impl Script + 'static) -> Ran {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
-        .build()
+        .build_local(LocalOptions::default())
         .unwrap();
     runtime.block_on(async {
         let start = Instant::now();

@@ -57,7 +57,7 @@ fn evening(setting: Setting, plan: Plan, script: impl Fn(&Said) -> Deed + 'stati
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
-        .build()
+        .build_local(LocalOptions::default())
         .unwrap();
     runtime.block_on(async {
         let start = Instant::now();

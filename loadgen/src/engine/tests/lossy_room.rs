@@ -77,7 +77,7 @@ impl Connector for LossyRooms {
 
     async fn open(&self, _node: usize) -> std::io::Result<DuplexStream> {
         let (ours, theirs) = tokio::io::duplex(64 << 10);
-        // The test's LocalSet owns the task; an error is the other side being gone.
+        // The test's runtime owns the task; an error is the other side being gone.
         let rooms = Rc::clone(&self.0);
         tokio::task::spawn_local(async move { rooms.serve(theirs).await });
         Ok(ours)
@@ -205,7 +205,7 @@ fn talk_in_rooms() -> (Reckoning, LoopReport, LossyRooms) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
-        .build()
+        .build_local(LocalOptions::default())
         .unwrap();
     let rooms = LossyRooms::default();
     let terms = Terms {

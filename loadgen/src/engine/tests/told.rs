@@ -58,7 +58,7 @@ fn two_loops_share_the_sessions_and_a_storm_without_gap_or_overlap() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
-        .build()
+        .build_local(LocalOptions::default())
         .unwrap();
     let (reports, server) = runtime.block_on(async {
         let start = Instant::now();
