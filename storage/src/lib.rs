@@ -12,6 +12,8 @@ pub mod dialogues;
 pub mod embedded;
 pub mod events;
 pub mod keep;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod posts;
 pub mod presence;
 #[cfg(feature = "redis")]
@@ -29,6 +31,10 @@ pub use dialogues::{Dialogue, DialogueMessage, Dialogues, MessagePlace, Progress
 pub use embedded::{EmbeddedLimits, EmbeddedSessions};
 pub use events::{Arrived, Event, EventState, Events, NewEvent};
 pub use keep::Keep;
+#[cfg(feature = "postgres")]
+pub use postgres::{
+    Migrated, Postgres, PostgresError, PostgresOptions, PostgresSessions, PostgresUrl, PostgresUrlError,
+};
 pub use posts::{NewPost, NewReading, NoPage, Page, Post, Posts, Reading, Window};
 pub use presence::{Change, ConnectionId, LocalPresence, Presence, Present};
 pub use resources::{Fields, Resource, ResourcePage, Resources, Shelf};

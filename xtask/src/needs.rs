@@ -20,6 +20,8 @@ struct Need {
 enum Program {
     Command(&'static str),
     PythonModule(&'static str),
+    /// The server, which Debian keeps in a folder of its version.
+    Postgres,
 }
 
 const FOREIGN_CLIENTS: &str = "foreign clients talk to the server";
@@ -56,6 +58,11 @@ const NEEDS: &[Need] = &[
         package: "python3-pip",
         why: FOREIGN_CLIENTS,
     },
+    Need {
+        program: Program::Postgres,
+        package: "postgresql",
+        why: "stores are kept in a real server",
+    },
 ];
 
 /// What is done about a need that is not met.
@@ -90,14 +97,19 @@ impl Program {
     const fn name(self) -> &'static str {
         match self {
             Self::Command(name) | Self::PythonModule(name) => name,
+            Self::Postgres => "postgres",
         }
     }
 
     fn is_there(self) -> bool {
         match self {
-            Self::Command(name) => {
-                let path = std::env::var_os("PATH").unwrap_or_default();
-                std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+            Self::Command(name) => is_in_path(name),
+            Self::Postgres => {
+                let mut versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+                let is_there = |version: std::io::Result<std::fs::DirEntry>| {
+                    version.is_ok_and(|version| version.path().join("bin/postgres").is_file())
+                };
+                versions.any(is_there) || is_in_path(self.name())
             }
             Self::PythonModule(name) => Command::new("python3")
                 .args(["-m", name, "--version"])
@@ -105,6 +117,11 @@ impl Program {
                 .is_ok_and(|output| output.status.success()),
         }
     }
+}
+
+fn is_in_path(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
 }
 
 /// What tests that speak other languages are written with: a list names versions, and a copy of the list beside what was
