@@ -176,7 +176,12 @@ impl Redis {
             url: url.clone(),
             why,
         };
-        let first = Hearing::of(pushes.as_ref(), 1);
+        let (broken, reports) = mpsc::channel(1);
+        let first = Hearing {
+            generation: 1,
+            broken: broken.clone(),
+            pushes: pushes.clone(),
+        };
         let deadline = terms.connect_deadline;
         let connected = tokio::time::timeout(deadline, reach.connect(first)).await;
         let late = |_| OpenLinkError::Late {
@@ -193,12 +198,12 @@ impl Redis {
             return Err(OpenLinkError::TooOld { url, found });
         }
         let (slot, seen) = watch::channel(Slot::up(1, connection));
-        let (broken, reports) = mpsc::channel(1);
         let watcher = Watcher {
             reach,
             pushes,
             slot,
             reports,
+            broken: broken.clone(),
             generation: 1,
         };
         tasks.spawn(async move {
@@ -274,6 +279,23 @@ impl Redis {
         script: &ScriptInvocation<'_>,
     ) -> Result<T, LinkError> {
         self.ask(Question::Script(script)).await
+    }
+
+    /// What changes nothing is asked once more when the connection broke.
+    pub(super) async fn read<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, LinkError> {
+        self.ask_twice(Question::Command(command)).await
+    }
+
+    /// The same of several commands, all keys of which are in one slot.
+    pub(super) async fn read_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, LinkError> {
+        self.ask_twice(Question::Commands(commands)).await
+    }
+
+    async fn ask_twice<T: FromRedisValue>(&self, question: Question<'_>) -> Result<T, LinkError> {
+        match self.ask(question).await {
+            Err(LinkError::Broken(_)) => self.ask(question).await,
+            answered => answered,
+        }
     }
 
     /// Asks the connection there is, and again if a cluster says that the keys are about to be elsewhere: nothing was done
@@ -353,6 +375,7 @@ impl Slot {
 }
 
 /// What Redis is asked.
+#[derive(Clone, Copy)]
 enum Question<'a> {
     Command(&'a Cmd),
     Commands(&'a Pipeline),
@@ -396,6 +419,8 @@ struct Watcher {
     pushes: Option<Pushes>,
     slot: watch::Sender<Slot>,
     reports: mpsc::Receiver<u64>,
+    /// Given to each connection, to say that it is gone.
+    broken: mpsc::Sender<u64>,
     generation: u64,
 }
 
@@ -428,8 +453,7 @@ impl Watcher {
             match report {
                 Ok(Some(generation)) if generation == self.generation => return,
                 Ok(Some(_)) => {}
-                // Nobody is left who could ask for anything; the task ends with `stop`.
-                Ok(None) => std::future::pending().await,
+                Ok(None) => unreachable!("the watcher holds a sender itself"),
                 Err(_) => {
                     let connection = self.slot.borrow().connection.clone();
                     let Some(mut connection) = connection else { return };
@@ -448,9 +472,11 @@ impl Watcher {
         let terms = self.reach.terms();
         let mut pause = terms.pause_first;
         loop {
-            let attempt = self
-                .reach
-                .connect(Hearing::of(self.pushes.as_ref(), self.generation));
+            let attempt = self.reach.connect(Hearing {
+                generation: self.generation,
+                broken: self.broken.clone(),
+                pushes: self.pushes.clone(),
+            });
             if let Ok(Ok(mut connection)) = tokio::time::timeout(terms.connect_deadline, attempt).await {
                 // A server that still loads its memory takes connections, and answers nothing.
                 let asked = connection.ready();

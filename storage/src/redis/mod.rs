@@ -5,9 +5,13 @@
 mod bus;
 mod keys;
 mod link;
+mod presence;
 mod reach;
+mod sessions;
 mod url;
 
 pub use bus::{BusTerms, RedisBus};
 pub use link::{LinkError, LinkState, LinkTerms, OpenLinkError, Redis};
+pub use presence::{NewsKind, PresenceNews, PresenceTerms, RedisPresence};
+pub use sessions::RedisSessions;
 pub use url::{Layout, Node, RedisUrl, Security, UrlError};

@@ -10,7 +10,7 @@ use redis::io::tcp::TcpSettings;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
-    Pipeline, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError, RedisFuture, RedisResult,
+    Pipeline, ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo, RedisError, RedisFuture, RedisResult,
     TlsCertificates, TlsMode, Value,
 };
 use tokio::sync::mpsc;
@@ -18,21 +18,15 @@ use tokio::sync::mpsc;
 use super::link::LinkTerms;
 use super::url::{Layout, Node, RedisUrl, Security};
 
-/// What a server says without being asked, and on which connection.
-#[derive(Debug)]
-pub(super) struct Push {
-    pub(super) generation: u64,
-    pub(super) info: PushInfo,
-}
-
 /// Where pushes go. Unbounded because the connection must never wait: whoever takes them out does nothing else.
-pub(super) type Pushes = mpsc::UnboundedSender<Push>;
+pub(super) type Pushes = mpsc::UnboundedSender<PushInfo>;
 
-/// Where the pushes of one connection go.
+/// Where the pushes of one connection go, and the news that it is gone.
 #[derive(Debug, Clone)]
 pub(super) struct Hearing {
-    generation: u64,
-    pushes: Pushes,
+    pub(super) generation: u64,
+    pub(super) broken: mpsc::Sender<u64>,
+    pub(super) pushes: Option<Pushes>,
 }
 
 /// How Redis is reached.
@@ -50,18 +44,17 @@ pub(super) enum Connection {
     Cluster(ClusterConnection),
 }
 
-impl Hearing {
-    pub(super) fn of(pushes: Option<&Pushes>, generation: u64) -> Option<Self> {
-        let pushes = pushes?.clone();
-        Some(Self { generation, pushes })
-    }
-}
-
 impl AsyncPushSender for Hearing {
     fn send(&self, info: PushInfo) -> Result<(), SendError> {
         let generation = self.generation;
-        let pushed = self.pushes.send(Push { generation, info });
-        pushed.map_err(|_| SendError)
+        if info.kind == PushKind::Disconnection {
+            // A full channel holds another report, which does as well.
+            let _ = self.broken.try_send(generation);
+        }
+        match &self.pushes {
+            Some(pushes) => pushes.send(info).map_err(|_| SendError),
+            None => Ok(()),
+        }
     }
 }
 
@@ -75,7 +68,7 @@ impl Reach {
     }
 
     /// A new connection, whose pushes go to `hearing`. How long that may take is the caller's to say.
-    pub(super) async fn connect(&self, hearing: Option<Hearing>) -> RedisResult<Connection> {
+    pub(super) async fn connect(&self, hearing: Hearing) -> RedisResult<Connection> {
         match &self.url.layout {
             Layout::Single(node) => {
                 let client = match self.url.security {
@@ -114,7 +107,7 @@ impl Reach {
         }
     }
 
-    async fn connect_cluster(&self, nodes: &[Node], hearing: Option<Hearing>) -> RedisResult<Connection> {
+    async fn connect_cluster(&self, nodes: &[Node], hearing: Hearing) -> RedisResult<Connection> {
         let infos = nodes
             .iter()
             .map(|node| self.info(node))
@@ -136,21 +129,19 @@ impl Reach {
         if self.url.security == Security::Tls {
             builder = builder.tls(TlsMode::Secure).certs(self.certificates());
         }
-        if let Some(hearing) = hearing {
-            builder = builder.push_sender(hearing);
-        }
-        let connection = builder.build()?.get_async_connection().await?;
+        let connection = builder
+            .push_sender(hearing)
+            .build()?
+            .get_async_connection()
+            .await?;
         Ok(Connection::Cluster(connection))
     }
 
-    fn config(&self, hearing: Option<Hearing>) -> AsyncConnectionConfig {
-        let config = AsyncConnectionConfig::new()
+    fn config(&self, hearing: Hearing) -> AsyncConnectionConfig {
+        AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.terms.connect_deadline))
-            .set_response_timeout(Some(self.terms.answer_deadline));
-        match hearing {
-            Some(hearing) => config.set_push_sender(hearing),
-            None => config,
-        }
+            .set_response_timeout(Some(self.terms.answer_deadline))
+            .set_push_sender(hearing)
     }
 
     fn certificates(&self) -> TlsCertificates {

@@ -5,4 +5,6 @@
 mod contract;
 
 mod bus;
+mod presence;
+mod sessions;
 mod support;

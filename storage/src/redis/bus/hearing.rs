@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::PushKind;
+use redis::{PushInfo, PushKind};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -11,7 +11,6 @@ use super::Inner;
 use super::numbered::{Numbered, channel_and_message, last_key};
 use crate::bus::{BusError, Ear};
 use crate::redis::link::{LinkError, LinkState};
-use crate::redis::reach::Push;
 
 /// What a lane is to do.
 #[derive(Debug)]
@@ -38,7 +37,7 @@ impl Inner {
     pub(super) fn start(
         self: &Arc<Self>,
         lanes: Vec<mpsc::Receiver<Order>>,
-        pushes: mpsc::UnboundedReceiver<Push>,
+        pushes: mpsc::UnboundedReceiver<PushInfo>,
     ) {
         for orders in lanes {
             let inner = Arc::clone(self);
@@ -133,11 +132,10 @@ impl Inner {
     }
 
     /// Hands on what the server pushes. Never waits for an inbox.
-    async fn hear(self: &Arc<Self>, mut pushes: mpsc::UnboundedReceiver<Push>) {
-        while let Some(Push { generation, info }) = pushes.recv().await {
+    async fn hear(self: &Arc<Self>, mut pushes: mpsc::UnboundedReceiver<PushInfo>) {
+        while let Some(info) = pushes.recv().await {
             match info.kind {
                 PushKind::SMessage => self.heard(info.data),
-                PushKind::Disconnection => self.link.report_broken(generation),
                 // Of a topic that somebody is tuned to it means that the slot moves to another server.
                 PushKind::SUnsubscribe => {
                     if let Some(redis::Value::BulkString(channel)) = info.data.into_iter().next()
