@@ -104,7 +104,7 @@ fn heard(plan: &Plan, parts: u32) -> Vec<(u32, u32, Duration)> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
-        .build()
+        .build_local(LocalOptions::default())
         .unwrap();
     runtime.block_on(async {
         let start = Instant::now();
