@@ -547,6 +547,11 @@ pub(crate) struct LoadRunArgs {
     /// Local addresses that connections come from in turn, a list or ranges: one address has some 28,000 connections to a node
     #[arg(long, value_name = "ADDRESSES")]
     pub(crate) source: Option<Sources>,
+    /// Offer to compress messages (RFC 7692): each by itself, or with `=context_takeover` as browsers do; `=none` does not offer what
+    /// the workload does. The built-in server agrees
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "per_message",
+        value_parser = ["none", "per_message", "context_takeover"])]
+    pub(crate) compression: Option<String>,
     /// Exit with 0 also when times and rates are undecided because the generator itself was the bottleneck
     #[arg(long)]
     pub(crate) allow_saturated: bool,

@@ -13,6 +13,7 @@ use touchstone_loadgen::observe::Look;
 use touchstone_loadgen::plan::Protocol;
 use touchstone_loadgen::record::Latency;
 use touchstone_loadgen::sources::Sources;
+use touchstone_loadgen::workload::Compression;
 use touchstone_loadgen::{
     Begin, CastError, Endpoint, Part, Plan, Progress as News, RunError, Summary, Workload,
 };
@@ -212,7 +213,12 @@ pub(crate) fn built_in(workload: &Workload) -> Result<Target, Failure> {
         .iter()
         .map(|(name, span)| (name.as_str(), span.0))
         .collect();
-    target::for_load(&timings)
+    let switches: &[&str] = match workload.connect.compression {
+        Compression::None => &[],
+        Compression::PerMessage => &["--compression"],
+        Compression::ContextTakeover => &["--compression", "--set", "compression.context_takeover=true"],
+    };
+    target::for_load(&timings, switches)
 }
 
 /// A ready-made workload by its name.
@@ -242,6 +248,11 @@ fn plan(args: &LoadRunArgs) -> Result<(Workload, Plan), Failure> {
             ))
         })?;
         workload = workload.with(key, value).map_err(Failure::usage)?;
+    }
+    if let Some(compression) = &args.compression {
+        workload = workload
+            .with("connect.compression", compression)
+            .map_err(Failure::usage)?;
     }
     if let Some(seed) = args.seed {
         workload.seed = seed;

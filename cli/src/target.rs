@@ -113,9 +113,9 @@ const SUITE_SWITCHES: &[&str] = &[
     "compression.context_takeover=true",
 ];
 
-/// The built-in server as in production, but for the timings that a workload asks for.
-pub(crate) fn for_load(timings: &[(&str, Duration)]) -> Result<Target, Failure> {
-    built_in(Store::Memory, timings, &[], &[])
+/// The built-in server as in production, but for the timings and what else a workload asks for.
+pub(crate) fn for_load(timings: &[(&str, Duration)], switches: &[&str]) -> Result<Target, Failure> {
+    built_in(Store::Memory, timings, &[], switches)
 }
 
 fn built_in(

@@ -6,6 +6,7 @@ use touchstone_report::number::{self, MISSING};
 use touchstone_report::timestamp::rfc3339;
 use touchstone_report::{Axis, Cell, Column, Document, Plot, Section, Table, Tone};
 
+mod bytes;
 mod glance;
 
 use crate::observe::Observed;
@@ -41,6 +42,7 @@ impl Summary {
             self.latency_section(),
             self.delivery_section(),
             self.sessions_section(),
+            self.bytes_section(),
             self.target_section(),
             self.generator_section(),
         ];

@@ -171,7 +171,10 @@ pub(crate) async fn find(plan: &Plan, endpoint: &Endpoint, part: &Part) -> Resul
     for url in &endpoint.urls {
         let (authority, node) = split(url, endpoint)?;
         authorities.push(authority);
-        nodes.push(node);
+        nodes.push(Node {
+            offer: engine::offer(plan.compression),
+            ..node
+        });
     }
     if nodes.is_empty() {
         return Err(RunError::Url {
@@ -284,6 +287,7 @@ fn split(url: &str, endpoint: &Endpoint) -> Result<(String, Node), RunError> {
             host: host.to_owned(),
             path: path.to_owned(),
             headers: endpoint.headers.clone(),
+            offer: None,
         },
     ))
 }

@@ -37,6 +37,7 @@ impl Summary {
                 "title": self.plan.title,
                 "dialect": self.plan.protocol,
                 "sessions": self.plan.sessions,
+                "compression": self.plan.compression,
             },
             "summary": {
                 "sessions": {
@@ -51,6 +52,11 @@ impl Summary {
                     "sent": self.delivery.sent,
                     "per_second": self.messages_per_second,
                     "skipped_while_away": self.skipped_sends,
+                },
+                "bytes": {
+                    "sent": {"payload": self.traffic.sent.payload, "wire": self.traffic.sent.wire},
+                    "received": {"payload": self.traffic.heard.payload, "wire": self.traffic.heard.wire},
+                    "compressed_sessions": self.traffic.compressed_sessions,
                 },
                 "heartbeats": self.heartbeats,
                 "pushes": self.pushes,

@@ -6,6 +6,7 @@
 mod distribution;
 mod errors;
 mod second;
+mod traffic;
 
 use crate::ledger::Timing;
 use crate::schedule::Nanos;
@@ -13,6 +14,7 @@ use crate::schedule::Nanos;
 pub use distribution::Distribution;
 pub use errors::{ErrorKind, Errors};
 pub use second::Second;
+pub use traffic::{Bytes, Traffic};
 
 /// A measured kind of waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +122,8 @@ pub struct Recorder {
     pub pushes: u64,
     /// By kind.
     pub errors: Errors,
+    /// What all that took; set when the loop is over.
+    pub traffic: Traffic,
     /// The second under way.
     pub second: Second,
 }
@@ -142,6 +146,7 @@ impl Default for Recorder {
             heartbeats: 0,
             pushes: 0,
             errors: Errors::default(),
+            traffic: Traffic::default(),
             second: Second::new(0),
         }
     }
@@ -237,6 +242,7 @@ impl Recorder {
         self.heartbeats += other.heartbeats;
         self.pushes += other.pushes;
         self.errors.merge(&other.errors);
+        self.traffic.add(&other.traffic);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::ledger::book::Book;
 use crate::ledger::reckon::{Beside, Terms};
 use crate::observe::Observed;
 use crate::plan::Plan;
-use crate::record::{Distribution, Errors, Latency, Measured, Recorder, Second};
+use crate::record::{Distribution, Errors, Latency, Measured, Recorder, Second, Traffic};
 use crate::thresholds::{DeliveryCount, Metric, Quantile, SessionCount, Threshold};
 use crate::watch::Generator;
 
@@ -60,6 +60,8 @@ pub struct Summary {
     pub pushes: u64,
     /// Sends that fell due while their session was not connected.
     pub skipped_sends: u64,
+    /// Bytes of messages, and on the wire.
+    pub traffic: Traffic,
     /// What the generator knows about itself.
     pub generator: Generator,
     /// Actual minus intended send.
@@ -331,6 +333,7 @@ impl Summary {
             heartbeats: recorder.heartbeats,
             pushes: recorder.pushes,
             skipped_sends: recorder.skipped_sends,
+            traffic: recorder.traffic,
             generator,
             send_lag: recorder.send_lag,
             loop_lag: recorder.loop_lag,

@@ -40,7 +40,7 @@ pub enum ConnectError {
     #[error("the server closed the connection before it had answered the upgrade")]
     Closed,
     /// No complete answer in time.
-    #[error("no answer to the upgrade within {0:?}")]
+    #[error("no answer to the upgrade within {}", shown(*.0))]
     Timeout(Duration),
     /// The server answered with another status than 101.
     #[error("the server refused the upgrade: {}", .0.status)]
@@ -48,6 +48,15 @@ pub enum ConnectError {
     /// What the server answered does not open a WebSocket.
     #[error(transparent)]
     Response(#[from] ResponseError),
+}
+
+/// A time as the rest of the program writes what is below a minute: `10 s`, `1500 ms`. This crate does without the reports' form.
+fn shown(time: Duration) -> String {
+    if time.subsec_nanos() == 0 {
+        format!("{} s", time.as_secs())
+    } else {
+        format!("{} ms", time.as_millis())
+    }
 }
 
 /// The answer of a server that refused.
@@ -152,4 +161,20 @@ async fn read_refusal<S: AsyncRead + Unpin>(
         }
     }
     body.truncate(wanted);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_written_with_a_blank_before_its_unit() {
+        for (millis, text) in [(10_000, "10 s"), (1_500, "1500 ms")] {
+            let error = ConnectError::Timeout(Duration::from_millis(millis));
+            assert_eq!(
+                error.to_string(),
+                format!("no answer to the upgrade within {text}")
+            );
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The program as a person or a CI job meets it: started as a process, judged by its exit code and what it prints.
 
 mod bad_input;
+mod compressed_load;
 mod configuration;
 mod dialects_under_load;
 #[cfg(target_os = "linux")]

@@ -67,6 +67,27 @@ fn a_server_that_runs_is_believed_by_its_authority_or_because_it_was_said() {
         .matches("warning: nothing is known of who answers");
     assert_eq!(warnings.count(), 1, "{unchecked:#?}");
 
+    // Sessions, and the requests for their users and tokens, are of the same mind.
+    let talk = [
+        "load",
+        "run",
+        "smoke",
+        "--url",
+        &url,
+        "--set",
+        "sessions=4",
+        "--allow-saturated",
+    ];
+    for trust in [&["--ca", "ca.pem"][..], &["--insecure"]] {
+        let ended = run(touchstone(
+            folder.path(),
+            &[&talk[..], trust, &NOTHING_LOST].concat(),
+        ));
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        let warned = ended.stderr.contains("certificates are not checked");
+        assert_eq!(warned, trust == ["--insecure"], "{ended:#?}");
+    }
+
     let plain = format!("ws://{address}");
     let deaf = run(touchstone(
         folder.path(),
@@ -111,5 +132,19 @@ fn a_server_that_a_target_file_starts_is_reached_as_the_file_says() {
     let folder = folder(&[(&mine, RIGHT.1), ("target.yaml", &target)]);
     issue(folder.path());
     let ended = judged(&folder, &["--target", "target.yaml"]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let talk = [
+        "load",
+        "run",
+        "smoke",
+        "--target",
+        "target.yaml",
+        "--allow-saturated",
+    ];
+    let more = ["--set", "sessions=4", "--processes", "2"];
+    let ended = run(touchstone(
+        folder.path(),
+        &[&talk[..], &more, &NOTHING_LOST].concat(),
+    ));
     assert_eq!(ended.code, Some(0), "{ended:#?}");
 }

@@ -8,13 +8,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use touchstone_protocol::client::Address;
+use touchstone_report::number;
 use touchstone_sut::transport::{TlsError, Transport};
 use touchstone_wire::client::{self, ConnectError};
+use touchstone_wire::deflate::{Agreement, ClientWindow, Offer, Takeover};
 use touchstone_wire::handshake::{ClientRequest, Key};
 
 use super::socket::{Pipe, Socket};
 use crate::record::ErrorKind;
 use crate::sources::Turns;
+use crate::workload::Compression;
 
 /// Where streams come from. The engine is generic over it, so that it runs on virtual time against a scripted server.
 pub(crate) trait Connector: 'static {
@@ -57,6 +60,8 @@ pub(crate) struct Node {
     pub(crate) path: String,
     /// Beside the handshake's own.
     pub(crate) headers: HeaderMap,
+    /// What is offered of compression.
+    pub(crate) offer: Option<Offer>,
 }
 
 impl Node {
@@ -88,6 +93,8 @@ impl Node {
 pub(crate) struct Connected<S> {
     pub(crate) stream: S,
     pub(crate) leftover: Bytes,
+    /// What was agreed on of compression.
+    pub(crate) agreement: Option<Agreement>,
 }
 
 /// Why there is none, and whether a client of the dialect would try again.
@@ -119,7 +126,7 @@ pub(crate) async fn attempt<C: Connector>(
     let timeout = || Failure {
         kind: ErrorKind::ConnectTimeout,
         again: Again::After(None),
-        why: format!("no connection within {deadline:?}"),
+        why: format!("no connection within {}", number::duration(deadline)),
     };
     let stream = tokio::time::timeout(deadline, connector.open(node_number))
         .await
@@ -130,19 +137,48 @@ pub(crate) async fn attempt<C: Connector>(
             why: error.to_string(),
         })?;
     let path = node.path_of(address);
+    let offering = node.offer.map(|offer| {
+        let mut headers = node.headers.clone();
+        headers.append(header::SEC_WEBSOCKET_EXTENSIONS, offer.header_value());
+        headers
+    });
     let request = ClientRequest {
         host: &node.host,
         path: &path,
-        headers: &node.headers,
+        headers: offering.as_ref().unwrap_or(&node.headers),
         key: Key::from_bytes(key),
     };
     match client::connect(stream, &request, deadline.saturating_sub(begun.elapsed())).await {
-        Ok(connected) => Ok(Connected {
-            stream: connected.stream,
-            leftover: connected.leftover,
-        }),
+        Ok(connected) => {
+            let answered = node.offer.map(|offer| offer.check(connected.response.headers()));
+            let agreement = answered.transpose().map_err(|error| Failure {
+                kind: ErrorKind::Handshake,
+                again: Again::Never,
+                why: error.to_string(),
+            })?;
+            Ok(Connected {
+                stream: connected.stream,
+                leftover: connected.leftover,
+                agreement: agreement.flatten(),
+            })
+        }
         Err(error) => Err(failure(&error).unwrap_or_else(timeout)),
     }
+}
+
+/// What a session offers that is to compress so. A server may use any window, and may limit the session's.
+pub(crate) fn offer(compression: Compression) -> Option<Offer> {
+    let takeover = match compression {
+        Compression::None => return None,
+        Compression::PerMessage => Takeover::Dropped,
+        Compression::ContextTakeover => Takeover::Kept,
+    };
+    Some(Offer {
+        server_takeover: takeover,
+        client_takeover: takeover,
+        server_window: None,
+        client_window: ClientWindow::Limitable,
+    })
 }
 
 /// `None` is a timeout, whose words belong to the whole attempt.
@@ -198,6 +234,7 @@ mod tests {
                 host: String::new(),
                 path: path.to_owned(),
                 headers: HeaderMap::new(),
+                offer: None,
             };
             assert_eq!(node.path_of(&address), expected);
         }

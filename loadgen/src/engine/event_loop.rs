@@ -203,8 +203,10 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
                 confirmed,
             });
         }
+        let mut recorder = shared.recorder.take();
+        recorder.traffic = shared.scratch.borrow().traffic();
         LoopReport {
-            recorder: shared.recorder.take(),
+            recorder,
             totals,
             pages,
             sent,

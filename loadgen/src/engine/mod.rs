@@ -34,10 +34,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use touchstone_protocol::client::{Act, ClientHalf, Effect};
+use touchstone_report::number;
 
 pub(crate) use backstage::{Backstage, Nobody, TokenComing};
 use connect::Connected;
-pub(crate) use connect::{Connector, Failure, Node, Sockets, attempt};
+pub(crate) use connect::{Connector, Failure, Node, Sockets, attempt, offer};
 pub(crate) use event_loop::{LoopEvent, LoopReport, SessionCounts, StormCounts, run_loop};
 pub(crate) use exchange::{Exchange, Posted};
 pub(crate) use timer::Precision;
@@ -291,7 +292,7 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
         let deadline = self.job.plan.connect_deadline;
         let token = tokio::time::timeout(deadline, coming)
             .await
-            .map_err(|_| failure(format!("no token within {deadline:?}")))?
+            .map_err(|_| failure(format!("no token within {}", number::duration(deadline))))?
             .map_err(failure)?;
         self.turn(slot, |session, turn| {
             session.given(token);
@@ -374,9 +375,17 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
 
     /// Lets the lookout tell when the session has something to read, where it can.
     fn watched(&self, slot: usize, connected: Connected<K::Stream>) -> Result<Connected<K::Stream>, Failure> {
-        let Connected { stream, leftover } = connected;
+        let Connected {
+            stream,
+            leftover,
+            agreement,
+        } = connected;
         match stream.watched(slot, &self.lookout) {
-            Ok(stream) => Ok(Connected { stream, leftover }),
+            Ok(stream) => Ok(Connected {
+                stream,
+                leftover,
+                agreement,
+            }),
             Err(error) => Err(Failure {
                 kind: ErrorKind::Connect,
                 again: connect::Again::After(None),

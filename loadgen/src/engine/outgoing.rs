@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use tokio::io::AsyncWrite;
 use touchstone_protocol::close::{CloseCode, retry_after_seconds};
-use touchstone_wire::{Close, OpCode, encode_masked, encode_masked_close};
+use touchstone_wire::deflate::{Deflater, Half, Level, Takeover, WindowBits, deflate_shared};
+use touchstone_wire::{Close, OpCode, encode_deflated, encode_masked, encode_masked_close};
 
 use super::session::{End, Scratch};
+use crate::record::Traffic;
 
 /// What may wait for a socket that takes nothing. More is not sent, and counted: a user's client would not queue either.
 const UNSENT_BYTES_MAX: usize = 64 << 10;
@@ -18,13 +20,68 @@ const UNSENT_BYTES_MAX: usize = 64 << 10;
 pub(super) struct Outgoing<S> {
     pub(super) stream: S,
     unsent: Vec<u8>,
+    deflating: Deflating,
+}
+
+/// How this side's messages are compressed.
+enum Deflating {
+    Not,
+    /// Each by itself, by a deflater of the thread.
+    PerMessage(WindowBits),
+    /// On what was said before.
+    Lasting(Box<Deflater>),
+}
+
+impl Deflating {
+    fn of(client: Half) -> Self {
+        match client.takeover {
+            Takeover::Dropped => Self::PerMessage(client.window),
+            Takeover::Kept => Self::Lasting(Box::new(Deflater::new(client, Level::FASTEST))),
+        }
+    }
+}
+
+/// What frames are made with, shared by all sessions of a loop; and what they were made of.
+#[derive(Default)]
+pub(super) struct Pen {
+    frame: Vec<u8>,
+    deflated: Vec<u8>,
+    pub(super) traffic: Traffic,
+}
+
+impl Pen {
+    /// Makes a frame of it. Only messages are compressed (RFC 7692 6.1).
+    fn write(&mut self, opcode: OpCode, payload: &[u8], key: [u8; 4], deflating: &mut Deflating) {
+        self.frame.clear();
+        self.deflated.clear();
+        let is_message = matches!(opcode, OpCode::Text | OpCode::Binary);
+        match deflating {
+            Deflating::PerMessage(window) if is_message => {
+                deflate_shared(*window, Level::FASTEST, payload, &mut self.deflated);
+                encode_deflated(&mut self.frame, opcode, &self.deflated, Some(key));
+            }
+            Deflating::Lasting(deflater) if is_message => {
+                deflater.deflate(payload, &mut self.deflated);
+                encode_deflated(&mut self.frame, opcode, &self.deflated, Some(key));
+            }
+            Deflating::Not | Deflating::PerMessage(_) | Deflating::Lasting(_) => {
+                encode_masked(&mut self.frame, opcode, payload, key);
+            }
+        }
+        if is_message {
+            self.traffic.sent.payload += payload.len() as u64;
+        }
+        self.traffic.sent.wire += self.frame.len() as u64;
+    }
 }
 
 impl<S: AsyncWrite + Unpin> Outgoing<S> {
-    pub(super) fn new(stream: S) -> Self {
+    /// `agreed` is how this side's messages are compressed, if they are.
+    pub(super) fn new(stream: S, agreed: Option<Half>) -> Self {
         Self {
             stream,
             unsent: Vec::new(),
+            deflating: agreed.map_or(Deflating::Not, Deflating::of),
         }
     }
 
@@ -36,33 +93,29 @@ impl<S: AsyncWrite + Unpin> Outgoing<S> {
     /// Hands a frame to the socket, or keeps what it does not take. That the connection is broken is found by reading.
     pub(super) fn frame(
         &mut self,
-        frame: &mut Vec<u8>,
+        pen: &mut Pen,
         chance: &mut fastrand::Rng,
         opcode: OpCode,
         payload: &[u8],
         waker: &Waker,
     ) {
-        frame.clear();
-        encode_masked(frame, opcode, payload, chance.u32(..).to_ne_bytes());
-        self.write(frame, waker);
+        pen.write(opcode, payload, chance.u32(..).to_ne_bytes(), &mut self.deflating);
+        self.write(&pen.frame, waker);
     }
 
     /// As [`frame`](Self::frame), but given up while the socket takes nothing: the server's own doing.
     pub(super) fn reply(&mut self, scratch: &mut Scratch, opcode: OpCode, payload: &[u8], waker: &Waker) {
         if !self.is_full() {
-            self.frame(&mut scratch.frame, &mut scratch.chance, opcode, payload, waker);
+            self.frame(&mut scratch.pen, &mut scratch.chance, opcode, payload, waker);
         }
     }
 
     pub(super) fn close(&mut self, scratch: &mut Scratch, code: u16, reason: &str, waker: &Waker) {
-        scratch.frame.clear();
-        encode_masked_close(
-            &mut scratch.frame,
-            code,
-            reason,
-            scratch.chance.u32(..).to_ne_bytes(),
-        );
-        self.write(&scratch.frame, waker);
+        let Scratch { pen, chance, .. } = scratch;
+        pen.frame.clear();
+        encode_masked_close(&mut pen.frame, code, reason, chance.u32(..).to_ne_bytes());
+        pen.traffic.sent.wire += pen.frame.len() as u64;
+        self.write(&pen.frame, waker);
     }
 
     /// The server closes: it is answered, and may have said when to come back.

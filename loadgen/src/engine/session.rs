@@ -18,12 +18,12 @@ use super::connect::Connected;
 use super::event_loop::FAREWELL_DEADLINE;
 use super::hearing::{Channel, Hearing};
 use super::lookout::Told;
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, Pen};
 use super::requests::Reply;
 use super::socket::Pipe;
 use crate::ledger::Timing;
 use crate::plan::Plan;
-use crate::record::{ErrorKind, Recorder};
+use crate::record::{ErrorKind, Recorder, Traffic};
 use crate::schedule::{Nanos, Sends, nanos};
 use crate::workload::values::Heartbeat;
 
@@ -40,7 +40,7 @@ const RULES: Rules = Rules {
 /// Buffers shared by all sessions of a loop: none of them holds anything between two turns.
 pub(crate) struct Scratch {
     read: Box<[u8]>,
-    pub(super) frame: Vec<u8>,
+    pub(super) pen: Pen,
     draft: Draft,
     pub(super) chance: fastrand::Rng,
 }
@@ -49,10 +49,15 @@ impl Scratch {
     pub(crate) fn new(chance: fastrand::Rng) -> Self {
         Self {
             read: vec![0; 64 << 10].into_boxed_slice(),
-            frame: Vec::new(),
+            pen: Pen::default(),
             draft: Draft::default(),
             chance,
         }
+    }
+
+    /// What was said and heard so far.
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.pen.traffic
     }
 
     pub(crate) fn jitter(&mut self) -> f64 {
@@ -257,11 +262,17 @@ impl<C: ClientHalf, S: Pipe> Session<C, S> {
 
     /// Takes over a connection that stands. What came with the handshake is heard at once.
     pub(crate) fn opened(&mut self, connected: Connected<S>, turn: &mut Turn<'_>) -> Option<End> {
+        let agreement = connected.agreement;
         self.connection = Some(Connection {
-            outgoing: Outgoing::new(connected.stream),
-            receiver: Receiver::new(Role::Client, RULES),
+            outgoing: Outgoing::new(connected.stream, agreement.map(|agreed| agreed.client)),
+            receiver: match agreement {
+                None => Receiver::new(Role::Client, RULES),
+                Some(agreed) => Receiver::with_deflate(Role::Client, RULES, agreed.server),
+            },
             farewell: Farewell::Unsaid,
         });
+        let is_first = self.connections == 0;
+        turn.scratch.pen.traffic.compressed_sessions += u64::from(is_first && agreement.is_some());
         self.connections += 1;
         self.standing = Standing::Here;
         self.hearing.opened(&mut self.client, turn);
@@ -376,13 +387,13 @@ impl<C: ClientHalf, S: Pipe> Session<C, S> {
             return false;
         };
         let Scratch {
-            frame, draft, chance, ..
+            pen, draft, chance, ..
         } = &mut *turn.scratch;
         match self.client.catch_up(step, draft) {
             Next::Send(text) => {
                 connection
                     .outgoing
-                    .frame(frame, chance, OpCode::Text, text.as_bytes(), &self.waker);
+                    .frame(pen, chance, OpCode::Text, text.as_bytes(), &self.waker);
                 true
             }
             Next::Request(request) => {
@@ -558,7 +569,7 @@ impl<C: ClientHalf, S: Pipe> Session<C, S> {
         let effect = turn.acts[act as usize].effect;
         let stamp = self.hearing.stamp(effect, timing);
         let Scratch {
-            frame, draft, chance, ..
+            pen, draft, chance, ..
         } = &mut *turn.scratch;
         let asked = client::Turn {
             act: act as usize,
@@ -570,7 +581,7 @@ impl<C: ClientHalf, S: Pipe> Session<C, S> {
             Next::Send(text) => {
                 connection
                     .outgoing
-                    .frame(frame, chance, OpCode::Text, text.as_bytes(), &self.waker);
+                    .frame(pen, chance, OpCode::Text, text.as_bytes(), &self.waker);
                 Channel::Connection
             }
             Next::Request(request) => {
@@ -696,6 +707,7 @@ impl<C: ClientHalf, S: Pipe> Session<C, S> {
             receiver,
             farewell,
         } = self.connection.as_mut()?;
+        turn.scratch.pen.traffic.heard.wire += bytes.len() as u64;
         let mut at = 0;
         loop {
             let step = match receiver.next(&mut bytes[at..]) {
@@ -713,6 +725,7 @@ impl<C: ClientHalf, S: Pipe> Session<C, S> {
             at += step.consumed;
             match step.event? {
                 Event::Text(text) => {
+                    turn.scratch.pen.traffic.heard.payload += text.len() as u64;
                     let reply = self.hearing.text(&mut self.client, text, turn);
                     if let Some(reply) = reply {
                         outgoing.reply(turn.scratch, OpCode::Text, reply.as_bytes(), &self.waker);

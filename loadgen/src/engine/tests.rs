@@ -20,7 +20,7 @@ use super::scripted::{Received, Script, Scripted, Verdict};
 use super::{Exchange, Job, LoopEvent, LoopReport, Nobody, Node, Precision, run_loop};
 use crate::ledger::reckon::CatchUp;
 use crate::plan::Plan;
-use crate::record::{ErrorKind, Latency};
+use crate::record::{ErrorKind, Latency, Traffic};
 use crate::watch::{self, Reading};
 use crate::workload::Workload;
 
@@ -118,6 +118,7 @@ fn job(plan: Plan, start: Instant, number: u32, loops: u32) -> Job {
         host: "scripted".to_owned(),
         path: "/ws/chat/".to_owned(),
         headers: http::HeaderMap::new(),
+        offer: None,
     };
     Job {
         plan: Arc::new(plan),

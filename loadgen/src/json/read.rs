@@ -13,11 +13,12 @@ use super::{SCHEMA, decoded, pages};
 use crate::ledger::Totals;
 use crate::ledger::reckon::Beside;
 use crate::observe::Observed;
-use crate::record::{Distribution, ErrorKind, Errors, Latency, Measured, Second};
+use crate::record::{Bytes, Distribution, ErrorKind, Errors, Latency, Measured, Second, Traffic};
 use crate::schedule::Nanos;
 use crate::summary::{Figures, Interval, Judged, PhaseSpan, Sessions, Storm, Subject, Summary};
 use crate::thresholds::Threshold;
 use crate::watch::Generator;
+use crate::workload::Compression;
 
 impl Summary {
     /// Reads what [`to_json`](Self::to_json) wrote.
@@ -62,6 +63,7 @@ impl Summary {
                 Some(messages) => messages.count("skipped_while_away")?,
                 None => 0,
             },
+            traffic: traffic(&summary)?,
             generator: generator.map_or(Ok(Generator::default()), self::generator)?,
             send_lag: distribution_of(generator, "send_lag")?,
             loop_lag: distribution_of(generator, "loop_lag")?,
@@ -83,6 +85,10 @@ fn subject(report: &At<'_>) -> Result<Subject, KeyError> {
         protocol: workload.key("dialect")?.text()?.to_owned(),
         sessions: workload.count("sessions")?,
         seed: report.key("seed")?.whole()?,
+        compression: match workload.optional("compression") {
+            Some(at) => compression(&at)?,
+            None => Compression::None,
+        },
         phases: report.list("phases", |phase| {
             Ok(PhaseSpan {
                 name: phase.key("name")?.text()?.to_owned(),
@@ -91,6 +97,10 @@ fn subject(report: &At<'_>) -> Result<Subject, KeyError> {
             })
         })?,
     })
+}
+
+fn compression(at: &At<'_>) -> Result<Compression, KeyError> {
+    serde_json::from_value(at.text()?.into()).map_err(|error| at.wrong(error))
 }
 
 fn nanoseconds(at: &At<'_>) -> Result<Nanos, KeyError> {
@@ -127,6 +137,24 @@ fn sessions(at: &At<'_>) -> Result<Sessions, KeyError> {
         failed: at.count("failed")?,
         reconnects: at.count("reconnects")?,
         unexpected_closes: at.count("unexpected_closes")?,
+    })
+}
+
+fn traffic(summary: &At<'_>) -> Result<Traffic, KeyError> {
+    let Some(all) = summary.optional("bytes") else {
+        return Ok(Traffic::default());
+    };
+    let bytes = |key| match all.optional(key) {
+        Some(bytes) => Ok(Bytes {
+            payload: bytes.count("payload")?,
+            wire: bytes.count("wire")?,
+        }),
+        None => Ok(Bytes::default()),
+    };
+    Ok(Traffic {
+        sent: bytes("sent")?,
+        heard: bytes("received")?,
+        compressed_sessions: all.count("compressed_sessions")?,
     })
 }
 

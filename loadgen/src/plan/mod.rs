@@ -27,7 +27,7 @@ use crate::feed::{FeedError, Rows};
 use crate::schedule::{Nanos, Pace, Sends, Spacing, grid, nanos};
 use crate::thresholds::{Threshold, ThresholdError};
 use crate::workload::values::Heartbeat;
-use crate::workload::{Groups as WrittenGroups, ModelName, Popularity, Workload};
+use crate::workload::{Compression, Groups as WrittenGroups, ModelName, Popularity, Workload};
 use limits::{DEADLINE_MAX, DURATION_MIN, RATE_MAX, SESSIONS_MAX, ZIPF_MAX, within};
 use timeline::Timeline;
 
@@ -68,6 +68,8 @@ pub struct Plan {
     pub connect_at_once: u32,
     /// How long TCP and handshake may take together.
     pub connect_deadline: Duration,
+    /// What sessions offer of compression.
+    pub compression: Compression,
     /// After this an answer is late.
     pub deadline: Nanos,
     /// Of schedule, drops and jitter.
@@ -240,6 +242,7 @@ impl Plan {
             phases,
             connect_at_once: workload.connect.at_once,
             connect_deadline: workload.connect.deadline.0,
+            compression: workload.connect.compression,
             deadline: nanos(workload.deadline.0),
             seed: workload.seed,
             thresholds: workload

@@ -2,6 +2,7 @@
 
 use crate::plan::Plan;
 use crate::schedule::Nanos;
+use crate::workload::Compression;
 
 /// A plan, as far as a report of its run tells it: also of one that ran elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Subject {
     pub sessions: u64,
     /// Of schedule, drops and jitter.
     pub seed: u64,
+    /// What the sessions offered.
+    pub compression: Compression,
     /// One after the other.
     pub phases: Vec<PhaseSpan>,
 }
@@ -47,6 +50,7 @@ impl From<&Plan> for Subject {
             protocol: plan.protocol.name().to_owned(),
             sessions: u64::from(plan.sessions),
             seed: plan.seed,
+            compression: plan.compression,
             phases: plan
                 .phases
                 .iter()

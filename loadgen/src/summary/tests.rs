@@ -247,6 +247,7 @@ fn the_document_tells_at_a_glance_what_was_lost() {
             "latency",
             "delivery",
             "throughput-and-sessions",
+            "bytes",
             "server-resources",
             "generator"
         ]

@@ -253,6 +253,21 @@ pub struct Connect {
     /// How long TCP and handshake may take together.
     #[schemars(with = "schema::Time")]
     pub deadline: FixedDuration,
+    /// Whether sessions offer to compress their messages.
+    pub compression: Compression,
+}
+
+/// Whether sessions offer permessage-deflate (RFC 7692).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// They do not.
+    #[default]
+    None,
+    /// Each message by itself, in both directions.
+    PerMessage,
+    /// Messages may refer to earlier ones, as far as the server agrees: what browsers offer. Takes memory for each session.
+    ContextTakeover,
 }
 
 /// What differs by the dialect `echo`.
@@ -279,6 +294,7 @@ impl Default for Connect {
         Self {
             at_once: 128,
             deadline: FixedDuration(Duration::from_secs(10)),
+            compression: Compression::None,
         }
     }
 }

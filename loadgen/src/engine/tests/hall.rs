@@ -68,6 +68,7 @@ fn evening(setting: Setting, plan: Plan, script: impl Fn(&Said) -> Deed + 'stati
             host: "hall".to_owned(),
             path: "/hall/{room}".to_owned(),
             headers: http::HeaderMap::new(),
+            offer: None,
         };
         let job = Job {
             nodes: Arc::new([node]),

@@ -219,6 +219,7 @@ fn talk_in_rooms() -> (Reckoning, LoopReport, LossyRooms) {
             host: "rooms".to_owned(),
             path: "/ws/{room}/".to_owned(),
             headers: http::HeaderMap::new(),
+            offer: None,
         }]);
         let plan = Arc::clone(&job.plan);
         let client = |sender: u64| {

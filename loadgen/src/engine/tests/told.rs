@@ -54,6 +54,23 @@ fn phases_and_seconds_are_told_in_order_and_the_seconds_add_up() {
 }
 
 #[test]
+fn bytes_are_counted_as_they_travel() {
+    let ran = run(steady(3, 4), |_: &Received| Verdict::Answer);
+    let Traffic {
+        sent,
+        heard,
+        compressed_sessions,
+    } = ran.report.recorder.traffic;
+    let messages = ran.report.totals.sent;
+    assert_eq!(messages, 12);
+    // A masked frame of less than 126 bytes has six more; each of three sessions says goodbye with a code.
+    assert_eq!(sent.wire, sent.payload + 6 * messages + 3 * 8);
+    assert!(heard.payload > sent.payload, "an answer has what was said in it");
+    assert!(heard.wire > heard.payload);
+    assert_eq!(compressed_sessions, 0);
+}
+
+#[test]
 fn two_loops_share_the_sessions_and_a_storm_without_gap_or_overlap() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
