@@ -76,6 +76,15 @@ pub(crate) enum Command {
 The copy is a store itself: `serve --store embedded:backup.db` serves from it."
     )]
     Backup(BackupArgs),
+    /// Make the tables of a store in PostgreSQL, or bring them up to date
+    #[command(
+        after_help = "Examples:\n  touchstone migrate --store postgres://touchstone@db.example/chat?passwordfile=/run/secrets/db\n  \
+TOUCHSTONE_STORE=postgres://… touchstone migrate\n\n\
+All of it is done, or nothing; done again, it changes nothing. Stop the servers that use the\n\
+store before a new version migrates it. Exit code 2 if it cannot be done; docs/postgres.md\n\
+has the tables, and the rights that the user needs."
+    )]
+    Migrate(MigrateArgs),
     /// Tokens of the dialects' users
     Token {
         #[command(subcommand)]
@@ -137,6 +146,13 @@ pub(crate) struct BackupArgs {
     /// Where the copy goes; there must be nothing yet
     #[arg(long, value_name = "FILE")]
     pub(crate) to: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    /// The store: postgres://USER@HOST:PORT/DATABASE
+    #[arg(long, value_name = "URL", env = "TOUCHSTONE_STORE", hide_env_values = true)]
+    pub(crate) store: String,
 }
 
 #[derive(Debug, Args)]

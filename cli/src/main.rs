@@ -10,6 +10,7 @@ mod init;
 mod interrupt;
 mod load;
 mod log;
+mod migrate;
 mod mutants;
 mod outputs;
 mod print;
@@ -75,6 +76,7 @@ fn run(cli: Cli) -> Outcome {
             command: TokenCommand::Mint(args),
         } => token::mint(&args),
         Command::Backup(args) => backup::run(&args),
+        Command::Migrate(args) => asynchronously(migrate::run(args), Rest::IsEnded),
         Command::Check(args) => asynchronously(check::run(args), Rest::IsEnded),
         Command::Serve(args) => asynchronously(serve::run(args), Rest::IsLeft),
         Command::Conform { command } => asynchronously(conform::run(command), Rest::IsEnded),

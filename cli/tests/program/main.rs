@@ -9,8 +9,14 @@ mod honest_load;
 mod kills;
 #[cfg(target_os = "linux")]
 mod lifetimes;
+#[cfg(target_os = "linux")]
+mod migrate;
 mod mutants;
 mod own_server;
+#[cfg(target_os = "linux")]
+#[path = "../../../storage/tests/postgres/server.rs"]
+#[expect(dead_code, reason = "the tests of the store itself need more of it")]
+mod postgres_server;
 mod processes;
 mod reports;
 mod results;

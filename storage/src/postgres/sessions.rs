@@ -89,11 +89,13 @@ const LOAD: &str = concat!(
     " AS millis) now WHERE id = $1 AND runs_out_millis > now.millis"
 );
 
+/// One that is just being written is renewed by that; waiting for it here, while its writer waits for another of these,
+/// would stop both.
 const RENEW: &str = concat!(
     "WITH held AS (
         SELECT id FROM sessions WHERE id = ANY ($1) AND runs_out_millis > ",
     now!(),
-    " ORDER BY id FOR UPDATE
+    " FOR UPDATE SKIP LOCKED
     )
     UPDATE sessions s SET runs_out_millis = ",
     now!(),

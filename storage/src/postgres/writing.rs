@@ -91,7 +91,8 @@ async fn commit(pool: &Pool, batch: Vec<Job>, deadline: Duration) {
             }
         }
         Err(Failure::Refused { .. }) => {
-            for job in batch {
+            // By now some may have stopped waiting.
+            for job in batch.into_iter().filter(|job| !job.answer.is_closed()) {
                 let outcome = alone(pool, &job.write, deadline).await;
                 answer(job, outcome);
             }

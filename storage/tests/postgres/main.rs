@@ -1,4 +1,5 @@
 //! The contract, held against PostgreSQL, and what the store promises beyond it. Every test has a server of its own.
+#![cfg(target_os = "linux")]
 
 #[path = "../contract/mod.rs"]
 #[expect(dead_code, reason = "the bus and presence are not in PostgreSQL")]

@@ -1,5 +1,8 @@
 //! What is opened, and what is refused in words that say what to do.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use touchstone_storage::postgres::migrate;
 use touchstone_storage::{Account, Accounts, Migrated, Postgres, PostgresError, PostgresOptions};
 
@@ -151,4 +154,68 @@ async fn a_tenant_has_a_schema_that_grows_with_the_tables() {
             .to_string()
             .contains("restart this server")
     );
+}
+
+#[tokio::test]
+async fn a_certificate_is_held_against_its_authority_and_its_host() {
+    let authority = {
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap()).unwrap()
+    };
+    let server = Server::start_with(Fsync::Off, |data| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let issued = rcgen::CertificateParams::new(["localhost".to_owned()])
+            .unwrap()
+            .signed_by(&key, &authority)
+            .unwrap();
+        fs::write(data.join("server.crt"), issued.pem()).unwrap();
+        let key_path = data.join("server.key");
+        fs::write(&key_path, key.serialize_pem()).unwrap();
+        fs::set_permissions(&key_path, fs::Permissions::from_mode(0o600)).unwrap();
+        vec!["ssl=on".to_owned()]
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let known = folder.path().join("ca.pem");
+    fs::write(&known, authority.pem()).unwrap();
+    let (port, known) = (server.port(), known.display());
+    let at = |host: &str, query: &str| format!("postgres://touchstone@{host}:{port}/postgres?{query}");
+    for taken in [
+        at("127.0.0.1", "sslmode=require"),
+        at("127.0.0.1", "sslmode=prefer"),
+        at("localhost", &format!("sslmode=verify-full&sslrootcert={known}")),
+    ] {
+        let error = refusal(&taken).await;
+        assert!(
+            matches!(error, PostgresError::NotMigrated { .. }),
+            "{taken}: {error}"
+        );
+    }
+    for refused in [
+        at("localhost", "sslmode=verify-full"),
+        at("127.0.0.1", &format!("sslmode=verify-full&sslrootcert={known}")),
+        at("127.0.0.1", &format!("sslmode=require&sslrootcert={known}")),
+    ] {
+        let error = refusal(&refused).await;
+        assert!(matches!(error, PostgresError::Tls { .. }), "{refused}: {error}");
+    }
+    let nothing = folder.path().join("nothing.pem");
+    fs::write(&nothing, "no certificate").unwrap();
+    let empty = at(
+        "localhost",
+        &format!("sslmode=verify-full&sslrootcert={}", nothing.display()),
+    );
+    let error = refusal(&empty).await;
+    assert!(matches!(error, PostgresError::Authorities { .. }), "{error}");
+
+    // The connection is encrypted, and not merely allowed to be.
+    migrate(&parsed(&at("127.0.0.1", "sslmode=require")))
+        .await
+        .unwrap();
+    let url = parsed(&at("127.0.0.1", "sslmode=require"));
+    let _store = Postgres::open(&url, PostgresOptions::default()).await.unwrap();
+    let encrypted = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+        WHERE ssl AND application_name = 'touchstone'";
+    let row = own(&server).await.query_one(encrypted, &[]).await.unwrap();
+    assert!(row.get::<_, i64>(0) > 0);
 }
