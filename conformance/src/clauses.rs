@@ -22,7 +22,9 @@ pub fn clauses_of(step: &Step) -> Vec<ClauseId> {
                     .for_each(|message| in_message(message, &mut found));
             }
         },
-        Action::Closed { matcher, .. } => in_closed(matcher, &mut found),
+        Action::Closed { matcher, .. } | Action::ClosedAllButOne { matcher, .. } => {
+            in_closed(matcher, &mut found);
+        }
         Action::Refused { response, .. } | Action::Http { response, .. } => in_response(response, &mut found),
         Action::HttpAtOnce { responses, .. } => {
             responses

@@ -249,6 +249,7 @@ fn step_concerns_the_launcher(step: &Step) -> bool {
         | Action::Nothing { .. }
         | Action::Close { .. }
         | Action::Closed { .. }
+        | Action::ClosedAllButOne { .. }
         | Action::Ends { .. }
         | Action::Ponged { .. }
         | Action::Pinged { .. }

@@ -1,6 +1,8 @@
 //! Steps that open connections: well-behaved ones, raw ones, handshakes written by hand.
 
+use futures_util::future::join_all;
 use serde_json::Value;
+use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use touchstone_protocol::{Dialect, routes};
 use touchstone_scenarios::scenario::{
@@ -20,6 +22,14 @@ use crate::tap::{Log, Record};
 const REFUSALS: [u16; 2] = [401, 403];
 const REFUSED_INSTEAD: &str = "the handshake is refused, where a browser cannot read why (common/2a)";
 
+/// A handshake that is over, one way or the other.
+struct Opened {
+    connection: Result<Connection, OpenError>,
+    log: Log,
+    /// Those of the connection.
+    tasks: JoinSet<()>,
+}
+
 impl Trial<'_> {
     /// `connect: ann`: those that are described under `actors`, one after the other.
     pub(super) async fn connect(
@@ -30,12 +40,7 @@ impl Trial<'_> {
         following: &[Step],
     ) -> Flow {
         for name in names {
-            let known = self
-                .scenario()
-                .actors
-                .iter()
-                .find(|actor| actor.name.value == name.value);
-            let wanted = known.map(|actor| actor.connection.clone()).unwrap_or_default();
+            let wanted = self.wanted(name);
             self.connect_as(step, name, &wanted, following).await?;
             self.greet(step, name, &wanted, greeting).await?;
         }
@@ -52,17 +57,85 @@ impl Trial<'_> {
     ) -> Flow {
         let frame = self.frame(step)?;
         let address = self.address(name, wanted).await?;
+        let opened = self.open(step, wanted, &address, frame).await;
+        self.opened(step, name, wanted, opened, following)
+    }
+
+    /// `at_once: true`: all handshakes are under way together; whose answer comes first is the server's business.
+    pub(super) async fn connect_at_once(
+        &mut self,
+        step: &Step,
+        names: &[ActorName],
+        greeting: Awaited,
+        following: &[Step],
+    ) -> Flow {
+        let mut newcomers = Vec::with_capacity(names.len());
+        for name in names {
+            let wanted = self.wanted(name);
+            let address = self.address(name, &wanted).await?;
+            newcomers.push((name, wanted, address));
+        }
+        let frame = self.frame(step)?;
+        let opening = newcomers
+            .iter()
+            .map(|(_, wanted, address)| self.open(step, wanted, address, frame));
+        let opened = join_all(opening).await;
+        for ((name, wanted, _), opened) in newcomers.iter().zip(opened) {
+            self.opened(step, name, wanted, opened, following)?;
+        }
+        for (name, wanted, _) in &newcomers {
+            self.greet(step, name, wanted, greeting).await?;
+        }
+        Ok(())
+    }
+
+    /// How an actor that is described under `actors` connects.
+    fn wanted(&self, name: &ActorName) -> Wanted {
+        let mut described = self.scenario().actors.iter();
+        let known = described.find(|actor| actor.name.value == name.value);
+        known.map(|actor| actor.connection.clone()).unwrap_or_default()
+    }
+
+    async fn open(&self, step: &Step, wanted: &Wanted, address: &Address, frame: Frame) -> Opened {
         let dialect = wanted.dialect.or(self.case.dialect);
         let log = Log::default();
-        let reflex = self.reflex(dialect);
-        let opened = match wanted.client {
-            Client::Judge => Connection::open(&address, log.clone(), frame.to, reflex, &mut self.tasks).await,
+        let mut tasks = JoinSet::new();
+        let connection = match wanted.client {
+            Client::Judge => {
+                let reflex = self.reflex(dialect);
+                Connection::open(address, log.clone(), frame.to, reflex, &mut tasks).await
+            }
             Client::Raw | Client::Silent => {
                 let manners = self.manners(wanted.client, dialect);
-                self.open_raw(step, (&address, manners), &log, frame).await
+                self.open_raw(step, (address, manners), &log, frame, &mut tasks)
+                    .await
             }
         };
-        match opened {
+        Opened {
+            connection,
+            log,
+            tasks,
+        }
+    }
+
+    /// Takes a connection up, or finds fault with what came in its place.
+    fn opened(
+        &mut self,
+        step: &Step,
+        name: &ActorName,
+        wanted: &Wanted,
+        opened: Opened,
+        following: &[Step],
+    ) -> Flow {
+        let Opened {
+            connection,
+            log,
+            mut tasks,
+        } = opened;
+        self.tasks
+            .spawn(async move { while tasks.join_next().await.is_some() {} });
+        let dialect = wanted.dialect.or(self.case.dialect);
+        match connection {
             Ok(connection) => {
                 let actor = Actor::new((name, dialect), log, wanted.client, Some(connection));
                 let (asked_at, upgraded_at) = actor.opened().unwrap_or((self.mark, self.mark));
@@ -86,23 +159,17 @@ impl Trial<'_> {
 
     /// A raw actor's own handshake is as it should be; only what comes after it may not be.
     async fn open_raw(
-        &mut self,
+        &self,
         step: &Step,
         (address, manners): (&Address, Manners),
         log: &Log,
         frame: Frame,
+        tasks: &mut JoinSet<()>,
     ) -> Result<Connection, OpenError> {
         let request = write_request(&RawHandshake::default(), address, &|_| None)
             .map_err(|error| OpenError::Address(format!("{error} ({})", step.span.start)))?;
-        let connection = Connection::open_raw(
-            address,
-            &request.bytes,
-            log.clone(),
-            frame.to,
-            manners,
-            &mut self.tasks,
-        )
-        .await?;
+        let connection =
+            Connection::open_raw(address, &request.bytes, log.clone(), frame.to, manners, tasks).await?;
         let answered = log.wait_for(frame.to, answered).await.is_some();
         let accept = request.key.map(|key| derive_accept_key(key.as_bytes()));
         let record = log.record();
@@ -177,12 +244,7 @@ impl Trial<'_> {
         name: &ActorName,
         response: &ResponseMatcher,
     ) -> Flow {
-        let known = self
-            .scenario()
-            .actors
-            .iter()
-            .find(|actor| actor.name.value == name.value);
-        let wanted = known.map(|actor| actor.connection.clone()).unwrap_or_default();
+        let wanted = self.wanted(name);
         let address = self.address(name, &wanted).await?;
         self.shake(step, name, &address, &RawHandshake::default(), Some(response))
             .await
@@ -200,12 +262,7 @@ impl Trial<'_> {
             span: step.span,
         };
         let name = request.actor.as_ref().unwrap_or(&unnamed);
-        let known = self
-            .scenario()
-            .actors
-            .iter()
-            .find(|actor| actor.name.value == name.value);
-        let mut wanted = known.map(|actor| actor.connection.clone()).unwrap_or_default();
+        let mut wanted = self.wanted(name);
         if request.target.is_some() && wanted.path.is_none() {
             wanted.path = request.target.clone();
         }
@@ -360,9 +417,10 @@ fn is_about(action: &Action, name: &ActorName) -> bool {
         | Action::Tcp { actor, .. }
         | Action::ConnectAs { actor, .. }
         | Action::Refused { actor, .. } => one(actor),
-        Action::Expect { actors, .. } | Action::Nothing { actors, .. } | Action::Connect { actors, .. } => {
-            actors.iter().any(one)
-        }
+        Action::Expect { actors, .. }
+        | Action::Nothing { actors, .. }
+        | Action::ClosedAllButOne { actors, .. }
+        | Action::Connect { actors, .. } => actors.iter().any(one),
         Action::Handshake { .. }
         | Action::Http { .. }
         | Action::HttpAtOnce { .. }

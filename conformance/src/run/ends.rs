@@ -1,5 +1,7 @@
 //! Steps about the end of a connection, and about pongs.
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 use touchstone_scenarios::scenario::{ActorName, Before, Client, ClosedMatcher, Payload, Step};
 
@@ -70,6 +72,42 @@ impl Trial<'_> {
             .mismatches
             .into_iter()
             .try_for_each(|mismatch| self.report(step, Some(name), mismatch, why.as_deref()))
+    }
+
+    /// `closed: {all_but_one: […]}`: which of them is left is the server's choice, how the others end is not.
+    pub(super) async fn closed_all_but_one(
+        &mut self,
+        step: &Step,
+        names: &[ActorName],
+        left: &ActorName,
+        matcher: &ClosedMatcher,
+    ) -> Flow {
+        let frame = self.frame(step)?;
+        let mut waiting = FuturesUnordered::new();
+        for (position, name) in names.iter().enumerate() {
+            let log = self.actors[self.actor(name)?].log.clone();
+            waiting.push(async move {
+                let ended = log.wait_for(frame.to, Record::server_ended_at).await;
+                (position, ended.is_some())
+            });
+        }
+        let mut ended = Vec::new();
+        while ended.len() + 1 < names.len()
+            && let Some((position, true)) = waiting.next().await
+        {
+            ended.push(position);
+        }
+        drop(waiting);
+        // If too few have ended, those that have not are judged as if they had to, and found open.
+        let last = (0..names.len()).rfind(|position| !ended.contains(position));
+        let last = last.expect("fewer have ended than there are");
+        self.call(self.actor(&names[last])?, &left.value);
+        for (position, name) in names.iter().enumerate() {
+            if position != last {
+                self.closed(step, name, matcher).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn closed_alternative(&mut self, index: usize, step: &Step, frame: Frame) -> Option<String> {

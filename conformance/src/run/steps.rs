@@ -3,7 +3,7 @@
 
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
-use touchstone_scenarios::scenario::{Action, ActorName, Payload, RawFrame, Step, TcpFault};
+use touchstone_scenarios::scenario::{Action, ActorName, Opening, Payload, RawFrame, Step, TcpFault};
 
 use super::trial::{Flow, Halt, Trial};
 use crate::client::{SendError, close_message, frame_bytes};
@@ -15,7 +15,16 @@ impl Trial<'_> {
     pub(super) async fn run_step(&mut self, step: &Step, following: &[Step]) -> Flow {
         self.enter(step);
         match &step.action {
-            Action::Connect { actors, greeting } => self.connect(step, actors, *greeting, following).await,
+            Action::Connect {
+                actors,
+                opening: Opening::InTurn,
+                greeting,
+            } => self.connect(step, actors, *greeting, following).await,
+            Action::Connect {
+                actors,
+                opening: Opening::AtOnce,
+                greeting,
+            } => self.connect_at_once(step, actors, *greeting, following).await,
             Action::ConnectAs {
                 actor,
                 connection,
@@ -36,6 +45,11 @@ impl Trial<'_> {
             }
             Action::Close { actor, code, reason } => self.close(step, actor, *code, reason).await,
             Action::Closed { actor, matcher } => self.closed(step, actor, matcher).await,
+            Action::ClosedAllButOne {
+                actors,
+                left,
+                matcher,
+            } => self.closed_all_but_one(step, actors, left, matcher).await,
             Action::Ends { actor } => self.ends(step, actor).await,
             Action::Ponged { actor, payload } => self.ponged(step, actor, payload).await,
             Action::Pinged { actor, payload } => self.pinged(step, actor, payload.as_ref()).await,

@@ -81,6 +81,8 @@ pub(crate) struct Trial<'a> {
     pub(crate) turns: Turns,
     order: usize,
     pub(crate) actors: Vec<Actor>,
+    /// Connections that were left of several, by the names that they have from then on.
+    left_over: BTreeMap<String, usize>,
     pub(crate) tasks: JoinSet<()>,
     variables: BTreeMap<String, Value>,
     pub(crate) cast: Cast,
@@ -118,6 +120,7 @@ impl<'a> Trial<'a> {
             turns,
             order,
             actors: Vec::new(),
+            left_over: BTreeMap::new(),
             tasks: JoinSet::new(),
             variables: BTreeMap::new(),
             cast: Cast::default(),
@@ -306,8 +309,16 @@ impl<'a> Trial<'a> {
         })
     }
 
-    /// The actor of this name: the connection that was opened last under it.
+    /// From here on the connection has this name, too.
+    pub(super) fn call(&mut self, index: usize, name: &str) {
+        self.left_over.insert(name.to_owned(), index);
+    }
+
+    /// The actor of this name: the connection that was opened last under it, or the one that was left over.
     pub(crate) fn actor(&self, name: &str) -> Result<usize, Halt> {
+        if let Some(index) = self.left_over.get(name) {
+            return Ok(*index);
+        }
         self.actors
             .iter()
             .rposition(|actor| actor.name == name)

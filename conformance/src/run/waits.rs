@@ -45,6 +45,7 @@ fn of_step(bench: &Bench, case: &Case, step: &Step) -> Duration {
             | Action::Expect { .. }
             | Action::Close { .. }
             | Action::Closed { .. }
+            | Action::ClosedAllButOne { .. }
             | Action::Ends { .. }
             | Action::Ponged { .. }
             | Action::Pinged { .. }

@@ -15,12 +15,16 @@ use crate::village::{Village, Wrong};
 const ACCOUNTS: &str = "auth: {secret: {text: s3cret-of-the-village}}\nusers: {admin: {key: key}}\n";
 
 async fn judged_with(village: &Village, accounts: &str, yaml: &str) -> CaseResult {
+    judged_on("direct", village, accounts, yaml).await
+}
+
+async fn judged_on(dialect: &str, village: &Village, accounts: &str, yaml: &str) -> CaseResult {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("target.yaml");
-    let inject = "inject: {direct: {user: {post: /admin/publish, headers: {Authorization: Bearer key}, \
-                  json: {to: \"${to}\", type: \"${type}\", data: \"${data}\"}}}}";
+    let inject = "{user: {post: /admin/publish, headers: {Authorization: Bearer key}, \
+                  json: {to: \"${to}\", type: \"${type}\", data: \"${data}\"}}}";
     let text = format!(
-        "urls: [\"{}\"]\ndialects: [direct]\n{accounts}{inject}\n",
+        "urls: [\"{}\"]\ndialects: [{dialect}]\n{accounts}inject: {{{dialect}: {inject}}}\n",
         village.url()
     );
     std::fs::write(&file, text).unwrap();
@@ -32,7 +36,7 @@ async fn judged_with(village: &Village, accounts: &str, yaml: &str) -> CaseResul
         trace: true,
         ..options()
     };
-    let scenarios = [scenario("direct/x", yaml)];
+    let scenarios = [scenario(&format!("{dialect}/x"), yaml)];
     let run = run(
         Arc::new(sut),
         &scenarios,
@@ -82,6 +86,55 @@ async fn a_greeting_is_awaited_field_by_field() {
         reason.contains("direct/2a") && reason.contains("somebody"),
         "{reason}"
     );
+}
+
+#[tokio::test]
+async fn whether_a_newcomer_is_in_is_sounded_where_nobody_greets_him() {
+    let accounts = "auth: {secret: {text: s3cret-of-the-village, claims: {id: \"${user.id}\"}}}\nusers: {admin: {key: key}}\n";
+    let told = |greeted: &str| {
+        format!(
+            "title: he is told\nrule: feed/4a\nactors: [ann]\nignore: [{{type: connection_established}}, {{type: online_users}}]\n\
+             steps:\n  - connect: ann\n{greeted}  \
+             - inject: {{to: ann, type: SYSTEM_NOTIFICATION, data: {{message: \"${{uid}}\"}}}}\n  \
+             - ann.expect: {{type: SYSTEM_NOTIFICATION, data: {{message: \"${{uid}}\"}}}}\n"
+        )
+    };
+    let rows = [
+        ("at once", Wrong::Nothing, "", "passed"),
+        (
+            "late, and nobody asks",
+            Wrong::TakesUpLate,
+            "",
+            "failed message feed/4a",
+        ),
+        ("late", Wrong::TakesUpLate, "    greeted: true\n", "passed"),
+    ];
+    for (name, wrong, greeted, expected) in rows {
+        let village = Village::start(wrong).await;
+        let case = judged_on("feed", &village, accounts, &told(greeted)).await;
+        assert_eq!(
+            summary(&case),
+            expected,
+            "{name}: {:#?} {:?}",
+            case.findings,
+            case.reason
+        );
+    }
+}
+
+#[tokio::test]
+async fn of_several_at_once_too_few_may_end() {
+    let yaml = "title: one is left\nrule: direct/7a\nactors: {b1: {user: bob}, b2: {user: bob}, b3: {user: bob}}\n\
+                ignore: [{type: connection_established}, {type: online_users}, {type: user_online}]\n\
+                steps:\n  - connect: [b1, b2, b3]\n    at_once: true\n  \
+                - closed: {all_but_one: [b1, b2, b3], left: last, code: 4005}\n  - last.send: hi\n";
+    check(&[(
+        "nobody is taken over",
+        Wrong::Nothing,
+        yaml,
+        "failed close direct/7a",
+    )])
+    .await;
 }
 
 #[tokio::test]

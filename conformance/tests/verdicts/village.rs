@@ -9,7 +9,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -32,6 +32,8 @@ pub(crate) enum Wrong {
     Strangers,
     /// It tells everybody of himself again after what he says.
     Repeats,
+    /// Nothing, but it takes up whom it has upgraded only after two messages have been made.
+    TakesUpLate,
 }
 
 /// The server. It ends with its owner.
@@ -45,6 +47,8 @@ pub(crate) struct Village {
 struct Square {
     present: Mutex<Vec<(Value, mpsc::UnboundedSender<Message>)>>,
     made: Mutex<Vec<Value>>,
+    /// How many messages have been made.
+    published: watch::Sender<u32>,
     /// Paths of the requests to its admin interface.
     asked: Mutex<Vec<String>>,
 }
@@ -101,7 +105,7 @@ async fn serve(mut stream: TcpStream, wrong: Wrong, square: Arc<Square>) {
         return;
     }
     let socket = WebSocketStream::from_raw_socket(stream, Role::Server, None).await;
-    let token = target.split_once("?token=").map(|(_, token)| token.to_owned());
+    let token = target.split_once("oken=").map(|(_, token)| token.to_owned());
     speak(socket, token, wrong, &square).await;
 }
 
@@ -137,6 +141,7 @@ fn respond(target: &str, head: &str, body: &Value, square: &Square) -> (u16, Val
                 |id| *id == body["to"],
                 &json!({"type": body["type"], "data": body["data"]}),
             );
+            square.published.send_modify(|published| *published += 1);
             (200, json!({}))
         }
         _ if target.starts_with("/admin/events") => (200, json!([{"status": "sent"}])),
@@ -214,6 +219,10 @@ async fn speak(mut socket: WebSocketStream<TcpStream>, token: Option<String>, wr
         |_| true,
         &json!({"type": "user_online", "data": {"userId": id, "username": username}}),
     );
+    if wrong == Wrong::TakesUpLate {
+        let mut published = square.published.subscribe();
+        published.wait_for(|published| *published >= 2).await.unwrap();
+    }
     square.present.lock().unwrap().push((id.clone(), mailbox.clone()));
     loop {
         tokio::select! {

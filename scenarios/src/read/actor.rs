@@ -151,6 +151,22 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// A name for whichever of several connections is left: whose user it is, theirs say.
+    pub(super) fn leave_over(&mut self, name: &Spanned<String>) -> Read<()> {
+        if self.actors.contains_key(&name.value) {
+            let message = format!("`{}` is another actor's name", name.value);
+            return Err(self.at("duplicate-actor", name.span, message));
+        }
+        let known = Known {
+            client: Some(Client::Judge),
+            user: None,
+            connected: true,
+            raw: false,
+        };
+        self.actors.insert(name.value.clone(), known);
+        Ok(())
+    }
+
     /// The same for actors made on the spot.
     fn raw_clients(&self, steps: &mut [Step]) {
         let is_raw = |name: &str| self.actors.get(name).is_some_and(|known| known.raw);

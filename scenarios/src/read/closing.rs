@@ -57,6 +57,38 @@ impl Reader<'_> {
     }
 
     /// `{code: 1001, reason: …, clean: true}`, or the code alone.
+    /// `closed: {all_but_one: [b1, b2], left: bob, code: 4005}`.
+    pub(super) fn closed_all_but_one(&mut self, parts: &mut Parts<'_>) -> Read<(Action, Modifiers)> {
+        let mut body = Fields::of(self, parts.value, "`closed`")?;
+        body.announce(keys::ALL_BUT_ONE);
+        let modifiers = self.modifiers(&mut parts.beside, Some(&mut body), "closed")?;
+        let of = body
+            .require(self, "all_but_one")
+            .map_err(|diag| match diag.code {
+                "missing-key" => diag.help(
+                    "write `closed: {all_but_one: [b1, b2], left: bob, code: 4005}`, or `ann.closed: …`",
+                ),
+                _ => diag,
+            })?;
+        let actors = self.several(of)?;
+        if actors.len() < 2 {
+            return Err(self
+                .wrong("wrong-type", of, "of one connection alone all but one are none")
+                .help("name two or more"));
+        }
+        let left = body.require(self, "left").and_then(|node| self.spanned(node))?;
+        self.leave_over(&left)?;
+        let matcher = self.closed_fields(parts.value.span, body)?;
+        Ok((
+            Action::ClosedAllButOne {
+                actors,
+                left,
+                matcher,
+            },
+            modifiers,
+        ))
+    }
+
     pub(super) fn closed(&mut self, node: &Node) -> Read<ClosedMatcher> {
         match &node.kind {
             Kind::Map(_) => {

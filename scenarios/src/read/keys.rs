@@ -38,6 +38,7 @@ pub(crate) const VERBS: &[&str] = &[
     "handshake",
     "expect",
     "nothing",
+    "closed",
     "http",
     "inject",
     "users",
@@ -64,7 +65,15 @@ pub(crate) const MODIFIERS: &[&str] = &["clause", "within", "alternatives"];
 /// A window that counts from a connection's beginning.
 pub(crate) const WINDOW: &[&str] = &["since", "from", "to"];
 /// Keys beside a verb.
-pub(crate) const COMPANIONS: &[&str] = &["clause", "within", "alternatives", "expect", "each", "greeted"];
+pub(crate) const COMPANIONS: &[&str] = &[
+    "clause",
+    "within",
+    "alternatives",
+    "expect",
+    "each",
+    "greeted",
+    "at_once",
+];
 /// Verbs that wait for something, and so may say until when.
 pub(crate) const WAITING: &[&str] = &[
     "connect",
@@ -209,6 +218,18 @@ pub(crate) const OPCODES: &[&str] = &["text", "binary", "cont", "close", "ping",
 pub(crate) const LENGTH_FORMS: &[&str] = &["minimal", "16", "64"];
 /// An end.
 pub(crate) const CLOSED: &[&str] = &[
+    "code",
+    "reason",
+    "clean",
+    "before",
+    "clause",
+    "within",
+    "alternatives",
+];
+/// The end of all connections but one.
+pub(crate) const ALL_BUT_ONE: &[&str] = &[
+    "all_but_one",
+    "left",
     "code",
     "reason",
     "clean",

@@ -5,7 +5,7 @@ use crate::read::keys;
 use crate::read::outcome::Modifiers;
 use crate::read::table::Place;
 use crate::read::{Fields, Read, Reader};
-use crate::scenario::{Action, ActorName, Awaited, Operation, Signal, Step};
+use crate::scenario::{Action, ActorName, Awaited, Opening, Operation, Signal, Step};
 use crate::source::{Span, Spanned};
 use crate::yaml::{Kind, Node};
 
@@ -253,6 +253,7 @@ impl Reader<'_> {
             "expect" => return self.expect_on(parts),
             "nothing" => return self.nothing_on(parts),
             "connect" => return self.connect_step(parts),
+            "closed" => return self.closed_all_but_one(parts),
             _ => {}
         }
         let modifiers = self.modifiers(&mut parts.beside, None, verb)?;
@@ -396,6 +397,27 @@ impl Reader<'_> {
             }
             self.connect(actor);
         }
-        Ok((Action::Connect { actors, greeting }, modifiers))
+        let opening = match parts.beside.take("at_once") {
+            None => Opening::InTurn,
+            Some((key, _)) if actors.len() < 2 => {
+                return Err(self
+                    .at(
+                        "wrong-type",
+                        key.span,
+                        "one connection alone is not at once with another",
+                    )
+                    .help("take `at_once` out, or name a second one"));
+            }
+            Some((_, node)) => {
+                self.flag(node)?;
+                Opening::AtOnce
+            }
+        };
+        let action = Action::Connect {
+            actors,
+            opening,
+            greeting,
+        };
+        Ok((action, modifiers))
     }
 }

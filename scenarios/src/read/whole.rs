@@ -200,6 +200,7 @@ fn need_of(action: &Action) -> Option<Need> {
         | Action::Nothing { .. }
         | Action::Close { .. }
         | Action::Closed { .. }
+        | Action::ClosedAllButOne { .. }
         | Action::Ends { .. }
         | Action::Ponged { .. }
         | Action::Pinged { .. }

@@ -164,13 +164,24 @@ pub enum Outcome {
 /// Where an expectation of several actors, or one about several messages, looks.
 pub type ActorName = Spanned<String>;
 
+/// How several connections are opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// The next one when the one before is upgraded, and greeted where that is awaited.
+    InTurn,
+    /// `at_once: true`: all handshakes are under way together.
+    AtOnce,
+}
+
 /// The verbs. `ann.send: …` is [`Action::Send`] with actor `ann`.
 #[derive(Debug, Clone)]
 pub enum Action {
-    /// `connect: ann` or `[ann, bob]`, one after the other; succeeds when each is upgraded.
+    /// `connect: ann` or `[ann, bob]`; succeeds when each is upgraded.
     Connect {
         /// In this order.
         actors: Vec<ActorName>,
+        /// Whether they wait for each other.
+        opening: Opening,
         /// Whether each awaits its greeting before the next one connects.
         greeting: Awaited,
     },
@@ -248,6 +259,15 @@ pub enum Action {
         /// Whose connection.
         actor: ActorName,
         /// What is expected.
+        matcher: ClosedMatcher,
+    },
+    /// `closed: {all_but_one: [b1, b2], left: bob, code: 4005}`: the server must have ended all of them but one so.
+    ClosedAllButOne {
+        /// Of these. Which one is left is the server's choice.
+        actors: Vec<ActorName>,
+        /// By this name it goes on.
+        left: ActorName,
+        /// How the others end.
         matcher: ClosedMatcher,
     },
     /// `ann.ends:`: the connection must end, no matter how.

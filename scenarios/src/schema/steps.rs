@@ -88,6 +88,15 @@ pub(super) fn global_verb(verb: &str) -> Value {
             "connect",
             "Connects, one after the other; {as: …} makes an actor on the spot.",
         ),
+        "closed" => {
+            let mut ends = closed_object(
+                keys::ALL_BUT_ONE,
+                all_but_one_key,
+                "How the server must have ended all of them but one.",
+            );
+            ends["required"] = json!(["all_but_one", "left", "code"]);
+            ends
+        }
         "handshake" => json!({ "description": "An opening handshake by hand; its answer is `expect`.",
             "anyOf": [{ "type": "null" }, reference("handshake")] }),
         // Beside `http` and `handshake` it is the answer.
@@ -177,8 +186,18 @@ pub(super) fn companion(key: &str) -> Value {
         "greeted" => {
             json!({ "enum": [true], "description": "Each awaits its greeting before the next one connects." })
         }
+        "at_once" => json!({ "enum": [true], "description": "All handshakes are under way together." }),
         "each" => list_of("step", "Run for each row of the table."),
         _ => global_verb("expect"),
+    }
+}
+
+fn all_but_one_key(key: &str) -> Value {
+    match key {
+        "all_but_one" => json!({ "type": "array", "items": reference("word"), "minItems": 2,
+            "description": "Of these one is left, whichever the server chose." }),
+        "left" => text("The name by which that one goes on."),
+        other => closed_key(other),
     }
 }
 
