@@ -248,6 +248,12 @@ impl Summary {
                 Tone::Neutral,
                 "due while their session was away: a user could not either",
             ),
+            (
+                "unsent",
+                self.unsent,
+                bad(self.unsent),
+                "due, and the generator had no time until one deadline after the end",
+            ),
         ] {
             table.push([
                 Cell::plain(name),

@@ -83,8 +83,13 @@ impl Endpoint {
     /// # Errors
     /// If it cannot; says what would help.
     pub fn bears(&self, plan: &Plan, processes: u32) -> Result<(), RunError> {
+        Ok(self.need(plan, processes).fits(&Limits::of_this_process())?)
+    }
+
+    /// What the plan needs of this machine.
+    pub(crate) fn need(&self, plan: &Plan, processes: u32) -> Need {
         let is_built_in = |sut: &Arc<Sut>| matches!(sut.target().origin, Origin::BuiltIn(_));
-        let need = Need {
+        Need {
             sessions: u64::from(plan.sessions),
             population: plan.population,
             processes: u64::from(processes),
@@ -95,8 +100,7 @@ impl Endpoint {
             } else {
                 Server::Elsewhere
             },
-        };
-        Ok(need.fits(&Limits::of_this_process())?)
+        }
     }
 }
 

@@ -52,6 +52,7 @@ impl Summary {
                     "sent": self.delivery.sent,
                     "per_second": self.messages_per_second,
                     "skipped_while_away": self.skipped_sends,
+                    "unsent": self.unsent,
                 },
                 "bytes": {
                     "sent": {"payload": self.traffic.sent.payload, "wire": self.traffic.sent.wire},

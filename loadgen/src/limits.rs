@@ -4,7 +4,7 @@
 //! ports, and the built-in server stays one process.
 
 use crate::plan::Population;
-use crate::watch;
+use crate::watch::{self, Part, Reading, Taken};
 
 /// Descriptors beside those of the sessions: standard streams, event loops, timers, requests, the caller's own.
 const DESCRIPTORS_SPARE: u64 = 64;
@@ -142,6 +142,21 @@ impl Need {
                 })
             }
             Some(_) | None => Ok(()),
+        }
+    }
+
+    /// What so many connections of one process took, by what it had open before; the other processes are taken for like it.
+    pub(crate) fn taken(&self, before: &Reading, connected: u64, limits: &Limits) -> Taken {
+        let descriptors = before.descriptors().zip(limits.descriptors);
+        Taken {
+            descriptors: descriptors.map(|(open, (soft, _))| Part {
+                taken: open + connected,
+                of: soft,
+            }),
+            ports: limits.ports.map(|ports| Part {
+                taken: (connected * self.processes).div_ceil(self.nodes),
+                of: ports * self.addresses,
+            }),
         }
     }
 

@@ -176,6 +176,7 @@ impl Summary {
         self.heartbeats += other.heartbeats;
         self.pushes += other.pushes;
         self.skipped_sends += other.skipped_sends;
+        self.unsent += other.unsent;
         self.traffic.add(&other.traffic);
         self.generator.add(other.generator);
         self.send_lag.merge(&other.send_lag);

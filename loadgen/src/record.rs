@@ -110,6 +110,8 @@ pub struct Recorder {
     pub late_sends: u64,
     /// Sends that fell due while their session was not connected: a user cannot send then either.
     pub skipped_sends: u64,
+    /// Sends that were due and for which there was no time, until one deadline after the end.
+    pub unsent: u64,
     /// From the instant a storm dropped a session to its next connection, back-off included.
     pub recovery: Distribution,
     /// Connections after a session's first.
@@ -140,6 +142,7 @@ impl Default for Recorder {
             loop_lag: Distribution::default(),
             late_sends: 0,
             skipped_sends: 0,
+            unsent: 0,
             recovery: Distribution::default(),
             reconnects: 0,
             unexpected_closes: 0,
@@ -236,6 +239,7 @@ impl Recorder {
         self.loop_lag.merge(&other.loop_lag);
         self.late_sends += other.late_sends;
         self.skipped_sends += other.skipped_sends;
+        self.unsent += other.unsent;
         self.recovery.merge(&other.recovery);
         self.reconnects += other.reconnects;
         self.unexpected_closes += other.unexpected_closes;

@@ -25,6 +25,7 @@ use crate::custom::{CustomClient, Who};
 use crate::endpoint::{Endpoint, Places, RunError, find, greet};
 use crate::engine::{self, Backstage, Exchange, Job, LoopEvent, LoopReport, Nobody, Precision};
 use crate::ledger::reckon::{CatchUp, Terms};
+use crate::limits::{Limits, Need};
 use crate::observe::{beside, observe};
 use crate::part::Part;
 use crate::plan::{Plan, Protocol};
@@ -186,6 +187,7 @@ pub async fn run_part(
 /// All that is there before the first session arrives.
 struct Stage {
     plan: Arc<Plan>,
+    need: Need,
     part: Part,
     endpoint: Endpoint,
     places: Places,
@@ -236,6 +238,7 @@ impl Stage {
             (None, _) | (_, None) => Arc::new(Nobody),
         };
         Ok(Self {
+            need: endpoint.need(&plan, part.of),
             plan: Arc::new(plan),
             part,
             endpoint,
@@ -331,7 +334,11 @@ impl Stage {
             catch_up,
         };
         let gathered = Gathered::of(u64::from(tag), terms, reports);
-        let generator = watch::judge(&before, &after, &uses, &gathered.recorder);
+        let most = series.iter().map(|figures| u64::from(figures.connected)).max();
+        let taken = self
+            .need
+            .taken(&before, most.unwrap_or_default(), &Limits::of_this_process());
+        let generator = watch::judge(&before, &after, &uses, &gathered.recorder, taken);
         let occasion = Occasion {
             target: self.endpoint.name,
             started_at,

@@ -60,6 +60,8 @@ pub struct Summary {
     pub pushes: u64,
     /// Sends that fell due while their session was not connected.
     pub skipped_sends: u64,
+    /// Sends for which the generator had no time, until one deadline after the end.
+    pub unsent: u64,
     /// Bytes of messages, and on the wire.
     pub traffic: Traffic,
     /// What the generator knows about itself.
@@ -333,6 +335,7 @@ impl Summary {
             heartbeats: recorder.heartbeats,
             pushes: recorder.pushes,
             skipped_sends: recorder.skipped_sends,
+            unsent: recorder.unsent,
             traffic: recorder.traffic,
             generator,
             send_lag: recorder.send_lag,

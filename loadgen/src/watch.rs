@@ -1,12 +1,16 @@
 //! The generator watches itself: a starved generator must not be read as a slow server.
 //!
 //! **The rule.** A run is saturated when sends left more than [`LAG_P99_MAX_MS`] after their intended instant at p99, or
-//! the loops' own timers came that late at p99. Only lateness decides: a process can be starved without being busy, and
-//! busy without being late. How busy loops and machine were, and what was stolen, is told as the likely cause.
+//! the loops' own timers came that late at p99, or when sends were never made for want of time. Only lateness decides: a process can
+//! be starved without being busy, and busy without being late. How busy loops and machine were, how long tasks waited for a core,
+//! what was stolen, and which descriptors and ports were nearly used up is told as the likely cause, each with its limit. There is
+//! one thing besides: connections that fail while descriptors or ports are used up are the generator's failures.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::record::Recorder;
+use touchstone_report::number;
+
+use crate::record::{ErrorKind, Recorder};
 
 /// Later than this at p99, and times say more about the generator than about the server: several times what a timer of a healthy
 /// loop needs, a fifth of the shortest threshold people set (100 ms).
@@ -15,6 +19,10 @@ pub const LAG_P99_MAX_MS: f64 = 20.0;
 const BUSY_MAX: f64 = 0.9;
 /// Stolen time beyond this is felt as lag.
 const STOLEN_MAX: f64 = 0.05;
+/// Tasks that wait for a core for more of the time than this are felt as lag.
+const WAITING_MAX: f64 = 0.2;
+/// Of what there is only so much, more than this is nearly all: connections come and go between two looks.
+const TAKEN_MAX: f64 = 0.95;
 
 /// What the generator knows about itself.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +47,35 @@ pub struct Reading {
     /// The most this process ever had resident, or had since [`Reading::start`] where that can be told.
     peak_rss_bytes: Option<u64>,
     machine: Option<Ticks>,
+    at: Option<Instant>,
+    /// How long some task of the machine has waited for a core.
+    waited: Option<Duration>,
+    /// Open descriptors of this process.
+    descriptors: Option<u64>,
+}
+
+/// The most that connections of a run took at once of what there is only so much of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Of this process's descriptors.
+    pub descriptors: Option<Part>,
+    /// Of the ports to one node, of all processes of the run.
+    pub ports: Option<Part>,
+}
+
+/// So much of so much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Taken at most at once.
+    pub taken: u64,
+    /// All there is.
+    pub of: u64,
+}
+
+impl Part {
+    fn is_nearly_all(self) -> bool {
+        self.taken as f64 > TAKEN_MAX * self.of as f64
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +109,20 @@ impl Reading {
             machine: std::fs::read_to_string("/proc/stat")
                 .ok()
                 .and_then(|text| ticks(&text)),
+            at: Some(Instant::now()),
+            waited: std::fs::read_to_string("/proc/pressure/cpu")
+                .ok()
+                .and_then(|text| waited(&text)),
+            descriptors: std::fs::read_dir("/proc/self/fd")
+                .ok()
+                .map(|all| all.count() as u64),
         }
+    }
+
+    /// Open descriptors of this process; `None` where the system does not tell.
+    #[must_use]
+    pub fn descriptors(&self) -> Option<u64> {
+        self.descriptors
     }
 }
 
@@ -93,7 +143,13 @@ pub fn thread_cpu() -> Duration {
 
 /// Judges a run from the readings around it.
 #[must_use]
-pub fn judge(before: &Reading, after: &Reading, loops: &[LoopUse], recorder: &Recorder) -> Generator {
+pub fn judge(
+    before: &Reading,
+    after: &Reading,
+    loops: &[LoopUse],
+    recorder: &Recorder,
+    taken: Taken,
+) -> Generator {
     let mut reasons = Vec::new();
     for (what, lag) in [
         ("sends left", &recorder.send_lag),
@@ -105,9 +161,24 @@ pub fn judge(before: &Reading, after: &Reading, loops: &[LoopUse], recorder: &Re
             ));
         }
     }
+    if recorder.unsent > 0 {
+        reasons.push(format!(
+            "{} sends were still due one deadline after the end, and were not sent",
+            number::count(recorder.unsent)
+        ));
+    }
+    let scarce = scarce(taken);
+    let failed = recorder.errors.of(ErrorKind::Connect);
+    if failed > 0 && !scarce.is_empty() {
+        let failed = number::count(failed);
+        reasons.push(format!(
+            "{failed} connections failed while something was used up here"
+        ));
+    }
     let saturated = !reasons.is_empty();
     if saturated {
         reasons.extend(causes(before, after, loops));
+        reasons.extend(scarce);
     }
     Generator {
         cpu_seconds: after.cpu.saturating_sub(before.cpu).as_secs_f64(),
@@ -129,8 +200,9 @@ fn causes(before: &Reading, after: &Reading, loops: &[LoopUse]) -> Vec<String> {
         .fold(0.0, f64::max);
     if busiest > BUSY_MAX {
         causes.push(format!(
-            "the busiest event loop used {:.0} % of a core",
-            busiest * 100.0
+            "the busiest event loop used {:.0} % of a core, the limit is {:.0} %",
+            busiest * 100.0,
+            BUSY_MAX * 100.0
         ));
     }
     if let (Some(before), Some(after)) = (before.machine, after.machine) {
@@ -139,18 +211,66 @@ fn causes(before: &Reading, after: &Reading, loops: &[LoopUse]) -> Vec<String> {
         let stolen = after.stolen.saturating_sub(before.stolen) as f64 / total;
         if busy > BUSY_MAX {
             causes.push(format!(
-                "the cores of this machine were {:.0} % busy",
-                busy * 100.0
+                "the cores of this machine were {:.0} % busy, the limit is {:.0} %",
+                busy * 100.0,
+                BUSY_MAX * 100.0
             ));
         }
         if stolen > STOLEN_MAX {
             causes.push(format!(
-                "{:.0} % of this machine's time was stolen by its host",
-                stolen * 100.0
+                "{:.0} % of this machine's time was stolen by its host, the limit is {:.0} %",
+                stolen * 100.0,
+                STOLEN_MAX * 100.0
             ));
         }
     }
+    if let Some(waiting) = waiting(before, after).filter(|waiting| *waiting > WAITING_MAX) {
+        causes.push(format!(
+            "tasks of this machine waited for a core {:.0} % of the time, the limit is {:.0} %",
+            waiting * 100.0,
+            WAITING_MAX * 100.0
+        ));
+    }
     causes
+}
+
+/// The share of the time in which some task of the machine waited for a core.
+fn waiting(before: &Reading, after: &Reading) -> Option<f64> {
+    let passed = after.at?.duration_since(before.at?);
+    let waited = after.waited?.saturating_sub(before.waited?);
+    (!passed.is_zero()).then(|| waited.as_secs_f64() / passed.as_secs_f64())
+}
+
+/// What was nearly used up.
+fn scarce(taken: Taken) -> Vec<String> {
+    let rows = [
+        (
+            taken.descriptors,
+            "descriptors that this process may open were in use at once",
+        ),
+        (
+            taken.ports,
+            "local ports to a node of the target were in use at once",
+        ),
+    ];
+    let nearly_all = rows.into_iter().filter_map(|(part, what)| {
+        let Part { taken, of } = part.filter(|part| part.is_nearly_all())?;
+        Some(format!(
+            "{} of the {} {what}",
+            number::count(taken),
+            number::count(of)
+        ))
+    });
+    nearly_all.collect()
+}
+
+/// Reads `total` of the line `some`, which is in µs (the kernel's Documentation/accounting/psi.rst).
+fn waited(pressure: &str) -> Option<Duration> {
+    let some = pressure.lines().find_map(|line| line.strip_prefix("some "))?;
+    let total = some
+        .split_whitespace()
+        .find_map(|field| field.strip_prefix("total="))?;
+    total.parse().ok().map(Duration::from_micros)
 }
 
 /// Reads the first line of `/proc/stat`: user nice system idle iowait irq softirq steal (proc_stat(5)).
@@ -296,13 +416,20 @@ mod tests {
             cpu: Duration::from_secs(10),
             wall: Duration::from_secs(10),
         };
-        let prompt = judge(&Reading::default(), &Reading::default(), &[busy], &lagging(19));
+        let prompt = judge(
+            &Reading::default(),
+            &Reading::default(),
+            &[busy],
+            &lagging(19),
+            Taken::default(),
+        );
         assert!(!prompt.saturated && prompt.reasons.is_empty());
         let late = judge(
             &Reading::default(),
             &Reading::default(),
             &[LoopUse::default()],
             &lagging(40),
+            Taken::default(),
         );
         assert!(late.saturated);
         assert_eq!(late.reasons, ["sends left 40 ms late at p99, the limit is 20 ms"]);
@@ -320,15 +447,76 @@ mod tests {
             &reading(after),
             &[LoopUse::default(), busy],
             &lagging(40),
+            Taken::default(),
         );
         assert_eq!(
             late.reasons[1..],
             [
-                "the busiest event loop used 95 % of a core",
-                "the cores of this machine were 95 % busy",
-                "50 % of this machine's time was stolen by its host",
+                "the busiest event loop used 95 % of a core, the limit is 90 %",
+                "the cores of this machine were 95 % busy, the limit is 90 %",
+                "50 % of this machine's time was stolen by its host, the limit is 5 %",
             ]
         );
+    }
+
+    const PRESSURE: &str = "some avg10=0.00 avg60=0.00 avg300=0.00 total=2500000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n";
+
+    #[test]
+    fn what_waits_for_a_core_is_told_with_its_limit() {
+        assert_eq!(waited(PRESSURE), Some(Duration::from_millis(2_500)));
+        for text in ["", "full total=1", "some avg10=1"] {
+            assert_eq!(waited(text), None, "{text}");
+        }
+        let begun = Instant::now();
+        let reading = |seconds, waited| Reading {
+            at: Some(begun + Duration::from_secs(seconds)),
+            waited: Some(Duration::from_millis(waited)),
+            ..Reading::default()
+        };
+        let before = reading(0, 1_000);
+        for (waited, expected) in [
+            (2_900, &[][..]),
+            (
+                3_500,
+                &["tasks of this machine waited for a core 25 % of the time, the limit is 20 %"],
+            ),
+        ] {
+            let after = reading(10, waited);
+            let late = judge(&before, &after, &[], &lagging(40), Taken::default());
+            assert_eq!(late.reasons[1..], *expected);
+        }
+    }
+
+    #[test]
+    fn what_is_nearly_used_up_is_a_cause_and_with_failed_connections_a_reason() {
+        let part = |taken, of| Some(Part { taken, of });
+        let plenty = Taken {
+            descriptors: part(950, 1_000),
+            ports: part(0, 28_232),
+        };
+        let scarce = Taken {
+            descriptors: part(1_023, 1_024),
+            ports: part(28_000, 28_232),
+        };
+        let told = |recorder: &Recorder, taken| {
+            let nothing = Reading::default();
+            judge(&nothing, &nothing, &[], recorder, taken).reasons
+        };
+        assert_eq!(told(&lagging(40), plenty).len(), 1);
+        let causes = [
+            "1,023 of the 1,024 descriptors that this process may open were in use at once",
+            "28,000 of the 28,232 local ports to a node of the target were in use at once",
+        ];
+        assert_eq!(told(&lagging(40), scarce)[1..], causes);
+        let mut failing = Recorder::default();
+        failing.error(ErrorKind::Connect, 3);
+        assert!(
+            told(&failing, plenty).is_empty(),
+            "whoever fails then, it is not for want of them"
+        );
+        let reason = "3 connections failed while something was used up here";
+        assert_eq!(told(&failing, scarce), [&[reason][..], &causes].concat());
+        assert!(told(&Recorder::default(), scarce).is_empty(), "all went well");
     }
 
     #[test]
@@ -342,7 +530,13 @@ mod tests {
             (Some(50), Some(50), None),
             (None, None, None),
         ] {
-            let generator = judge(&reading(before), &reading(after), &[], &Recorder::default());
+            let generator = judge(
+                &reading(before),
+                &reading(after),
+                &[],
+                &Recorder::default(),
+                Taken::default(),
+            );
             assert_eq!(generator.peak_rss_bytes, expected, "{before:?} {after:?}");
         }
     }
@@ -363,6 +557,7 @@ mod tests {
     fn this_process_has_used_some_memory_and_has_a_limit_of_descriptors() {
         if cfg!(unix) {
             assert!(Reading::now().peak_rss_bytes.unwrap() > 1 << 20);
+            assert!(Reading::now().descriptors() > Some(2) || cfg!(not(target_os = "linux")));
             let (soft, hard) = descriptor_limit().unwrap();
             assert!(soft > 0 && soft <= hard);
         }

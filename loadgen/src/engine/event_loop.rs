@@ -218,8 +218,8 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
     }
 
     /// From the start to the end of the last phase, or to the stop. What was meant for an instant before the end is done, however
-    /// late: a loop that starves in its last moments leaves nothing out. It gives up one deadline after the end, which leaves
-    /// it saturated in any case.
+    /// late: a loop that starves in its last moments leaves nothing out. It gives up one deadline after the end, and counts what
+    /// it leaves undone.
     async fn phases(&mut self) {
         let deadline = self.shared.job.plan.deadline;
         let end = self.shared.job.plan.end();
@@ -238,6 +238,34 @@ impl<K: Connector, C: ClientHalf + 'static> Loop<K, C> {
             }
         }
         self.end_seconds();
+        // Who stops a run wants nothing more sent.
+        if !self.stop.is_cancelled() {
+            let unsent = self.leave_undone(end);
+            self.shared.recorder.borrow_mut().unsent += unsent;
+        }
+    }
+
+    /// How many acts were meant for before `end` and are not done: none, unless there was no time.
+    fn leave_undone(&self, end: Nanos) -> u64 {
+        let Shared {
+            job,
+            sessions,
+            agenda,
+            ..
+        } = &*self.shared;
+        let mut undone = 0;
+        while let Some(entry) = agenda.take(end - 1) {
+            let slot = entry.slot as usize;
+            match entry.due {
+                Due::Act => {
+                    let leaves = job.plan.departure(job.session(slot)).unwrap_or(end);
+                    undone += sessions[slot].borrow().acts_before(end.min(leaves));
+                }
+                Due::GiveUp { .. } => {}
+                Due::Beat { .. } | Due::Listen | Due::Leave | Due::Vanish => self.shared.attend(entry),
+            }
+        }
+        undone
     }
 
     fn next_due(&self) -> Nanos {

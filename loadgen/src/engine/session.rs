@@ -475,6 +475,22 @@ impl<C: ClientHalf, S: Pipe> Session<C, S> {
         }
     }
 
+    /// How many acts it was to do before `until` and has not done; in the closed model the one that is due.
+    pub(crate) fn acts_before(&self, until: Nanos) -> u64 {
+        if self.is_leaving() {
+            return 0;
+        }
+        let Some(mut sends) = self.sends.clone() else {
+            return 1;
+        };
+        let mut acts = 0;
+        while sends.due() < until {
+            acts += 1;
+            sends.advance();
+        }
+        acts
+    }
+
     /// The number of its next turn in the closed model.
     pub(crate) fn turns(&self) -> u32 {
         self.rare.as_ref().map_or(0, |rare| rare.turns)

@@ -21,7 +21,7 @@ use super::{Exchange, Job, LoopEvent, LoopReport, Nobody, Node, Precision, run_l
 use crate::ledger::reckon::CatchUp;
 use crate::plan::Plan;
 use crate::record::{ErrorKind, Latency, Traffic};
-use crate::watch::{self, Reading};
+use crate::watch::{self, Reading, Taken};
 use crate::workload::Workload;
 
 /// No run of these tests takes so long on virtual time.

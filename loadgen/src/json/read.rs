@@ -63,6 +63,10 @@ impl Summary {
                 Some(messages) => messages.count("skipped_while_away")?,
                 None => 0,
             },
+            unsent: match &messages {
+                Some(messages) => messages.count("unsent")?,
+                None => 0,
+            },
             traffic: traffic(&summary)?,
             generator: generator.map_or(Ok(Generator::default()), self::generator)?,
             send_lag: distribution_of(generator, "send_lag")?,

@@ -81,6 +81,7 @@ fn a_server_that_blocks_is_charged_for_everyone_it_keeps_waiting() {
         &Reading::default(),
         &[],
         &ran.report.recorder,
+        Taken::default(),
     );
     assert!(
         !generator.saturated,
@@ -159,7 +160,13 @@ fn a_generator_that_starves_charges_itself_and_says_so() {
         recorder.late_sends, 993,
         "of 1,000, seven were due in its last 10 ms"
     );
-    let generator = watch::judge(&Reading::default(), &Reading::default(), &[], recorder);
+    let generator = watch::judge(
+        &Reading::default(),
+        &Reading::default(),
+        &[],
+        recorder,
+        Taken::default(),
+    );
     assert!(generator.saturated);
     assert!(
         generator.reasons[0].starts_with("sends left 4"),
@@ -181,6 +188,28 @@ fn a_generator_that_starves_beyond_the_end_leaves_nothing_out() {
     assert_eq!(recorder.measured(Latency::Answer).latency.count(), 4_000);
     let late = recorder.send_lag.quantile_ms(0.99).unwrap();
     assert!((1_700.0..=2_000.0).contains(&late), "{late}");
+}
+
+#[test]
+fn what_a_generator_has_no_time_for_until_one_deadline_after_the_end_is_counted() {
+    let world = World::StarvesAt(seconds(19.0), seconds(7.0));
+    let ran = run_in(world, steady(200, 20), |_: &Received| Verdict::Answer);
+    let recorder = &ran.report.recorder;
+    assert_eq!(recorder.unsent, 200, "a second of 200 sessions");
+    assert_eq!(
+        ran.server.received() + recorder.unsent,
+        4_000,
+        "all that was meant"
+    );
+    let nothing = Reading::default();
+    let generator = watch::judge(&nothing, &nothing, &[], recorder, Taken::default());
+    assert!(generator.saturated, "{:?}", generator.reasons);
+    let expected = "200 sends were still due one deadline after the end, and were not sent";
+    assert!(
+        generator.reasons.iter().any(|reason| reason == expected),
+        "{:?}",
+        generator.reasons
+    );
 }
 
 #[test]
