@@ -291,6 +291,21 @@ impl Redis {
         self.ask_twice(Question::Commands(commands)).await
     }
 
+    /// The same of a script.
+    pub(super) async fn read_script<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, LinkError> {
+        self.ask_twice(Question::Script(script)).await
+    }
+
+    /// What each of the servers that take writes answers.
+    pub(super) async fn ask_every_server(&self, command: &Cmd) -> Result<Vec<Value>, LinkError> {
+        let (generation, mut connection) = self.connection().await?;
+        let answered = connection.ask_every_server(command).await;
+        answered.map_err(|error| self.failed(generation, error))
+    }
+
     async fn ask_twice<T: FromRedisValue>(&self, question: Question<'_>) -> Result<T, LinkError> {
         match self.ask(question).await {
             Err(LinkError::Broken(_)) => self.ask(question).await,

@@ -5,7 +5,7 @@ use std::fmt;
 use redis::aio::{AsyncPushSender, ConnectionLike, MultiplexedConnection, SendError};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
-use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
+use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo};
 use redis::io::tcp::TcpSettings;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{
@@ -198,6 +198,20 @@ impl Connection {
         };
         let version = said.lines().find_map(|line| line.strip_prefix("redis_version:"));
         Ok(version.unwrap_or("of an unknown version").trim().to_owned())
+    }
+
+    /// What each of the servers that take writes answers.
+    pub(super) async fn ask_every_server(&mut self, command: &Cmd) -> RedisResult<Vec<Value>> {
+        match self {
+            Self::Single(connection) => Ok(vec![command.query_async(connection).await?]),
+            Self::Cluster(connection) => {
+                let masters = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+                match connection.route_command(command.clone(), masters).await? {
+                    Value::Map(answers) => Ok(answers.into_iter().map(|(_, answer)| answer).collect()),
+                    other => Ok(vec![other]),
+                }
+            }
+        }
     }
 
     /// Whether the server does what it is asked: one that still loads its memory does not, nor a cluster that is not whole.

@@ -5,6 +5,8 @@
 mod contract;
 
 mod bus;
+mod link;
 mod presence;
 mod sessions;
+mod store;
 mod support;

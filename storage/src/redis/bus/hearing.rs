@@ -164,7 +164,7 @@ impl Inner {
         if !self.topics.is_tuned(&channel) {
             return self.unsubscribe_soon(&channel.into());
         }
-        if let Some(behind) = self.topics.pushed(&channel, payload, &self.node) {
+        if let Some(behind) = self.topics.pushed(&channel, &payload, &self.node) {
             self.catch_up(&channel, behind);
         }
     }

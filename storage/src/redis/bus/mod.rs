@@ -229,7 +229,7 @@ impl Bus for RedisBus {
             let away = || BusError::Unavailable("the subscription was given up".to_owned());
             subscribed.await.map_err(|_| away())??;
         }
-        tuning.is_done();
+        tuning.keep();
         Ok(())
     }
 

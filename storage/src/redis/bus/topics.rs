@@ -236,7 +236,7 @@ impl Topics {
     }
 
     /// Hands a push on, if it is the next and every inbox has room. Never waits.
-    pub(super) fn pushed(&self, channel: &str, pushed: Numbered, node: &str) -> Option<IsBehind> {
+    pub(super) fn pushed(&self, channel: &str, pushed: &Numbered, node: &str) -> Option<IsBehind> {
         let mut shard = self.shard(channel);
         let topic = shard.get_mut(channel)?;
         let number = pushed.number;
@@ -249,7 +249,7 @@ impl Topics {
                 }
                 // Before it is one that was handed on, or one that Redis has forgotten since.
                 let follows = pushed.previous <= last;
-                if follows && (pushed.node == node || hand_on(&topic.ears, &topic.name, &pushed)) {
+                if follows && (pushed.node == node || hand_on(&topic.ears, &topic.name, pushed)) {
                     topic.place = Place::At { last: number };
                     return None;
                 }
@@ -375,7 +375,7 @@ impl<'a> Tuning<'a> {
         }
     }
 
-    pub(super) fn is_done(&mut self) {
+    pub(super) fn keep(&mut self) {
         self.done = true;
     }
 }

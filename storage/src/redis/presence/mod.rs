@@ -250,7 +250,7 @@ impl Presence for RedisPresence {
             let first = *first.get_or_insert(change);
             // A lease that was lost meanwhile took the connection along.
             if inner.own().node == node {
-                arriving.is_done();
+                arriving.end();
                 return Ok(first);
             }
         }
@@ -329,7 +329,7 @@ struct Arriving<'a> {
 }
 
 impl Arriving<'_> {
-    fn is_done(mut self) {
+    fn end(mut self) {
         self.done = true;
     }
 }

@@ -71,6 +71,32 @@ impl Server {
         panic!("no redis-server starts; `cargo xtask needs` installs it");
     }
 
+    /// A Sentinel that looks after the master on this port, under the name `main`, and knows its replica.
+    pub(crate) fn sentinel(master: u16, replica: u16) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let configuration = folder.path().join("sentinel.conf");
+        // Without the second line it would ask the master in ten seconds.
+        let monitored = format!(
+            "sentinel monitor main 127.0.0.1 {master} 1\nsentinel known-replica main 127.0.0.1 {replica}\n"
+        );
+        std::fs::write(&configuration, monitored).unwrap();
+        let port = free_port();
+        let mut child = Command::new("redis-server")
+            .arg(&configuration)
+            .arg("--sentinel")
+            .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is there: `cargo xtask needs` installs it");
+        assert!(is_ready(&mut child, port), "the port is still free");
+        Self {
+            child,
+            folder,
+            port,
+            arguments: Vec::new(),
+        }
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
@@ -205,6 +231,10 @@ fn is_ready(child: &mut Child, port: u16) -> bool {
 }
 
 /// Looks again and again, because a server tells nobody when it is so far.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "there is no event to await, and looking without a pause takes its time from it"
+)]
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
