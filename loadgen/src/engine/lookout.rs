@@ -73,13 +73,14 @@ impl Lookout {
         }
     }
 
-    /// Tells `hear` what there is to tell now, a batch at most. Each news is told once.
-    pub(super) fn sweep(&self, hear: impl FnMut(usize, Told)) -> More {
+    /// Tells `hear` what there is to tell now, a batch at most; `expect` hears of each place a little before. Each news is told
+    /// once.
+    pub(super) fn sweep(&self, expect: impl Fn(usize), hear: impl FnMut(usize, Told)) -> More {
         match self {
             #[cfg(target_os = "linux")]
-            Self::Descriptor(lookout) => lookout.sweep(hear),
+            Self::Descriptor(lookout) => lookout.sweep(expect, hear),
             Self::Runtime => {
-                drop(hear);
+                drop((expect, hear));
                 More::Nothing
             }
         }
@@ -156,24 +157,25 @@ mod descriptor {
             }
         }
 
-        pub(super) fn sweep(&self, mut hear: impl FnMut(usize, Told)) -> More {
+        pub(super) fn sweep(&self, expect: impl Fn(usize), mut hear: impl FnMut(usize, Told)) -> More {
             let mut events = self.events.borrow_mut();
             let own = self.descriptor.as_raw_fd();
             // SAFETY: the descriptor is open, and there is room for as many events as is said.
             let told = unsafe { libc::epoll_wait(own, events.as_mut_ptr(), EVENTS_MAX as libc::c_int, 0) };
             // It fails on nothing that this can be: an open descriptor and room for events. Who is not told now is told by the next sweep.
             let told = usize::try_from(told).unwrap_or(0);
+            let slot = |event: &libc::epoll_event| usize::try_from(event.u64).expect("a slot was a usize");
+            let mut coming = events[..told].iter();
+            coming.next().map(slot).inspect(|first| expect(*first));
             for event in &events[..told] {
+                coming.next().map(slot).inspect(|next| expect(*next));
                 let ending = libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR;
-                let slot = usize::try_from(event.u64).expect("a slot was a usize");
-                hear(
-                    slot,
-                    if event.events & ending as u32 == 0 {
-                        Told::Ready
-                    } else {
-                        Told::Ending
-                    },
-                );
+                let told = if event.events & ending as u32 == 0 {
+                    Told::Ready
+                } else {
+                    Told::Ending
+                };
+                hear(slot(event), told);
             }
             if told == EVENTS_MAX {
                 More::Perhaps
@@ -211,7 +213,7 @@ mod tests {
         let mut told = Vec::new();
         while told.len() < wanted {
             lookout.news().await;
-            lookout.sweep(|slot, news| told.push((slot, news)));
+            lookout.sweep(|_| {}, |slot, news| told.push((slot, news)));
         }
         told.sort_by_key(|(slot, _)| *slot);
         told
@@ -229,7 +231,7 @@ mod tests {
         their_first.write_all(b"abc").unwrap();
         assert_eq!(told(&lookout, 1).await, [(7, Told::Ready)]);
         let mut again = Vec::new();
-        lookout.sweep(|slot, _| again.push(slot));
+        lookout.sweep(|_| {}, |slot, _| again.push(slot));
         assert_eq!(again, [] as [usize; 0], "it was told, though nobody has read it");
         assert_eq!(first.read(&mut [0; 8]).unwrap(), 3);
         their_second.write_all(b"last words").unwrap();
@@ -246,6 +248,6 @@ mod tests {
         let lookout = Lookout::new(Precision::Milliseconds);
         assert!(!lookout.watches());
         assert!(lookout.add(&pair().0, 0).is_err());
-        assert_eq!(lookout.sweep(|_, _| unreachable!()), More::Nothing);
+        assert_eq!(lookout.sweep(|_| {}, |_, _| unreachable!()), More::Nothing);
     }
 }

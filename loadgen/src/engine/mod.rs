@@ -405,7 +405,8 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
 
     /// Lets all who are watched hear what has come for them, a batch at most.
     fn sweep(&self) -> More {
-        self.lookout.sweep(|slot, told| {
+        let expect = |slot: usize| fetch(&self.sessions[slot]);
+        self.lookout.sweep(expect, |slot, told| {
             let heard = self.turn(slot, |session, turn| session.told(told, turn));
             if let Poll::Ready(end) = heard {
                 self.ended(slot, end);

@@ -199,7 +199,7 @@ mod tests {
         let mut told = None;
         while told != Some((3, Told::Ending)) {
             lookout.news().await;
-            lookout.sweep(|slot, news| told = Some((slot, news)));
+            lookout.sweep(|_| {}, |slot, news| told = Some((slot, news)));
         }
         ours.ending();
         assert_eq!([read(&mut ours), read(&mut ours)], [Some(4), Some(0)]);
