@@ -1,8 +1,10 @@
 //! The load generator beside clients that measure nothing: N sessions of `echo`, one message of 64 bytes per second each.
 //!
-//! CPU is taken over a window in which all sessions are connected and talk, so that connecting is not in it.
+//! CPU is taken over a window in which all sessions are connected and talk, so that connecting is not in it. Tools that others use
+//! are asked once where they are installed: they need several times as much, so that one round tells.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -37,33 +39,89 @@ phases:
 messages: {rate: 1, spacing: uniform, bytes: 64}
 ";
 
+/// The same for artillery, whose sessions begin so many a second.
+fn artillery(address: SocketAddr, sessions: usize) -> String {
+    format!(
+        "\
+config:
+  target: ws://{address}
+  phases:
+    - duration: {RAMP_SECONDS}
+      arrivalCount: {sessions}
+scenarios:
+  - engine: ws
+    flow:
+      - connect: \"{{{{ target }}}}/ws/chat/?session=artillery-{{{{ $uuid }}}}\"
+      - loop:
+          - send: \"{TEXT}\"
+          - think: 1
+        count: 180
+"
+    )
+}
+
+/// 64 bytes.
+const TEXT: &str = "sixty-four bytes of text that come back as they are, and no more";
+
+/// Within this time the tools open their sessions.
+const RAMP_SECONDS: usize = 10;
+
+/// Its name in the folder of the run.
+const WORKLOAD_FILE: &str = "talk.yaml";
+
 /// Who talks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Client {
     Ours,
     Bare,
     Tungstenite,
+    Artillery,
+    Locust,
+}
+
+/// How often a client is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turns {
+    EachRound,
+    Once,
 }
 
 impl Client {
-    const ALL: [Self; 3] = [Self::Ours, Self::Bare, Self::Tungstenite];
+    const ALL: [Self; 5] = [
+        Self::Ours,
+        Self::Bare,
+        Self::Tungstenite,
+        Self::Artillery,
+        Self::Locust,
+    ];
+
+    /// `None` if it is not installed.
+    fn turns(self, args: &Args) -> Option<Turns> {
+        match self {
+            Self::Ours | Self::Bare | Self::Tungstenite => Some(Turns::EachRound),
+            Self::Artillery => args.artillery.exists().then_some(Turns::Once),
+            Self::Locust => args.locust.exists().then_some(Turns::Once),
+        }
+    }
 
     const fn name(self) -> &'static str {
         match self {
             Self::Ours => "`load run`, everything measured",
             Self::Bare => "bare TCP, nothing measured",
             Self::Tungstenite => "tokio-tungstenite, 4 KiB, nothing measured",
+            Self::Artillery => "artillery",
+            Self::Locust => "locust, one process",
         }
     }
 
-    fn command(self, args: &Args, workload: &Path, server: &Server, sessions: usize) -> Command {
+    fn command(self, args: &Args, folder: &Path, server: &Server, sessions: usize) -> Result<Command> {
         let address = server.address.to_string();
-        match self {
+        Ok(match self {
             Self::Ours => {
                 let mut command = Command::new(&args.server);
                 command
                     .args(["load", "run"])
-                    .arg(workload)
+                    .arg(folder.join(WORKLOAD_FILE))
                     .arg("--url")
                     .arg(format!("ws://{address}"))
                     .args(["--dialects", "echo", "--set"])
@@ -80,7 +138,23 @@ impl Client {
                 command.arg(name).arg(address).arg(sessions.to_string());
                 command
             }
-        }
+            Self::Artillery => {
+                let script = folder.join("artillery.yaml");
+                fs::write(&script, artillery(server.address, sessions))?;
+                let mut command = Command::new(&args.artillery);
+                command.arg("run").arg(script);
+                command
+            }
+            Self::Locust => {
+                let spawned = sessions.div_ceil(RAMP_SECONDS).to_string();
+                let mut command = Command::new(&args.locust);
+                command
+                    .args(["--headless", "--locustfile", "benches/rivals/tools/locustfile.py"])
+                    .args(["--users", &sessions.to_string(), "--spawn-rate", &spawned])
+                    .args(["--host", &format!("ws://{address}")]);
+                command
+            }
+        })
     }
 }
 
@@ -105,18 +179,32 @@ struct Used {
 /// Prints two tables.
 pub(crate) async fn measure(args: &Args) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let workload = folder.path().join("talk.yaml");
-    fs::write(&workload, WORKLOAD)?;
+    fs::write(folder.path().join(WORKLOAD_FILE), WORKLOAD)?;
     let server = Server::ours(&args.server, &["--dialects", "echo"])?;
-    let empty = one(args, Client::Ours, &workload, &server, 1).await?;
+    let empty = one(args, Client::Ours, folder.path(), &server, 1).await?;
     for sessions in CROWDS {
         let mut cpu = Client::ALL.map(|_| Rounds::default());
         let mut peak = Client::ALL.map(|_| Rounds::default());
+        let mut unable = Vec::new();
         for round in 0..args.rounds {
             // Each round begins with another, so that none always comes after the same.
             for turn in 0..Client::ALL.len() {
                 let at = (round + turn) % Client::ALL.len();
-                let used = one(args, Client::ALL[at], &workload, &server, sessions).await?;
+                let client = Client::ALL[at];
+                let used = match (client.turns(args), round) {
+                    (Some(Turns::EachRound), _) => {
+                        one(args, client, folder.path(), &server, sessions).await?
+                    }
+                    (Some(Turns::Once), 0) => match one(args, client, folder.path(), &server, sessions).await
+                    {
+                        Ok(used) => used,
+                        Err(why) => {
+                            unable.push((client, why));
+                            continue;
+                        }
+                    },
+                    (Some(Turns::Once), _) | (None, _) => continue,
+                };
                 cpu[at].0.push(used.cpu.as_secs_f64());
                 peak[at].0.push(used.peak_bytes as f64 / f64::from(1 << 20));
             }
@@ -127,35 +215,44 @@ pub(crate) async fn measure(args: &Args) -> Result<()> {
                 "client",
                 "s of CPU",
                 "over bare TCP",
+                "over tokio-tungstenite",
                 "peak, MiB",
                 "over `load run` with 1 session, MiB",
             ],
         );
-        let bare = Client::ALL.iter().position(|client| *client == Client::Bare);
-        let bare = cpu[bare.context("it is one of them")?].clone();
+        let of = |wanted| Client::ALL.iter().position(|client| *client == wanted);
+        let bare = cpu[of(Client::Bare).context("it is one of them")?].clone();
+        let tungstenite = cpu[of(Client::Tungstenite).context("it is one of them")?].clone();
         for (at, client) in Client::ALL.into_iter().enumerate() {
+            if cpu[at].0.is_empty() {
+                continue;
+            }
             let more = match client {
                 Client::Ours => {
                     let base = empty.peak_bytes as f64 / f64::from(1 << 20);
                     Rounds(peak[at].0.iter().map(|peak| peak - base).collect()).shown()
                 }
-                Client::Bare | Client::Tungstenite => String::new(),
+                Client::Bare | Client::Tungstenite | Client::Artillery | Client::Locust => String::new(),
             };
             table::row(&[
                 client.name(),
                 &cpu[at].shown(),
                 &cpu[at].over(&bare).shown(),
+                &cpu[at].over(&tungstenite).shown(),
                 &peak[at].shown(),
                 &more,
             ]);
         }
         table::end();
+        for (client, why) in unable {
+            table::note(&format!("{} does not: {why:#}", client.name()));
+        }
     }
     Ok(())
 }
 
-async fn one(args: &Args, client: Client, workload: &Path, server: &Server, sessions: usize) -> Result<Used> {
-    let mut command = client.command(args, workload, server, sessions);
+async fn one(args: &Args, client: Client, folder: &Path, server: &Server, sessions: usize) -> Result<Used> {
+    let mut command = client.command(args, folder, server, sessions)?;
     let child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

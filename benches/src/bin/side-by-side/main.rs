@@ -33,6 +33,12 @@ struct Args {
     /// What it is measured against
     #[arg(long, default_value = "benches/rivals/target/release/rivals")]
     rivals: PathBuf,
+    /// artillery, a rival of the load generator if it is there
+    #[arg(long, default_value = "target/tools/node_modules/.bin/artillery")]
+    artillery: PathBuf,
+    /// locust, with websocket-client beside it: the same
+    #[arg(long, default_value = "target/tools/venv/bin/locust")]
+    locust: PathBuf,
     /// Rounds; each gives one ratio
     #[arg(long, default_value_t = 7)]
     rounds: usize,

@@ -33,6 +33,11 @@ pub(crate) fn row<T: AsRef<str>>(cells: &[T]) {
     println!("| {} |", cells.join(" | "));
 }
 
+/// What does not fit into a table.
+pub(crate) fn note(text: &str) {
+    println!("{text}\n");
+}
+
 /// The end of a table.
 pub(crate) fn end() {
     println!();
