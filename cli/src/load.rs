@@ -142,7 +142,7 @@ async fn work(plan: Plan, target: Target, ways: Ways) -> Outcome {
         ..ways
     };
     let sut = Arc::new(Sut::handed_over(target, assignment.server).map_err(Failure::usage)?);
-    let endpoint = endpoint(&plan, &sut, ways)?;
+    let endpoint = endpoint(&plan, &sut, ways);
     let (to_audience, mut news) = mpsc::channel(NEWS_MAX);
     let telling = async {
         while let Some(news) = news.recv().await {
@@ -260,7 +260,7 @@ fn plan(args: &LoadRunArgs) -> Result<(Workload, Plan), Failure> {
     workload.thresholds.extend(args.thresholds.iter().cloned());
     let plan = Plan::new(&args.workload, &workload).map_err(Failure::usage)?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let plan = plan.with_users(&workload, folder).map_err(Failure::usage)?;
+    let plan = plan.with_feeds(&workload, folder).map_err(Failure::usage)?;
     Ok((workload, plan))
 }
 
@@ -278,7 +278,7 @@ pub(crate) async fn drive(
 ) -> Result<Summary, Failure> {
     let seconds = Duration::from_nanos(plan.end()).as_secs_f64().ceil();
     let (to_audience, news) = mpsc::channel(NEWS_MAX);
-    let endpoint = endpoint(&plan, sut, ways)?;
+    let endpoint = endpoint(&plan, sut, ways);
     let run = play(plan, Part::whole(), endpoint, begin, to_audience, stop);
     let (summary, ()) = tokio::join!(run, show(news, seconds as u64));
     summary
@@ -303,13 +303,13 @@ async fn play(
 }
 
 /// Where the sessions of a plan go.
-fn endpoint(plan: &Plan, sut: &Arc<Sut>, ways: Ways) -> Result<Endpoint, Failure> {
+fn endpoint(plan: &Plan, sut: &Arc<Sut>, ways: Ways) -> Endpoint {
     let Ways { sources, look } = ways;
-    Ok(Endpoint {
+    Endpoint {
         sources,
         look,
-        ..Endpoint::of(sut, &plan.protocol).map_err(Failure::usage)?
-    })
+        ..Endpoint::of(sut, &plan.protocol)
+    }
 }
 
 /// Why there was no run of this protocol, and how the program ends.
@@ -326,10 +326,11 @@ fn failure(protocol: &Protocol, error: RunError) -> Failure {
         }
         RunError::Stopped | RunError::Cast(CastError::Stopped) => Failure::interrupted(error),
         RunError::Cast(CastError::Failed { .. }) => Failure::unreachable(error),
-        RunError::Cast(CastError::Missing { .. })
+        RunError::Cast(
+            CastError::Missing { .. } | CastError::NoColumn { .. } | CastError::Channels { .. },
+        )
         | RunError::Url { .. }
-        | RunError::NotCarriedOut { .. }
-        | RunError::Header { .. }
+        | RunError::NoBackDoor { .. }
         | RunError::DoesNotFit(_)
         | RunError::Source { .. }
         | RunError::Loop(_) => Failure::usage(error),

@@ -12,12 +12,14 @@ use touchstone_protocol::Dialect;
 use touchstone_protocol::client::Persona;
 use touchstone_scenarios::cast::Password;
 use touchstone_scenarios::rules::Rules;
-use touchstone_sut::http::{CallError, HttpRequest};
+use touchstone_sut::http::CallError;
 use touchstone_sut::{
     ChannelWanted, Injection, People, ProvisionError, Sut, TokenWanted, User, UserWanted, UsersBy,
 };
 
-use crate::engine::{Backstage, TokenComing};
+use crate::custom::TOKEN;
+use crate::engine::{Backstage, Emitting, TokenComing};
+use crate::feed::{Feeds, Rows};
 
 /// Users or channels of one request to an admin interface: a second of its work at most.
 const ADMIN_BATCH: usize = 500;
@@ -45,6 +47,28 @@ pub enum CastError {
         /// What the target said.
         error: CallError,
     },
+    /// A template names what nobody knows of them.
+    #[error("users of the target have no `{column}`; they have: {}", known.join(", "))]
+    NoColumn {
+        /// As the template has it.
+        column: String,
+        /// What is known of them.
+        known: Vec<String>,
+    },
+    /// The file of users divides a group over several channels.
+    #[error(
+        "`feed.users`: sessions {first} and {other} are one group, but have the channels `{of_first}` and `{of_other}`"
+    )]
+    Channels {
+        /// A session of the group …
+        first: u32,
+        /// … and another.
+        other: u32,
+        /// Where the one is …
+        of_first: String,
+        /// … and the other.
+        of_other: String,
+    },
     /// It was stopped before all were there.
     #[error("stopped while users were made")]
     Stopped,
@@ -65,6 +89,45 @@ fn cast_error(what: &'static str) -> impl Fn(ProvisionError) -> CastError {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Seating(pub(crate) Vec<Vec<u32>>);
 
+/// Whom a cast is to be made of, and what for.
+#[derive(Clone, Copy)]
+pub(crate) struct Role<'a> {
+    /// Whose ways to make users and tokens count.
+    pub(crate) dialect: Dialect,
+    pub(crate) speaks: Speaks,
+    pub(crate) tokens: Tokens,
+    pub(crate) whence: Whence<'a>,
+}
+
+/// What they speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// The dialect: its paths are moved to where the target has them, and its channels are made.
+    Dialect,
+    /// A protocol of somebody's own.
+    Custom,
+}
+
+/// Whether they need tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tokens {
+    Wanted,
+    Unused,
+}
+
+/// Whom a cast is made of.
+#[derive(Clone, Copy)]
+pub(crate) enum Whence<'a> {
+    /// The target makes them, or has a list of them.
+    Target,
+    /// They stand in a file, with their tokens or with what the target wants to know to give them one.
+    File(&'a Feeds),
+}
+
+/// Columns of the users' file that are no part of a user.
+const TENANT: &str = "tenant";
+const CHANNEL: &str = "channel";
+
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Casting {
@@ -78,6 +141,8 @@ pub(crate) struct Casting {
 pub(crate) struct Cast {
     sut: Arc<Sut>,
     dialect: Dialect,
+    speaks: Speaks,
+    tokens: Tokens,
     /// Every `every`-th session's, in their order.
     members: Vec<Member>,
     every: u32,
@@ -92,6 +157,8 @@ struct Member {
     /// What is known of him, as JSON.
     fields: Box<str>,
     tenant: Arc<Value>,
+    /// Of a file that has it.
+    token: Option<Box<str>>,
     group: u32,
     place: u32,
 }
@@ -108,12 +175,18 @@ impl Cast {
     /// The target has no way, naming the key of its file that would be one; or it failed; or `stop` came first.
     pub(crate) async fn make(
         sut: &Arc<Sut>,
-        dialect: Dialect,
+        role: Role<'_>,
         seating: &Seating,
         tell: impl Fn(Casting),
         stop: &CancellationToken,
     ) -> Result<Self, CastError> {
-        stop.run_until_cancelled(Maker { sut, dialect, tell }.cast(seating))
+        let maker = Maker {
+            sut,
+            dialect: role.dialect,
+            role,
+            tell,
+        };
+        stop.run_until_cancelled(maker.cast(seating))
             .await
             .unwrap_or(Err(CastError::Stopped))
     }
@@ -136,6 +209,26 @@ impl Cast {
         &self.members[(session / self.every) as usize]
     }
 
+    /// What is known of everybody, by session number, with these columns at least.
+    ///
+    /// # Errors
+    /// One of them nobody knows.
+    pub(crate) fn rows(&self, columns: &[&str]) -> Result<Rows, CastError> {
+        let sessions = 0..self.members.len() as u32;
+        let fields: Vec<_> = sessions.map(|session| self.user(session).fields).collect();
+        let rows = Rows::of_objects(&fields);
+        match columns
+            .iter()
+            .find(|column| **column != TOKEN && !rows.has(column))
+        {
+            Some(column) => Err(CastError::NoColumn {
+                column: (*column).to_owned(),
+                known: rows.names(),
+            }),
+            None => Ok(rows),
+        }
+    }
+
     fn user(&self, session: u32) -> User {
         let member = self.member(session);
         User {
@@ -147,7 +240,8 @@ impl Cast {
 
     /// Makes sure before the run that a token is to be had.
     async fn tries_a_token(&self) -> Result<(), CastError> {
-        if self.members.is_empty() {
+        let has_own = self.members.first().is_none_or(|first| first.token.is_some());
+        if has_own || self.tokens == Tokens::Unused {
             return Ok(());
         }
         let token = self.sut.token(&self.user(0), &TokenWanted::default()).await;
@@ -157,6 +251,12 @@ impl Cast {
 
 impl Backstage for Cast {
     fn token(&self, session: u32) -> Option<TokenComing<'_>> {
+        if self.tokens == Tokens::Unused {
+            return None;
+        }
+        if let Some(token) = &self.member(session).token {
+            return Some(Box::pin(std::future::ready(Ok(token.to_string()))));
+        }
         let user = self.user(session);
         Some(Box::pin(async move {
             let token = self.sut.token(&user, &TokenWanted::default()).await;
@@ -165,10 +265,13 @@ impl Backstage for Cast {
     }
 
     fn path(&self, documented: &str) -> String {
-        self.sut.target().http_path(self.dialect, documented)
+        match self.speaks {
+            Speaks::Dialect => self.sut.target().http_path(self.dialect, documented),
+            Speaks::Custom => documented.to_owned(),
+        }
     }
 
-    fn injection(&self, session: u32, kind: &str, data: &str) -> Result<HttpRequest, String> {
+    fn injection(&self, session: u32, kind: &str, data: &str) -> Result<Emitting, String> {
         let member = self.member(session);
         let group = &self.groups[member.group as usize];
         let (audience, to) = match (group.channel.as_str(), &*group.ids) {
@@ -178,6 +281,24 @@ impl Backstage for Cast {
         };
         let tenant = member.tenant.get("schema_name").cloned().unwrap_or_default();
         inject(&self.sut, self.dialect, (audience, to, tenant), (kind, data))
+    }
+}
+
+/// Behind the sessions of a protocol of somebody's own whose users have their tokens in a file.
+pub(crate) struct Bearers(pub(crate) Arc<Feeds>);
+
+impl Backstage for Bearers {
+    fn token(&self, session: u32) -> Option<TokenComing<'_>> {
+        let token = self.0.user(session, TOKEN)?.text().to_owned();
+        Some(Box::pin(std::future::ready(Ok(token))))
+    }
+
+    fn path(&self, documented: &str) -> String {
+        documented.to_owned()
+    }
+
+    fn injection(&self, _session: u32, _kind: &str, _data: &str) -> Result<Emitting, String> {
+        Err("there is no back door".to_owned())
     }
 }
 
@@ -196,18 +317,18 @@ impl Backstage for Anybody {
         self.sut.target().http_path(self.dialect, documented)
     }
 
-    fn injection(&self, _session: u32, kind: &str, data: &str) -> Result<HttpRequest, String> {
+    fn injection(&self, _session: u32, kind: &str, data: &str) -> Result<Emitting, String> {
         let everybody = ("all", Value::from("all"), Value::Null);
         inject(&self.sut, self.dialect, everybody, (kind, data))
     }
 }
 
 fn inject(
-    sut: &Sut,
+    sut: &Arc<Sut>,
     dialect: Dialect,
     (audience, to, tenant): (&'static str, Value, Value),
     (kind, data): (&str, &str),
-) -> Result<HttpRequest, String> {
+) -> Result<Emitting, String> {
     let injection = Injection {
         audience,
         to,
@@ -216,35 +337,57 @@ fn inject(
         scheduled_at: Value::Null,
         tenant,
     };
-    sut.injection_request(dialect, &injection)
-        .map_err(|error| error.to_string())
+    let request = sut
+        .injection_request(dialect, &injection)
+        .map_err(|error| error.to_string())?;
+    Ok(match request {
+        Some(request) => Emitting::Request(request),
+        None => {
+            let sut = Arc::clone(sut);
+            Emitting::Program(Box::pin(async move {
+                let emitted = sut.inject(dialect, &injection).await;
+                emitted.map_err(|error| error.to_string())
+            }))
+        }
+    })
 }
 
 /// While it is made.
 struct Maker<'a, T> {
     sut: &'a Arc<Sut>,
     dialect: Dialect,
+    role: Role<'a>,
     tell: T,
 }
 
 impl<T: Fn(Casting)> Maker<'_, T> {
     async fn cast(self, Seating(groups): &Seating) -> Result<Cast, CastError> {
         let users_wanted: usize = groups.iter().map(Vec::len).sum();
-        let has_channels = matches!(self.dialect, Dialect::Rooms | Dialect::Outbox);
+        let has_channels = match self.role.speaks {
+            Speaks::Dialect => matches!(self.dialect, Dialect::Rooms | Dialect::Outbox),
+            Speaks::Custom => false,
+        };
         let of = users_wanted + if has_channels { groups.len() } else { 0 };
         // Names that no earlier run on this server has given away.
         let mark = format!("{:08x}", fastrand::u32(..));
-        let tenant = self.tenant(&mark).await?;
-        let (users, people) = self.users(&mark, users_wanted, &tenant, of).await?;
-        let channels = if has_channels {
-            self.channels(&mark, groups, &users, of).await?
-        } else {
-            vec![String::new(); groups.len()]
+        let (users, people) = match self.role.whence {
+            Whence::Target => {
+                let tenant = self.tenant(&mark).await?;
+                self.users(&mark, users_wanted, &tenant, of).await?
+            }
+            Whence::File(feeds) => (self.users_of(feeds, users_wanted as u32), Vec::new()),
+        };
+        let channels = match (has_channels, self.role.whence) {
+            (false, _) => vec![String::new(); groups.len()],
+            (true, Whence::File(feeds)) if feeds.users_have(CHANNEL) => channels_of(feeds, groups)?,
+            (true, Whence::File(_) | Whence::Target) => self.channels(&mark, groups, &users, of).await?,
         };
         let cast = Cast {
             sut: Arc::clone(self.sut),
             dialect: self.dialect,
-            members: members(groups, &users),
+            speaks: self.role.speaks,
+            tokens: self.role.tokens,
+            members: members(groups, &users, self.role.whence),
             every: 1,
             groups: groups
                 .iter()
@@ -261,6 +404,27 @@ impl<T: Fn(Casting)> Maker<'_, T> {
         };
         cast.tries_a_token().await?;
         Ok(cast)
+    }
+
+    /// Those who stand in a file.
+    fn users_of(&self, feeds: &Feeds, count: u32) -> Vec<User> {
+        let user = |session| {
+            let mut fields = feeds.user_object(session);
+            for column in [CHANNEL, TOKEN] {
+                fields.remove(column);
+            }
+            let tenant = match fields.remove(TENANT) {
+                None => Value::Null,
+                Some(Value::Object(tenant)) => Value::Object(tenant),
+                Some(schema) => serde_json::json!({ "schema_name": schema }),
+            };
+            User {
+                dialect: self.dialect,
+                fields,
+                tenant,
+            }
+        };
+        (0..count).map(user).collect()
     }
 
     async fn tenant(&self, mark: &str) -> Result<Value, CastError> {
@@ -411,7 +575,35 @@ fn user_wanted(mark: &str, number: usize, tenant: &Value) -> UserWanted {
     }
 }
 
-fn members(groups: &[Vec<u32>], users: &[User]) -> Vec<Member> {
+/// Where each group is, by a file whose members all say the same.
+fn channels_of(feeds: &Feeds, groups: &[Vec<u32>]) -> Result<Vec<String>, CastError> {
+    let channel = |session: u32| {
+        let cell = feeds.user(session, CHANNEL);
+        cell.map(|cell| cell.text().to_owned()).unwrap_or_default()
+    };
+    let of_group = |group: &Vec<u32>| {
+        let Some(&first) = group.first() else {
+            return Ok(String::new());
+        };
+        let of_first = channel(first);
+        match group.iter().find(|session| channel(**session) != of_first) {
+            Some(&other) => Err(CastError::Channels {
+                first,
+                other,
+                of_other: channel(other),
+                of_first,
+            }),
+            None => Ok(of_first),
+        }
+    };
+    groups.iter().map(of_group).collect()
+}
+
+fn members(groups: &[Vec<u32>], users: &[User], whence: Whence<'_>) -> Vec<Member> {
+    let token = |session: u32| match whence {
+        Whence::Target => None,
+        Whence::File(feeds) => feeds.user(session, TOKEN).map(|cell| cell.text().into()),
+    };
     let mut places = vec![(0, 0); users.len()];
     for (group, sessions) in (0..).zip(groups) {
         for (place, session) in (0..).zip(sessions) {
@@ -420,10 +612,10 @@ fn members(groups: &[Vec<u32>], users: &[User]) -> Vec<Member> {
     }
     // Most have the same tenant: it is kept once.
     let mut last = Arc::new(Value::Null);
-    users
-        .iter()
+    (0..)
+        .zip(users)
         .zip(places)
-        .map(|(user, (group, place))| {
+        .map(|((session, user), (group, place))| {
             if *last != user.tenant {
                 last = Arc::new(user.tenant.clone());
             }
@@ -431,6 +623,7 @@ fn members(groups: &[Vec<u32>], users: &[User]) -> Vec<Member> {
                 id: id_of(user).into_boxed_str(),
                 fields: Value::Object(user.fields.clone()).to_string().into_boxed_str(),
                 tenant: Arc::clone(&last),
+                token: token(session),
                 group,
                 place,
             }

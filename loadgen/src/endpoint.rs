@@ -37,33 +37,17 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// The protocol's WebSocket at each node of a running system.
-    ///
-    /// # Errors
-    /// If a header of a protocol of one's own cannot be one.
-    pub fn of(sut: &Arc<Sut>, protocol: &Protocol) -> Result<Self, RunError> {
+    #[must_use]
+    pub fn of(sut: &Arc<Sut>, protocol: &Protocol) -> Self {
         let target = sut.target();
         // Whose path is a template fills in all of it.
         let (path, dialect) = match protocol {
             Protocol::Dialect(dialect) => (target.websocket_path(*dialect).to_owned(), Some(*dialect)),
             Protocol::Custom(_) => ("/{path}".to_owned(), None),
         };
-        let mut headers: HeaderMap = target.headers_for(dialect).iter().cloned().collect();
-        if let Protocol::Custom(protocol) = protocol {
-            for (name, value) in protocol.headers() {
-                let bad = |_| RunError::Header {
-                    name: name.to_owned(),
-                };
-                let header = http::HeaderName::try_from(name).map_err(|_| bad(()))?;
-                headers.insert(
-                    header,
-                    value
-                        .try_into()
-                        .map_err(|_: http::header::InvalidHeaderValue| bad(()))?,
-                );
-            }
-        }
+        let headers: HeaderMap = target.headers_for(dialect).iter().cloned().collect();
         let scheme = sut.transport().websocket_scheme();
-        Ok(Self {
+        Self {
             name: target.name.clone(),
             urls: sut
                 .addresses()
@@ -75,7 +59,7 @@ impl Endpoint {
             sources: Sources::default(),
             sut: Some(Arc::clone(sut)),
             look: Look::default(),
-        })
+        }
     }
 
     /// Makes sure that this machine can bear the run, divided over so many processes: all that each of them needs, and all together.
@@ -115,17 +99,13 @@ pub enum RunError {
         /// What is wrong.
         why: &'static str,
     },
-    /// The workload asks for something that no session does.
-    #[error("a run cannot carry out `{key}`")]
-    NotCarriedOut {
-        /// The workload's key.
-        key: &'static str,
-    },
-    /// A protocol of one's own names a header that cannot be sent.
-    #[error("`custom.headers.{name}` cannot be sent as a header")]
-    Header {
-        /// As written.
-        name: String,
+    /// An act of the mix makes the server emit, and the target does not say how.
+    #[error("`mix.{act}` needs the target's back door, and {why}\n  to change: `inject` of the target file")]
+    NoBackDoor {
+        /// The act.
+        act: String,
+        /// What it lacks.
+        why: String,
     },
     /// No WebSocket could be opened there.
     #[error("the target at {url} cannot be reached: {why}")]

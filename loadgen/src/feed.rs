@@ -1,16 +1,21 @@
-//! Users from a file beside the workload: CSV with a header row, or a JSON array of objects.
+//! Values from files beside the workload: CSV with a header row, or a JSON array of objects; and which row is whose.
 
-use std::collections::HashMap;
+mod rows;
+
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use serde_json::Value;
+pub use rows::{Cell, Rows};
 
-/// Rows of a file: the first is the first session's, and so on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rows {
-    columns: HashMap<String, usize>,
-    rows: Vec<Vec<String>>,
-}
+use crate::schedule::chance_of;
+use crate::workload::Workload;
+use crate::workload::values::{Feeder, RowOrder};
+
+/// The file that says who the sessions are.
+pub const USERS: &str = "users";
+
+/// Where the chance begins by which rows are drawn: far from all others of the same seed.
+const DRAWING: u64 = 0x6472_6177;
 
 /// Why there are no rows.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -31,221 +36,195 @@ pub enum FeedError {
         /// What is wrong, and where.
         why: String,
     },
-    /// There are fewer users than sessions.
-    #[error("{file} has {rows} users, but the run has {sessions} sessions")]
+    /// There are fewer rows than the run takes.
+    #[error("{file} has {rows} rows, but {needed} are needed: {why}")]
     TooFew {
         /// Which.
         file: PathBuf,
         /// In the file.
         rows: usize,
         /// Wanted.
-        sessions: u32,
+        needed: u64,
+        /// What for.
+        why: &'static str,
     },
     /// A template names a column that is not there.
-    #[error("{file} has no column `{column}`")]
+    #[error("{file} has no column `{column}`; there is: {}", known.join(", "))]
     NoColumn {
         /// Which.
         file: PathBuf,
         /// As the template has it.
         column: String,
+        /// Those of the file.
+        known: Vec<String>,
     },
 }
 
-impl Rows {
-    /// Reads `file` and checks that it has a row for each of `sessions` and all of `columns`.
+/// All files of a workload, and which of their rows is whose: a pure function of the seed, the session and its turn.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Feeds {
+    users: Option<Feed>,
+    /// By name, `users` apart.
+    others: Vec<Feed>,
+    crowd: Crowd,
+}
+
+/// Among whom the rows are divided.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Crowd {
+    /// How many sessions.
+    pub sessions: u32,
+    /// The number of the first of them, where others have rows of the same files.
+    pub first_session: u32,
+    /// The most turns that one of them has, and one more.
+    pub turns_max: u64,
+    /// By which rows are drawn.
+    pub seed: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Feed {
+    rows: Arc<Rows>,
+    order: RowOrder,
+    seed: u64,
+}
+
+/// The names of all files but `users`, in the order by which templates know them.
+pub(crate) fn names(workload: &Workload) -> Vec<&str> {
+    let names = workload.feed.keys().map(String::as_str);
+    names.filter(|name| *name != USERS).collect()
+}
+
+impl Feeds {
+    /// Reads the files of `workload` in `folder`, and checks that they have rows enough, the columns `of_users`, and those
+    /// of the others by their places in [`names`].
     ///
     /// # Errors
-    /// If it cannot be read, is malformed, or something is missing.
-    pub fn read(file: &Path, sessions: u32, columns: &[&str]) -> Result<Self, FeedError> {
-        let text = std::fs::read_to_string(file).map_err(|error| FeedError::Unreadable {
-            file: file.to_owned(),
-            why: error.to_string(),
-        })?;
-        let is_json = file.extension().is_some_and(|extension| extension == "json");
-        let read = if is_json {
-            Self::json(&text)
-        } else {
-            Self::csv(&text)
+    /// If one cannot be read, is malformed, or something is missing.
+    pub(crate) fn read(
+        workload: &Workload,
+        crowd: Crowd,
+        folder: &Path,
+        (of_users, of_others): (&[&str], &[(usize, &str)]),
+    ) -> Result<Self, FeedError> {
+        let read = |feeder: &Feeder, salt: u64, columns: &[&str], needed: (u64, &'static str)| {
+            let rows = Rows::read(&folder.join(&feeder.file), needed, columns)?;
+            Ok(Feed {
+                rows: Arc::new(rows),
+                order: feeder.rows,
+                seed: crowd.seed ^ DRAWING ^ (salt << 32),
+            })
         };
-        let rows = read.map_err(|why| FeedError::Malformed {
-            file: file.to_owned(),
-            why,
-        })?;
-        if rows.rows.len() < sessions as usize {
-            return Err(FeedError::TooFew {
-                file: file.to_owned(),
-                rows: rows.rows.len(),
-                sessions,
-            });
+        let users = match workload.feed.get(USERS) {
+            Some(feeder) => Some(read(feeder, 0, of_users, crowd.users(feeder.rows))?),
+            None => None,
+        };
+        let mut others = Vec::new();
+        for (place, name) in names(workload).into_iter().enumerate() {
+            let feeder = &workload.feed[name];
+            let named = of_others.iter().filter(|(of, _)| *of == place);
+            let columns: Vec<_> = named.map(|(_, column)| *column).collect();
+            let salt = place as u64 + 1;
+            others.push(read(feeder, salt, &columns, crowd.turns(feeder.rows))?);
         }
-        match columns.iter().find(|column| !rows.columns.contains_key(**column)) {
-            Some(column) => Err(FeedError::NoColumn {
-                file: file.to_owned(),
-                column: (*column).to_owned(),
-            }),
-            None => Ok(rows),
-        }
+        Ok(Self { users, others, crowd })
     }
 
-    /// What stands in `column` of the row of `session`.
+    /// The same with these users, one for each session.
     #[must_use]
-    pub fn value(&self, session: u32, column: &str) -> Option<&str> {
-        let column = self.columns.get(column)?;
-        Some(&self.rows.get(session as usize)?[*column])
-    }
-
-    fn json(text: &str) -> Result<Self, String> {
-        let objects: Vec<serde_json::Map<String, Value>> =
-            serde_json::from_str(text).map_err(|error| format!("it is no array of objects: {error}"))?;
-        let names: Vec<String> = objects
-            .first()
-            .map_or_else(Vec::new, |first| first.keys().cloned().collect());
-        let cell = |value: &Value| match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
+    pub(crate) fn with_users(&self, rows: Rows) -> Self {
+        let users = Feed {
+            rows: Arc::new(rows),
+            order: RowOrder::Session,
+            seed: 0,
         };
-        let mut rows = Vec::with_capacity(objects.len());
-        for (number, object) in objects.iter().enumerate() {
-            let row: Option<Vec<_>> = names.iter().map(|name| object.get(name).map(cell)).collect();
-            let row =
-                row.ok_or_else(|| format!("object {} lacks a key that the first one has", number + 1))?;
-            rows.push(row);
+        Self {
+            users: Some(users),
+            crowd: Crowd {
+                first_session: 0,
+                ..self.crowd
+            },
+            ..self.clone()
         }
-        Self::of(names, rows)
     }
 
-    fn csv(text: &str) -> Result<Self, String> {
-        let mut records = records(text.strip_prefix('\u{feff}').unwrap_or(text))?.into_iter();
-        let (_, names) = records
-            .next()
-            .ok_or("it is empty; its first line names the columns")?;
-        let mut rows = Vec::new();
-        for (line, row) in records {
-            if row.len() != names.len() {
-                return Err(format!(
-                    "line {line} has {} values, but there are {} columns",
-                    row.len(),
-                    names.len()
-                ));
-            }
-            rows.push(row);
-        }
-        Self::of(names, rows)
+    /// Whether a file says who the sessions are.
+    #[must_use]
+    pub fn has_users(&self) -> bool {
+        self.users.is_some()
     }
 
-    fn of(names: Vec<String>, rows: Vec<Vec<String>>) -> Result<Self, String> {
-        let mut columns = HashMap::new();
-        for (place, name) in names.into_iter().enumerate() {
-            if columns.insert(name.clone(), place).is_some() {
-                return Err(format!("there are two columns `{name}`"));
-            }
+    /// Whether their file has this column.
+    #[must_use]
+    pub fn users_have(&self, column: &str) -> bool {
+        self.users.as_ref().is_some_and(|users| users.rows.has(column))
+    }
+
+    /// What stands in `column` of the user of `session`.
+    #[must_use]
+    pub fn user(&self, session: u32, column: &str) -> Option<&Cell> {
+        let users = self.users.as_ref()?;
+        users.rows.value(users.row(self.crowd, session, 0), column)
+    }
+
+    /// The user of `session`, as JSON.
+    #[must_use]
+    pub fn user_object(&self, session: u32) -> serde_json::Map<String, serde_json::Value> {
+        match &self.users {
+            Some(users) => users.rows.object(users.row(self.crowd, session, 0)),
+            None => serde_json::Map::new(),
         }
-        Ok(Self { columns, rows })
+    }
+
+    /// What stands in `column` of the row that file number `feed` has for `session` at its turn of this number.
+    #[must_use]
+    pub fn value(&self, feed: usize, (session, turn): (u32, u32), column: &str) -> Option<&Cell> {
+        let feed = self.others.get(feed)?;
+        feed.rows.value(feed.row(self.crowd, session, turn), column)
     }
 }
 
-/// The records of RFC 4180, each with the line where it begins; empty lines are none.
-fn records(text: &str) -> Result<Vec<(usize, Vec<String>)>, String> {
-    let mut records = Vec::new();
-    let mut letters = text.chars().peekable();
-    let mut line = 1;
-    while letters.peek().is_some() {
-        let began = line;
-        let mut record = Vec::new();
-        loop {
-            let mut value = String::new();
-            if letters.next_if_eq(&'"').is_some() {
-                loop {
-                    match letters.next() {
-                        Some('"') if letters.next_if_eq(&'"').is_some() => value.push('"'),
-                        Some('"') => break,
-                        Some(letter) => {
-                            line += usize::from(letter == '\n');
-                            value.push(letter);
-                        }
-                        None => return Err(format!("a quote that opens on line {began} is never closed")),
-                    }
-                }
-            } else {
-                while let Some(letter) = letters.next_if(|letter| !matches!(letter, ',' | '\n' | '\r')) {
-                    value.push(letter);
-                }
+impl Feed {
+    fn row(&self, crowd: Crowd, session: u32, turn: u32) -> usize {
+        let count = self.rows.count() as u64;
+        let session = u64::from(crowd.first_session) + u64::from(session);
+        let nth = session + u64::from(turn) * u64::from(crowd.sessions);
+        let row = match self.order {
+            RowOrder::Session => session,
+            RowOrder::Unique => nth,
+            RowOrder::Cyclic => nth % count.max(1),
+            RowOrder::Random => {
+                let of_session = chance_of(self.seed, session as u32).u64(..);
+                chance_of(of_session, turn).u64(..count.max(1))
             }
-            record.push(value);
-            letters.next_if_eq(&'\r');
-            match letters.next() {
-                Some(',') => {}
-                Some('\n') => {
-                    line += 1;
-                    break;
-                }
-                None => break,
-                Some(letter) => return Err(format!("line {line}: `{letter}` stands after a closing quote")),
+        };
+        row as usize
+    }
+}
+
+impl Crowd {
+    /// How many rows users take, and why.
+    fn users(self, order: RowOrder) -> (u64, &'static str) {
+        match order {
+            RowOrder::Session | RowOrder::Unique => {
+                let needed = u64::from(self.first_session) + u64::from(self.sessions);
+                (needed, "each session has one of its own")
             }
-        }
-        if record != [""] {
-            records.push((began, record));
+            RowOrder::Cyclic | RowOrder::Random => (1, "every session has one"),
         }
     }
-    Ok(records)
+
+    /// How many rows other files have to have, and why.
+    fn turns(self, order: RowOrder) -> (u64, &'static str) {
+        match order {
+            RowOrder::Session | RowOrder::Cyclic | RowOrder::Random => self.users(order),
+            RowOrder::Unique => (
+                u64::from(self.sessions) * self.turns_max,
+                "each turn of each session has one of its own",
+            ),
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_may_be_quoted_and_lines_may_end_as_on_windows() {
-        let rows = Rows::csv("\u{feff}id,name\r\n1,\"Ann, \"\"the\nfirst\"\"\"\r\n\n2,Bob").unwrap();
-        assert_eq!(rows.value(0, "name"), Some("Ann, \"the\nfirst\""));
-        assert_eq!(rows.value(1, "id"), Some("2"));
-        assert_eq!((rows.value(2, "id"), rows.value(0, "age")), (None, None));
-    }
-
-    #[test]
-    fn objects_are_rows() {
-        let rows = Rows::json(r#"[{"id": 7, "token": "t"}, {"token": "u", "id": "x", "more": 1}]"#).unwrap();
-        assert_eq!(
-            (rows.value(0, "id"), rows.value(1, "token")),
-            (Some("7"), Some("u"))
-        );
-    }
-
-    #[test]
-    fn what_is_malformed_says_where() {
-        for (text, why) in [
-            ("", "it is empty; its first line names the columns"),
-            ("a,b\n1\n", "line 2 has 1 values, but there are 2 columns"),
-            ("a\n\"1", "a quote that opens on line 2 is never closed"),
-            ("a\n\"1\"2\n", "line 2: `2` stands after a closing quote"),
-            ("a,a\n", "there are two columns `a`"),
-        ] {
-            assert_eq!(Rows::csv(text).unwrap_err(), why);
-        }
-        assert_eq!(
-            Rows::json(r#"[{"id": 1}, {}]"#).unwrap_err(),
-            "object 2 lacks a key that the first one has"
-        );
-    }
-
-    #[test]
-    fn too_few_users_are_counted_and_a_missing_column_is_named() {
-        let folder = std::env::temp_dir().join(format!("touchstone-feed-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let file = folder.join("users.csv");
-        std::fs::write(&file, "id\n1\n2\n").unwrap();
-        let wrong =
-            |sessions, columns: &[&str]| Rows::read(&file, sessions, columns).unwrap_err().to_string();
-        let shown = file.display();
-        assert_eq!(
-            wrong(3, &[]),
-            format!("{shown} has 2 users, but the run has 3 sessions")
-        );
-        assert_eq!(
-            wrong(2, &["id", "token"]),
-            format!("{shown} has no column `token`")
-        );
-        assert!(Rows::read(&file, 2, &["id"]).is_ok());
-        std::fs::remove_dir_all(&folder).unwrap();
-    }
-}
+mod tests;

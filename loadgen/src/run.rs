@@ -1,6 +1,7 @@
 //! A run from beginning to end: loops on threads of their own, progress while it lasts, a summary when it is over.
 
 mod begin;
+mod company;
 mod others;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use tokio::runtime::{LocalOptions, LocalRuntime};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use touchstone_protocol::Dialect;
-use touchstone_protocol::client::{Address, Audience, ClientHalf, Persona};
+use touchstone_protocol::client::{Address, Audience, ClientHalf, Draft, Next, Persona, Stamp, Turn};
 use touchstone_protocol::direct::client::DirectClient;
 use touchstone_protocol::echo::client::{EchoClient, Persistence};
 use touchstone_protocol::feed::client::FeedClient;
@@ -20,10 +21,10 @@ use touchstone_protocol::outbox::client::OutboxClient;
 use touchstone_protocol::rooms::client::RoomsClient;
 use touchstone_sut::Sut;
 
-use crate::cast::{Anybody, Cast, CastError, Casting, Seating, Share};
+use crate::cast::{Cast, Casting, Share};
 use crate::custom::{CustomClient, Who};
 use crate::endpoint::{Endpoint, Places, RunError, find, greet};
-use crate::engine::{self, Backstage, Exchange, Job, LoopEvent, LoopReport, Nobody, Precision};
+use crate::engine::{self, Backstage, Exchange, Job, LoopEvent, LoopReport, Precision};
 use crate::ledger::reckon::{CatchUp, Terms};
 use crate::limits::{Limits, Need};
 use crate::observe::{beside, observe};
@@ -32,6 +33,7 @@ use crate::plan::{Plan, Protocol};
 use crate::record::Second;
 use crate::summary::{Figures, Gathered, Occasion, Summary};
 use crate::watch::{self, LoopUse, Reading};
+use company::Company;
 
 /// What a run tells while it lasts. Whoever reads too slowly misses some: a run never waits for its audience.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,25 +79,9 @@ pub async fn cast(
     events: &mpsc::Sender<Progress>,
     stop: &CancellationToken,
 ) -> Result<Option<Vec<Share>>, RunError> {
-    carried_out(plan)?;
-    let Some(dialect) = plan.protocol.dialect().filter(|dialect| dialect.has_tokens()) else {
-        return Ok(None);
-    };
-    let made = make(plan, sut, dialect, events, stop).await?;
-    Ok(Some((0..parts).map(|number| made.share(number, parts)).collect()))
-}
-
-async fn make(
-    plan: &Plan,
-    sut: &Arc<Sut>,
-    dialect: Dialect,
-    events: &mpsc::Sender<Progress>,
-    stop: &CancellationToken,
-) -> Result<Cast, CastError> {
-    let seats = |group| plan.groups.members(group).collect();
-    let seating = Seating((0..plan.groups.count()).map(seats).collect());
     let told = |Casting { made, of }| tell(events, Progress::Casting { made, of });
-    Cast::make(sut, dialect, &seating, told, stop).await
+    let made = company::cast(plan, sut, told, stop).await?;
+    Ok(made.map(|made| (0..parts).map(|number| made.share(number, parts)).collect()))
 }
 
 /// Runs `plan` against `endpoint`. `stop` ends it early, with the full summary of what was measured until then; dropping the
@@ -125,13 +111,16 @@ pub async fn run_part(
     events: mpsc::Sender<Progress>,
     stop: CancellationToken,
 ) -> Result<Summary, RunError> {
-    carried_out(&plan)?;
     let stopping = stop.clone();
     let set = Stage::set(plan, part, endpoint, begin, events, stop);
     let ready = stopping.run_until_cancelled(Box::pin(set));
     let stage = ready.await.unwrap_or(Err(RunError::Stopped))?;
     match stage.plan.protocol.clone() {
         Protocol::Custom(protocol) => {
+            let catch_up = match protocol.reads_back() {
+                true => CatchUp::Possible,
+                false => CatchUp::Impossible,
+            };
             let plan = Arc::clone(&stage.plan);
             let client = move |sender| {
                 // The number of a session stands in the lower half of its sender.
@@ -141,9 +130,9 @@ pub async fn run_part(
                     group: plan.groups.of(session),
                     place: plan.groups.place(session),
                 };
-                CustomClient::new(Arc::clone(&protocol), plan.users.clone(), who)
+                CustomClient::new(Arc::clone(&protocol), Arc::clone(&plan.feeds), who)
             };
-            stage.play(client, CatchUp::Impossible).await
+            stage.play(client, catch_up).await
         }
         Protocol::Dialect(Dialect::Echo) => {
             let persistence = if stage.plan.keep_messages {
@@ -220,23 +209,13 @@ impl Stage {
         stop: CancellationToken,
     ) -> Result<Self, RunError> {
         let places = find(&plan, &endpoint, &part).await?;
-        let mut cast = None;
-        let backstage: Arc<dyn Backstage> = match (&endpoint.sut, plan.protocol.dialect()) {
-            (Some(sut), Some(dialect)) if dialect.has_tokens() => {
-                let made = match part.cast.take() {
-                    Some(share) => Cast::of_share(Arc::clone(sut), dialect, share, part.of),
-                    None => make(&plan, sut, dialect, &events, &stop).await?,
-                };
-                let made = Arc::new(made);
-                cast = Some(Arc::clone(&made));
-                made
-            }
-            (Some(sut), Some(dialect)) => Arc::new(Anybody {
-                sut: Arc::clone(sut),
-                dialect,
-            }),
-            (None, _) | (_, None) => Arc::new(Nobody),
-        };
+        let told = |Casting { made, of }| tell(&events, Progress::Casting { made, of });
+        let share = part.cast.take().map(|share| (share, part.of));
+        let Company {
+            plan,
+            backstage,
+            cast,
+        } = Company::gather(plan, &endpoint, share, told, &stop).await?;
         Ok(Self {
             need: endpoint.need(&plan, part.of),
             plan: Arc::new(plan),
@@ -274,6 +253,7 @@ impl Stage {
             ..
         } = self.part;
         let loops = loops(&self.plan, parts);
+        self.has_back_door(client(u64::from(tag) << 32 | u64::from(part)))?;
         let greeting = self.greet(client(u64::from(tag) << 32 | u64::from(part)));
         let greeted = self.stop.run_until_cancelled(greeting).await;
         greeted.unwrap_or(Err(RunError::Stopped))?;
@@ -349,6 +329,27 @@ impl Stage {
 }
 
 impl Stage {
+    /// Makes sure that the target can be made to emit, where an act of the mix wants it to.
+    fn has_back_door(&self, mut first: impl ClientHalf) -> Result<(), RunError> {
+        let mut draft = Draft::default();
+        for act in self.plan.mix.acts() {
+            let turn = Turn {
+                act: act as usize,
+                stamp: Stamp::default(),
+                content_bytes: 0,
+                recipient: 0,
+            };
+            if let Next::Inject { kind, data } = first.act(turn, &mut draft) {
+                let injection = self.backstage.injection(self.part.number, kind, data);
+                injection.map_err(|why| RunError::NoBackDoor {
+                    act: self.plan.protocol.acts()[act as usize].name.to_string(),
+                    why,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes sure that somebody is there; where there are tokens, as the first session will come.
     async fn greet(&self, mut first: impl ClientHalf) -> Result<(), RunError> {
         let address = match self.backstage.token(self.part.number) {
@@ -367,30 +368,6 @@ impl Stage {
             }
         };
         greet(&self.places, &self.endpoint, &address, &self.plan).await
-    }
-}
-
-/// What a plan may say and no loop does would make its numbers about something else: such a run does not begin.
-fn carried_out(plan: &Plan) -> Result<(), RunError> {
-    let (asks, has_users, beats) = match &plan.protocol {
-        Protocol::Custom(protocol) => (protocol.asks_over_http(), false, true),
-        Protocol::Dialect(Dialect::Rooms | Dialect::Outbox) => (false, plan.users.is_some(), true),
-        // Their servers beat, and their clients only answer.
-        Protocol::Dialect(Dialect::Echo | Dialect::Feed | Dialect::Direct) => {
-            (false, plan.users.is_some(), false)
-        }
-    };
-    let wanted = [
-        (asks, "request` in `custom.acts"),
-        (
-            plan.heartbeat.is_some() && !beats,
-            "heartbeat` with a dialect whose server beats",
-        ),
-        (has_users, "feed.users` with a dialect"),
-    ];
-    match wanted.iter().find(|(wanted, _)| *wanted) {
-        Some((_, key)) => Err(RunError::NotCarriedOut { key }),
-        None => Ok(()),
     }
 }
 

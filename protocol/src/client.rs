@@ -18,7 +18,7 @@ use crate::close::CloseCode;
 pub(crate) use text::{Id, Text, json_string, percent_encoded};
 
 /// Names one message of a run: who sent it, and as which of theirs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     /// Unique among all generators that may reach one server: the run's tag above the session's number.
     pub sender: u64,
@@ -38,7 +38,7 @@ impl Key {
 ///
 /// Whoever hears it, in whichever thread or process, knows by it how long it was on its way. Its written form,
 /// `~sender.sequence.intended.lag~` in hexadecimal, survives JSON and every dialect's content rules unchanged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stamp {
     /// Which message.
     pub key: Key,
@@ -203,6 +203,8 @@ pub struct Draft {
     pub body: String,
     /// A request's path.
     pub path: String,
+    /// A request's headers.
+    pub headers: Vec<(String, String)>,
 }
 
 /// What a simulated user does.
@@ -230,6 +232,8 @@ pub struct Request<'a> {
     pub method: &'static str,
     /// As documented; it is moved to where the target has it.
     pub path: &'a str,
+    /// Its headers, beside those of the target; without `Authorization` among them it carries the user's token.
+    pub headers: &'a [(String, String)],
     /// JSON, or empty.
     pub body: &'a str,
 }
@@ -377,6 +381,11 @@ pub trait ClientHalf {
         Next::Nothing
     }
 
+    /// Whether it reads back what it has missed as soon as it is back, and not only at the end.
+    fn catches_up_at_once(&self) -> bool {
+        false
+    }
+
     /// What this client says unasked to show that it is alive.
     fn beat(&self) -> Option<Beat<'_>> {
         None
@@ -396,6 +405,13 @@ pub trait ClientHalf {
             Some(code) if !CloseCode(code).invites_back() => Comeback::Never,
             Some(_) | None => Comeback::Again,
         }
+    }
+
+    /// What it does after its handshake was refused with this status, if it does not do as everybody (common/2b): come back
+    /// to a server that is full or stopping, and else not.
+    fn refused(&self, status: u16) -> Option<Comeback> {
+        let _ = status;
+        None
     }
 
     /// Another token for the next connection and request.
@@ -425,6 +441,8 @@ pub struct Address {
     pub segments: Vec<String>,
     /// `?` and what follows, or empty.
     pub query: String,
+    /// Headers of this user's handshake, beside those of the target.
+    pub headers: Vec<(String, String)>,
 }
 
 /// How long to wait before coming back, as data.

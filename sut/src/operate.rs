@@ -78,24 +78,24 @@ impl Sut {
     }
 
     /// The request that makes the server emit a message of its own, with all its headers, for a caller who sends it by a
-    /// connection of his own.
+    /// connection of his own; `None` where a program does it.
     ///
     /// # Errors
-    /// The target names no way for this audience, or one that is no request.
+    /// The target names no way for this audience, or a variable in it stands for nothing.
     pub fn injection_request(
         &self,
         dialect: Dialect,
         injection: &Injection,
-    ) -> Result<HttpRequest, ProvisionError> {
+    ) -> Result<Option<HttpRequest>, ProvisionError> {
         let (key, call) = self.way_to_inject(dialect, injection.audience)?;
         let Some(asked) = asked_by(&key, call)? else {
-            return Err(ProvisionError::Missing(format!("{key}.post")));
+            return Ok(None);
         };
         let mut request = self.request_of(&key, asked, Some(dialect), &injection.variables())?;
         for (name, value) in self.target().headers_for(Some(dialect)) {
             request.headers.entry(name).or_insert_with(|| value.clone());
         }
-        Ok(request)
+        Ok(Some(request))
     }
 
     /// Makes the server's store fail for a time; no time at all ends a failure.

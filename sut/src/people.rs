@@ -141,6 +141,16 @@ impl Sut {
         self.target().accounts.users.get(&dialect)
     }
 
+    /// The first dialect for which the target says how users or tokens come to be; for a file that says it for all, it does not
+    /// matter which.
+    #[must_use]
+    pub fn dialect_of_accounts(&self) -> Option<Dialect> {
+        let accounts = &self.target().accounts;
+        let has =
+            |dialect: &&Dialect| accounts.users.contains_key(dialect) || accounts.auth.contains_key(dialect);
+        Dialect::ALL.iter().find(has).copied()
+    }
+
     /// Whether each channel of the dialect is a request or a program of its own.
     #[must_use]
     pub fn makes_channels_one_by_one(&self, dialect: Dialect) -> bool {
@@ -443,7 +453,8 @@ impl Sut {
             .claims
             .clone()
             .or(spec)
-            .unwrap_or_else(|| Template::new(json!({})));
+            // RFC 7519, 4.1.2: of a protocol that says nothing else.
+            .unwrap_or_else(|| Template::new(json!({"sub": "${user.id}"})));
         let known = |name: &str| match name {
             "user" => Some(user.value()),
             "tenant" => Some(user.tenant.clone()),

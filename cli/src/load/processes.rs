@@ -60,7 +60,7 @@ impl Division<'_> {
     /// Runs it, if this machine can bear it.
     pub(super) async fn run(self, ways: Ways, stop: CancellationToken) -> Result<Together, Failure> {
         let look = ways.look;
-        let borne = super::endpoint(self.plan, self.sut, ways)?.bears(self.plan, self.processes);
+        let borne = super::endpoint(self.plan, self.sut, ways).bears(self.plan, self.processes);
         borne.map_err(|error| super::failure(&self.plan.protocol, error))?;
         let seconds = Duration::from_nanos(self.plan.end()).as_secs_f64().ceil() as u64;
         let mut progress = Progress::new("load", Some(seconds));

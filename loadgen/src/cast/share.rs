@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use touchstone_protocol::Dialect;
 use touchstone_sut::Sut;
 
-use super::{Cast, Group, Member};
+use super::{Cast, Group, Member, Role, Speaks};
 use crate::part::Part;
 
 /// Who the sessions of a part are, and the groups of all.
@@ -25,6 +24,7 @@ struct Told {
     id: String,
     fields: String,
     tenant: usize,
+    token: Option<String>,
     group: u32,
     place: u32,
 }
@@ -50,11 +50,17 @@ impl Cast {
                 id: member.id.to_string(),
                 fields: member.fields.to_string(),
                 tenant,
+                token: member.token.as_deref().map(str::to_owned),
                 group: member.group,
                 place: member.place,
             }
         };
-        let sessions = Part::sessions(number, of, self.members.len() as u32);
+        let count = self.members.len() as u32;
+        let sessions = match self.speaks {
+            Speaks::Dialect => Part::sessions(number, of, count),
+            // What a template says of a recipient is known of everybody.
+            Speaks::Custom => Part::sessions(0, 1, count),
+        };
         let members = sessions
             .map(|session| tell(&self.members[session as usize]))
             .collect();
@@ -69,12 +75,13 @@ impl Cast {
     }
 
     /// The cast of a part, whose sessions are every `of`-th.
-    pub(crate) fn of_share(sut: Arc<Sut>, dialect: Dialect, share: Share, of: u32) -> Self {
+    pub(crate) fn of_share(sut: Arc<Sut>, role: Role<'_>, share: Share, of: u32) -> Self {
         let tenants: Vec<Arc<Value>> = share.tenants.into_iter().map(Arc::new).collect();
         let member = |told: Told| Member {
             id: told.id.into_boxed_str(),
             fields: told.fields.into_boxed_str(),
             tenant: tenants.get(told.tenant).map(Arc::clone).unwrap_or_default(),
+            token: told.token.map(String::into_boxed_str),
             group: told.group,
             place: told.place,
         };
@@ -84,9 +91,14 @@ impl Cast {
         };
         Self {
             sut,
-            dialect,
+            dialect: role.dialect,
+            speaks: role.speaks,
+            tokens: role.tokens,
             members: share.members.into_iter().map(member).collect(),
-            every: of,
+            every: match role.speaks {
+                Speaks::Dialect => of,
+                Speaks::Custom => 1,
+            },
             groups: share.groups.into_iter().map(group).collect(),
             _people: Vec::new(),
         }

@@ -10,11 +10,14 @@ use touchstone_protocol::client::{
     Way,
 };
 
+use super::doing::{Asking, Asks, Doing};
 use super::glean::Found;
-use super::template::{Place, Values};
-use super::{Compiled, CustomProtocol, Doing, Sign};
-use crate::feed::Rows;
+use super::template::{Kind, Place, Template, Values};
+use super::{Compiled, CustomProtocol, SUBPROTOCOL, Sign};
+use crate::feed::{Cell, Feeds};
 
+/// Pages that one who missed something reads back at most: more than any run fills.
+const PAGES_MAX: u32 = 1_000;
 /// Messages whose answers may still come by their number alone; an answer to an older one is no answer any more.
 const REMEMBERED_MAX: usize = 1_024;
 
@@ -32,30 +35,46 @@ pub struct Who {
 /// A user of a [`CustomProtocol`].
 #[derive(Debug, Clone)]
 pub struct CustomClient {
-    protocol: Arc<CustomProtocol>,
-    users: Option<Arc<Rows>>,
+    pub(super) protocol: Arc<CustomProtocol>,
+    feeds: Arc<Feeds>,
     who: Who,
     token: String,
+    /// Turns that he has taken.
+    taken: u32,
     /// How far the frames that take turns are, on this connection.
     turns: u32,
     connections: u32,
     /// What was last heard at the counter's place.
     last: String,
+    last_kind: Kind,
+    missed: Missed,
     /// Ascending by their sequence.
     sent: VecDeque<Stamp>,
 }
 
+/// How far he is with reading back what he missed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Missed {
+    /// He waits for nothing.
+    NotAsked,
+    /// He has asked for more.
+    Asked,
+    /// It had messages: the next page may have some, too.
+    Found,
+}
+
 impl CustomClient {
-    /// The user `who`, who has the row of his session's number among `users`.
+    /// The user `who`, whose values stand in `feeds` by his session's number. His token is given to him later.
     #[must_use]
-    pub fn new(protocol: Arc<CustomProtocol>, users: Option<Arc<Rows>>, who: Who) -> Self {
-        let session = who.sender as u32;
-        let token = users.as_ref().and_then(|rows| rows.value(session, "token"));
+    pub fn new(protocol: Arc<CustomProtocol>, feeds: Arc<Feeds>, who: Who) -> Self {
         Self {
-            token: token.unwrap_or_default().to_owned(),
             protocol,
-            users,
+            feeds,
             who,
+            token: String::new(),
+            taken: 0,
+            last_kind: Kind::Text,
+            missed: Missed::NotAsked,
             turns: 0,
             connections: 0,
             last: String::new(),
@@ -64,7 +83,114 @@ impl CustomClient {
     }
 
     fn values(&self, turn: Option<Turn>) -> Said<'_> {
-        Said { client: self, turn }
+        Said {
+            client: self,
+            turn,
+            page: 0,
+        }
+    }
+
+    /// Headers with these values, into `out`.
+    fn write_headers<'h>(
+        headers: impl IntoIterator<Item = &'h (String, Template)>,
+        said: &Said<'_>,
+        out: &mut Vec<(String, String)>,
+    ) {
+        out.extend(headers.into_iter().map(|(name, template)| {
+            let mut value = String::new();
+            template.write(said, &mut value);
+            (name.clone(), value)
+        }));
+    }
+
+    /// Writes a request with these values into the draft.
+    fn ask<'a>(&self, asking: &Asking, said: &Said<'_>, draft: &'a mut Draft) -> Next<'a> {
+        let Draft { body, path, headers } = draft;
+        body.clear();
+        path.clear();
+        headers.clear();
+        asking.path.write(said, path);
+        asking.body.write(said, body);
+        let shared = self.protocol.headers.iter();
+        Self::write_headers(shared.filter(|(name, _)| name != SUBPROTOCOL), said, headers);
+        Self::write_headers(&asking.headers, said, headers);
+        Next::Request(Request {
+            method: asking.method,
+            path,
+            headers,
+            body,
+        })
+    }
+
+    /// Tells every message that stands in a text which brings what was missed; whether there is any.
+    fn read_back<'a>(&self, text: &str, tell: &mut impl FnMut(Heard<'a>)) -> bool {
+        let mut found = false;
+        for (at, _) in text.match_indices('~') {
+            let Some(stamp) = Stamp::read(&text[at..]) else {
+                continue;
+            };
+            found = true;
+            if self.protocol.hears_own || stamp.key.sender != self.who.sender {
+                let by = Way::CaughtUp;
+                tell(Heard::Delivery { stamp, by });
+            }
+        }
+        found
+    }
+
+    /// Keeps what stands at the counter's place.
+    fn count(&mut self, last: &Found<'_>) {
+        self.last.clear();
+        self.last_kind = Kind::Json;
+        match last {
+            Found::Text(text) => {
+                self.last.push_str(text);
+                self.last_kind = Kind::Text;
+            }
+            Found::Whole(number) => {
+                write!(self.last, "{number}").expect("a String takes everything");
+            }
+            Found::Number(number) => {
+                write!(self.last, "{number}").expect("a String takes everything");
+            }
+            Found::Truth(_) | Found::Null | Found::Other => self.last_kind = Kind::Text,
+        }
+    }
+
+    /// A frame has come that brings what was missed.
+    fn came_back<'a>(&mut self, found: bool, tell: &mut impl FnMut(Heard<'a>)) {
+        if self.missed == Missed::NotAsked {
+            return;
+        }
+        if found {
+            self.missed = Missed::Found;
+        }
+        let reading_back = self.protocol.reading_back.as_ref();
+        if reading_back.is_some_and(|reading_back| !reading_back.has_end) {
+            self.is_read_back(tell);
+        }
+    }
+
+    /// All has come that was asked for.
+    fn is_read_back<'a>(&mut self, tell: &mut impl FnMut(Heard<'a>)) {
+        match self.missed {
+            Missed::NotAsked => {}
+            Missed::Asked => {
+                self.missed = Missed::NotAsked;
+                tell(Heard::ReadBack);
+            }
+            Missed::Found => tell(Heard::ReadBack),
+        }
+    }
+
+    /// What the description says of a close code, or the status of a refusal.
+    fn after(&self, code: u16) -> Option<Comeback> {
+        let written = &self.protocol.written;
+        if written.stay_away_after.contains(&code) {
+            return Some(Comeback::Never);
+        }
+        let wants_token = written.new_token_after.contains(&code);
+        wants_token.then_some(Comeback::WithNewToken)
     }
 
     /// The message that a key names.
@@ -93,7 +219,7 @@ impl CustomClient {
     }
 
     fn remember(&mut self, stamp: Stamp) {
-        if !self.protocol.counts {
+        if !self.protocol.counts || stamp.key.sequence == 0 {
             return;
         }
         if self.sent.len() == REMEMBERED_MAX {
@@ -161,10 +287,14 @@ impl ClientHalf for CustomClient {
     /// One segment, which is the whole path after its first slash, and the query.
     fn address(&self) -> Address {
         let mut path = String::new();
-        self.protocol.path.write(&self.values(None), &mut path);
+        let said = self.values(None);
+        self.protocol.path.write(&said, &mut path);
+        let mut headers = Vec::new();
+        Self::write_headers(&self.protocol.headers, &said, &mut headers);
         Address {
             segments: vec![path[1..].to_owned()],
             query: String::new(),
+            headers,
         }
     }
 
@@ -186,25 +316,18 @@ impl ClientHalf for CustomClient {
 
     fn act<'a>(&mut self, turn: Turn, draft: &'a mut Draft) -> Next<'a> {
         self.remember(turn.stamp);
-        draft.body.clear();
-        draft.path.clear();
-        match &self.protocol.doing[turn.act] {
+        self.taken += 1;
+        let protocol = Arc::clone(&self.protocol);
+        match &protocol.doing[turn.act] {
             Doing::Say(frames) => {
+                draft.body.clear();
                 let frame = &frames[self.turns as usize % frames.len()];
                 frame.write(&self.values(Some(turn)), &mut draft.body);
                 // One count for all acts: an act of one frame does not mind, and two that take turns are one mix.
                 self.turns = self.turns.wrapping_add(u32::from(frames.len() > 1));
                 Next::Send(&draft.body)
             }
-            Doing::Post { path, body } => {
-                path.write(&self.values(Some(turn)), &mut draft.path);
-                body.write(&self.values(Some(turn)), &mut draft.body);
-                Next::Request(Request {
-                    method: "POST",
-                    path: &draft.path,
-                    body: &draft.body,
-                })
-            }
+            Doing::Ask(asking) => self.ask(asking, &self.values(Some(turn)), draft),
         }
     }
 
@@ -235,6 +358,11 @@ impl ClientHalf for CustomClient {
                 (Sign::Ready, _) => tell(Heard::Ready),
                 (Sign::Push, _) => tell(Heard::Push),
                 (Sign::Error, _) => tell(Heard::Refused),
+                (Sign::Missed, _) => {
+                    let found = self.read_back(text, tell);
+                    self.came_back(found, tell);
+                }
+                (Sign::ReadBack, _) => self.is_read_back(tell),
                 (Sign::Heartbeat(reply), _) => tell(Heard::Heartbeat { reply: *reply }),
             }
             heard = true;
@@ -242,35 +370,66 @@ impl ClientHalf for CustomClient {
         if !heard {
             tell(Heard::Unknown);
         }
-        if let Some(Some(last)) = protocol
-            .last
-            .and_then(|slot| json.map(|slots| slots[slot].as_ref()))
+        if let (Some(slot), Some(slots)) = (protocol.last, json)
+            && let Some(last) = &slots[slot]
         {
-            self.last.clear();
-            match last {
-                Found::Text(text) => self.last.push_str(text),
-                Found::Whole(number) => {
-                    write!(self.last, "{number}").expect("a String takes everything");
-                }
-                Found::Number(number) => {
-                    write!(self.last, "{number}").expect("a String takes everything");
-                }
-                Found::Truth(_) | Found::Null | Found::Other => {}
-            }
+            self.count(last);
         }
     }
 
     fn answered<'a>(&mut self, asked: Asked, status: u16, body: &'a str, tell: &mut impl FnMut(Heard<'a>)) {
-        let _ = body;
         let ok = (200..300).contains(&status);
         match asked {
             Asked::Act { act, stamp } if ok => match self.protocol.acts[act].effect {
-                Effect::Answer => tell(Heard::Answer { stamp, count: None }),
                 Effect::Reply => tell(Heard::Reply { act }),
-                Effect::Delivery { .. } | Effect::Nothing => tell(Heard::Confirmed { stamp }),
+                Effect::Delivery { .. } => tell(Heard::Confirmed { stamp }),
+                // The answer comes over the connection.
+                Effect::Answer | Effect::Nothing => {}
             },
-            Asked::Act { .. } | Asked::CatchUp => tell(Heard::Refused),
+            Asked::CatchUp if ok => {
+                self.missed = match self.read_back(body, tell) {
+                    true => Missed::Found,
+                    false => Missed::NotAsked,
+                };
+            }
+            Asked::Act { .. } => tell(Heard::Refused),
+            Asked::CatchUp => {
+                self.missed = Missed::NotAsked;
+                tell(Heard::Refused);
+            }
         }
+    }
+
+    fn catch_up<'a>(&mut self, step: u32, draft: &'a mut Draft) -> Next<'a> {
+        let protocol = Arc::clone(&self.protocol);
+        let Some(reading_back) = &protocol.reading_back else {
+            return Next::Nothing;
+        };
+        let goes_on = step < PAGES_MAX && reading_back.by_pages && self.missed == Missed::Found;
+        if step > 0 && !goes_on {
+            self.missed = Missed::NotAsked;
+            return Next::Nothing;
+        }
+        let said = Said {
+            page: step + 1,
+            ..self.values(None)
+        };
+        let next = match &reading_back.asks {
+            Asks::Resume => return Next::Nothing,
+            Asks::Request(asking) => self.ask(asking, &said, draft),
+            Asks::Frame(frame) => {
+                draft.body.clear();
+                frame.write(&said, &mut draft.body);
+                Next::Send(&draft.body)
+            }
+        };
+        self.missed = Missed::Asked;
+        next
+    }
+
+    fn catches_up_at_once(&self) -> bool {
+        let reading_back = self.protocol.reading_back.as_ref();
+        reading_back.is_some_and(|reading_back| reading_back.from_last)
     }
 
     fn beat(&self) -> Option<Beat<'_>> {
@@ -286,10 +445,11 @@ impl ClientHalf for CustomClient {
     }
 
     fn comeback(&self, code: Option<u16>) -> Comeback {
-        match code {
-            Some(code) if self.protocol.written.stay_away_after.contains(&code) => Comeback::Never,
-            Some(_) | None => Comeback::Again,
-        }
+        code.and_then(|code| self.after(code)).unwrap_or(Comeback::Again)
+    }
+
+    fn refused(&self, status: u16) -> Option<Comeback> {
+        self.after(status)
     }
 
     fn new_token(&mut self, token: &str) {
@@ -302,20 +462,41 @@ struct Said<'a> {
     client: &'a CustomClient,
     /// Missing in what is said on no turn.
     turn: Option<Turn>,
+    /// Of what is read back.
+    page: u32,
 }
 
 impl Said<'_> {
-    fn column(&self, sender: u64, column: &str, out: &mut String) {
-        let rows = self.client.users.as_ref();
-        match rows.and_then(|rows| rows.value(sender as u32, column)) {
-            Some(value) => out.push_str(value),
-            None => write!(out, "{sender:x}").expect("a String takes everything"),
+    fn column(&self, sender: u64, column: &str, out: &mut String) -> Kind {
+        match self.client.feeds.user(sender as u32, column) {
+            Some(cell) => written(cell, out),
+            None => {
+                write!(out, "{sender:x}").expect("a String takes everything");
+                Kind::Text
+            }
+        }
+    }
+
+    /// The number of the message, or of the turn where no ledger counts the act.
+    fn index(&self) -> u32 {
+        match self.turn.map(|turn| turn.stamp.key.sequence) {
+            Some(0) => self.client.taken,
+            Some(sequence) => sequence,
+            None => 0,
         }
     }
 }
 
+fn written(cell: &Cell, out: &mut String) -> Kind {
+    out.push_str(cell.text());
+    match cell.is_json() {
+        true => Kind::Json,
+        false => Kind::Text,
+    }
+}
+
 impl Values for Said<'_> {
-    fn write(&self, place: &Place, out: &mut String) {
+    fn write(&self, place: &Place, out: &mut String) -> Kind {
         let CustomClient { who, token, last, .. } = self.client;
         match place {
             Place::Stamp => {
@@ -324,8 +505,12 @@ impl Values for Said<'_> {
                 }
             }
             Place::Index => {
-                let index = self.turn.map_or(0, |turn| turn.stamp.key.sequence);
-                write!(out, "{index}").expect("a String takes everything");
+                write!(out, "{}", self.index()).expect("a String takes everything");
+                return Kind::Json;
+            }
+            Place::Page => {
+                write!(out, "{}", self.page).expect("a String takes everything");
+                return Kind::Json;
             }
             Place::Session => write!(out, "{:x}", who.sender).expect("a String takes everything"),
             Place::Token => out.push_str(token),
@@ -333,15 +518,27 @@ impl Values for Said<'_> {
                 let tag = who.sender >> 32;
                 write!(out, "{tag:x}-{}", who.group).expect("a String takes everything");
             }
-            Place::Last => out.push_str(last),
-            Place::User(column) => self.column(who.sender, column, out),
+            Place::Last => {
+                out.push_str(last);
+                return self.client.last_kind;
+            }
+            Place::User(column) => return self.column(who.sender, column, out),
             Place::Recipient(column) => {
                 let place = self
                     .turn
                     .map_or(u64::from(who.place), |turn| turn.recipient as u64);
                 let first = who.sender - u64::from(who.place);
-                self.column(first + place, column, out);
+                return self.column(first + place, column, out);
+            }
+            Place::Feed(feed, column) => {
+                // Before the first turn it is that one's row.
+                let turn = self.client.taken.saturating_sub(1);
+                let session = who.sender as u32;
+                if let Some(cell) = self.client.feeds.value(*feed, (session, turn), column) {
+                    return written(cell, out);
+                }
             }
         }
+        Kind::Text
     }
 }

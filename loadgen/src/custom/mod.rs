@@ -3,6 +3,7 @@
 //! Everything that can be wrong with the description is found here, before a run: what compiles can be spoken.
 
 mod client;
+mod doing;
 mod glean;
 mod template;
 
@@ -14,12 +15,17 @@ use touchstone_protocol::client::{Act, Audience, Backoff, Effect, Growth};
 
 pub use client::{CustomClient, Who};
 
-use crate::workload::custom::{Custom, CustomAct, CustomBackoff, Recogniser, To};
+use crate::workload::custom::{Custom, CustomAct, CustomBackoff, CustomCatchUp, Recogniser, To};
+use doing::{Asking, Asks, Doing, Headers, ReadingBack, frames, headers, with_pages};
 use glean::Wanted;
-use template::{Place, Template};
+pub(crate) use template::PLACES;
+use template::{Pages, Place, Scope, Template};
 
 /// Pointers of one description; each message of the server is read for all of them at once.
 const POINTERS_MAX: usize = 64;
+/// The column of a user that holds his token.
+pub(crate) const TOKEN: &str = "token";
+const SUBPROTOCOL: &str = "Sec-WebSocket-Protocol";
 /// Of a wait; what histograms can hold.
 const WAIT_MAX: Duration = Duration::from_secs(3_600);
 
@@ -54,8 +60,10 @@ impl Mistake {
 pub struct CustomProtocol {
     written: Custom,
     path: Template,
+    headers: Headers,
     greeting: Vec<Template>,
     resume: Option<Template>,
+    reading_back: Option<ReadingBack>,
     /// The slot of the counter of the server's messages.
     last: Option<usize>,
     acts: Vec<Act>,
@@ -66,15 +74,8 @@ pub struct CustomProtocol {
     beat: Option<(Duration, String)>,
     /// Whether a number alone names a message.
     counts: bool,
-}
-
-/// How an act is done.
-#[derive(Debug, Clone)]
-enum Doing {
-    /// Frames that take turns.
-    Say(Vec<Template>),
-    /// A request.
-    Post { path: Template, body: Template },
+    /// Whether a sender is owed his own messages.
+    hears_own: bool,
 }
 
 /// What a message of the server's means.
@@ -89,6 +90,10 @@ enum Sign {
     Ready,
     Push,
     Error,
+    /// It brings what was missed.
+    Missed,
+    /// All that was missed has come.
+    ReadBack,
     /// And what it wants to hear.
     Heartbeat(Option<&'static str>),
 }
@@ -111,16 +116,23 @@ impl PartialEq for CustomProtocol {
 }
 
 impl CustomProtocol {
-    /// Compiles a description.
+    /// Compiles a description, whose templates may name columns of the files `feeds`.
     ///
     /// # Errors
     /// The first thing that is wrong with it.
-    pub fn new(written: &Custom) -> Result<Self, Mistake> {
+    pub fn new(written: &Custom, feeds: &[&str]) -> Result<Self, Mistake> {
+        let scope = Scope {
+            key: "custom",
+            feeds,
+            pages: Pages::None,
+        };
         let mut protocol = Self {
             written: written.clone(),
-            path: Template::url(&written.path, "custom.path")?,
-            greeting: frames(&written.greeting, "custom.greeting")?,
+            path: Template::path(&written.path, scope.at("custom.path"))?,
+            headers: headers(&written.headers, scope.at("custom.headers"))?,
+            greeting: frames(&written.greeting, scope.at("custom.greeting"))?,
             resume: None,
+            reading_back: None,
             last: None,
             acts: Vec::new(),
             doing: Vec::new(),
@@ -129,20 +141,24 @@ impl CustomProtocol {
             signs: Vec::new(),
             beat: None,
             counts: false,
+            hears_own: false,
         };
-        if !written.path.starts_with('/') {
-            let why = format!("`{}` does not begin with `/`", written.path);
-            return Err(Mistake::new("custom.path", why));
+        if let Some(subprotocol) = &written.subprotocol {
+            let template = Template::header(&subprotocol.replace('$', "$$"), scope.at("custom.subprotocol"))?;
+            protocol.headers.push((SUBPROTOCOL.to_owned(), template));
         }
         if let Some(resume) = &written.resume {
-            protocol.resume = Some(Template::frame(&resume.send, "custom.resume.send")?);
+            protocol.resume = Some(Template::frame(&resume.send, scope.at("custom.resume.send"))?);
             if let Some(pointer) = &resume.last {
                 protocol.last = Some(protocol.slot(pointer, "custom.resume.last")?);
             }
         }
+        if let Some(catch_up) = &written.catch_up {
+            protocol.catch_up(catch_up, scope.at("custom.catch_up"))?;
+        }
         protocol.signs_of_life()?;
         for (name, act) in &written.acts {
-            protocol.act(name, act)?;
+            protocol.act(name, act, scope)?;
         }
         if protocol.acts.is_empty() {
             return Err(Mistake::new("custom.acts", "users can do nothing".to_owned()));
@@ -150,6 +166,56 @@ impl CustomProtocol {
         protocol.rest()?;
         check_backoff(written.backoff)?;
         Ok(protocol)
+    }
+
+    fn catch_up(&mut self, written: &CustomCatchUp, scope: Scope<'_>) -> Result<(), Mistake> {
+        let mistake = |why: &str| Mistake::new(scope.key, why.to_owned());
+        let scope = with_pages(scope);
+        let asks = match (&written.send, &written.request) {
+            (Some(_), Some(_)) => return Err(mistake("it has one of `send` and `request`")),
+            (Some(send), None) => Asks::Frame(Template::frame(send, scope.at("custom.catch_up.send"))?),
+            (None, Some(request)) => {
+                Asks::Request(Asking::new(request, scope.at("custom.catch_up.request"))?)
+            }
+            (None, None) if self.resume.is_some() => Asks::Resume,
+            (None, None) => {
+                return Err(mistake("nobody asks for what was missed")
+                    .help("write `send`, or `request`, or a `resume` that the server answers with it"));
+            }
+        };
+        match (&asks, &written.missed, &written.done) {
+            (Asks::Request(_), None, None) | (Asks::Frame(_) | Asks::Resume, Some(_), _) => {}
+            (Asks::Request(_), Some(_), _) | (Asks::Request(_), None, Some(_)) => {
+                return Err(mistake("what was missed is in the answer to the `request`")
+                    .help("`missed` and `done` are for frames"));
+            }
+            (Asks::Frame(_) | Asks::Resume, None, _) => {
+                return Err(mistake("it does not say which frames bring what was missed")
+                    .help("write for example `missed: {where: {/type: history}}`"));
+            }
+        }
+        if let Some(missed) = &written.missed {
+            self.sign(Sign::Missed, missed, "custom.catch_up.missed")?;
+        }
+        if let Some(done) = &written.done {
+            self.sign(Sign::ReadBack, done, "custom.catch_up.done")?;
+        }
+        if let Some(pointer) = &written.last {
+            let slot = self.slot(pointer, "custom.catch_up.last")?;
+            if self.last.replace(slot).is_some_and(|other| other != slot) {
+                let why = "`resume.last` is another place, and a server counts its messages once".to_owned();
+                return Err(Mistake::new("custom.catch_up.last", why));
+            }
+        }
+        let reading_back = ReadingBack::new(asks, written.done.is_some());
+        if reading_back.from_last && self.last.is_none() {
+            return Err(
+                mistake("it does not say where `${last}` stands in what the server says")
+                    .help("write for example `last: /seq`"),
+            );
+        }
+        self.reading_back = Some(reading_back);
+        Ok(())
     }
 
     /// Its name in reports.
@@ -164,41 +230,77 @@ impl CustomProtocol {
         &self.acts
     }
 
-    /// Whether any act is a request over HTTP.
+    /// Whether whoever was away can learn what was said meanwhile.
     #[must_use]
-    pub fn asks_over_http(&self) -> bool {
-        self.doing.iter().any(|doing| matches!(doing, Doing::Post { .. }))
+    pub fn reads_back(&self) -> bool {
+        self.reading_back.is_some()
     }
 
-    /// Sent with every handshake.
-    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        let subprotocol = self.written.subprotocol.as_deref();
-        let headers = self.written.headers.iter();
-        headers
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .chain(subprotocol.map(|value| ("Sec-WebSocket-Protocol", value)))
+    /// Whether its clients say unasked that they are alive.
+    #[must_use]
+    pub fn beats(&self) -> bool {
+        self.beat.is_some()
     }
 
-    /// The columns of a user that its templates name, `id` apart, which every user has.
+    /// The dialect whose users and tokens of the target are its own, where it names one.
+    #[must_use]
+    pub fn users_of(&self) -> Option<&str> {
+        self.written.users_of.as_deref()
+    }
+
+    /// The columns of a user that its templates name, `id` apart, which every user has; `token` is one of them.
     #[must_use]
     pub fn columns(&self) -> Vec<&str> {
-        let says = self.doing.iter().flat_map(|doing| match doing {
-            Doing::Say(frames) => frames.iter().collect::<Vec<_>>(),
-            Doing::Post { path, body } => vec![path, body],
-        });
-        let all = says.chain(&self.greeting).chain(&self.resume).chain([&self.path]);
-        let mut columns: Vec<_> = all
-            .flat_map(Template::places)
+        let mut columns: Vec<_> = self
+            .places()
             .filter_map(|place| match place {
                 Place::User(column) | Place::Recipient(column) => Some(column.as_str()),
-                Place::Token => Some("token"),
-                Place::Stamp | Place::Index | Place::Session | Place::Channel | Place::Last => None,
+                Place::Token => Some(TOKEN),
+                Place::Stamp
+                | Place::Index
+                | Place::Session
+                | Place::Channel
+                | Place::Last
+                | Place::Page
+                | Place::Feed(..) => None,
             })
             .filter(|column| *column != "id")
             .collect();
         columns.sort_unstable();
         columns.dedup();
         columns
+    }
+
+    /// The columns of other files that its templates name, with the places of those.
+    #[must_use]
+    pub fn columns_of_feeds(&self) -> Vec<(usize, &str)> {
+        let named = self.places().filter_map(|place| match place {
+            Place::Feed(feed, column) => Some((*feed, column.as_str())),
+            Place::User(_)
+            | Place::Recipient(_)
+            | Place::Token
+            | Place::Stamp
+            | Place::Index
+            | Place::Session
+            | Place::Channel
+            | Place::Last
+            | Place::Page => None,
+        });
+        named.collect()
+    }
+
+    fn places(&self) -> impl Iterator<Item = &Place> {
+        let done = self.doing.iter().flat_map(Doing::templates);
+        let read_back = self
+            .reading_back
+            .iter()
+            .flat_map(|reading| reading.asks.templates());
+        let headers = self.headers.iter().map(|(_, value)| value);
+        let all = done.chain(read_back).chain(headers);
+        all.chain(&self.greeting)
+            .chain(&self.resume)
+            .chain([&self.path])
+            .flat_map(Template::places)
     }
 
     fn backoff(&self) -> Backoff {
@@ -216,9 +318,9 @@ impl CustomProtocol {
         }
     }
 
-    fn act(&mut self, name: &str, act: &CustomAct) -> Result<(), Mistake> {
+    fn act(&mut self, name: &str, act: &CustomAct, scope: Scope<'_>) -> Result<(), Mistake> {
         let key = format!("custom.acts.{name}");
-        let doing = doing(act, &key)?;
+        let doing = Doing::new(act, scope.at(&key))?;
         let index = self.acts.len();
         let effect = self.effect(index, act, &doing, &key)?;
         self.acts.push(Act {
@@ -240,16 +342,28 @@ impl CustomProtocol {
         }
         if let Some(answer) = &act.answer {
             let has_key = answer.key.is_some() || answer.matches.is_some();
-            let (sign, effect) = match has_key {
-                true => (Sign::Answer, Effect::Answer),
-                false => (Sign::Reply(index), Effect::Reply),
+            let (sign, effect) = match (has_key, doing) {
+                (true, _) => (Sign::Answer, Effect::Answer),
+                (false, Doing::Say(_)) => (Sign::Reply(index), Effect::Reply),
+                (false, Doing::Ask(_)) => {
+                    return Err(Mistake::new(
+                        &format!("{key}.answer"),
+                        "without a `key` nobody knows which request it answers".to_owned(),
+                    )
+                    .help("leave `answer` out, and the answer to the request is the answer"));
+                }
             };
             self.sign(sign, answer, &format!("{key}.answer"))?;
             return Ok(effect);
         }
         let (delivery, to) = match (&act.delivery, act.to) {
             (Some(delivery), Some(to)) => (delivery, to),
-            (None, None) => return Ok(Effect::Nothing),
+            (None, None) => {
+                return Ok(match doing {
+                    Doing::Say(_) => Effect::Nothing,
+                    Doing::Ask(_) => Effect::Reply,
+                });
+            }
             (Some(_), None) => {
                 return Err(mistake("nobody is owed the delivery")
                     .help("write `to: others`, `group`, `recipient` or `everybody`"));
@@ -262,7 +376,8 @@ impl CustomProtocol {
             To::Recipient => Audience::Recipient,
             To::Everybody => Audience::Everybody,
         };
-        let confirmed = act.confirm.is_some() || matches!(doing, Doing::Post { .. });
+        self.hears_own |= matches!(audience, Audience::Group | Audience::Everybody);
+        let confirmed = act.confirm.is_some() || matches!(doing, Doing::Ask(_));
         let sign = match (confirmed, audience) {
             (true, _) => Sign::Delivery,
             (false, Audience::Group | Audience::Everybody) => Sign::DeliveryThatConfirms,
@@ -316,7 +431,13 @@ impl CustomProtocol {
     fn sign(&mut self, sign: Sign, recogniser: &Recogniser, key: &str) -> Result<(), Mistake> {
         let wants_key = match sign {
             Sign::Answer | Sign::Confirm | Sign::Delivery | Sign::DeliveryThatConfirms => true,
-            Sign::Reply(_) | Sign::Ready | Sign::Push | Sign::Error | Sign::Heartbeat(_) => false,
+            Sign::Reply(_)
+            | Sign::Ready
+            | Sign::Push
+            | Sign::Error
+            | Sign::Missed
+            | Sign::ReadBack
+            | Sign::Heartbeat(_) => false,
         };
         let compiled = self.compile(recogniser, key)?;
         let has_key = match &compiled {
@@ -385,31 +506,6 @@ fn no_expression(error: &regex::Error) -> String {
     let text = error.to_string();
     let last = text.lines().last().unwrap_or_default();
     format!("no regular expression: {}", last.trim_start_matches("error: "))
-}
-
-fn frames(written: &[Value], key: &str) -> Result<Vec<Template>, Mistake> {
-    let frame = |(number, frame): (usize, &Value)| Template::frame(frame, &format!("{key}.{number}"));
-    written.iter().enumerate().map(frame).collect()
-}
-
-fn doing(act: &CustomAct, key: &str) -> Result<Doing, Mistake> {
-    match (&act.send, act.send_in_turn.as_slice(), &act.request) {
-        (Some(send), [], None) => Ok(Doing::Say(vec![Template::frame(send, &format!("{key}.send"))?])),
-        (None, frames @ [_, ..], None) => {
-            Ok(Doing::Say(self::frames(frames, &format!("{key}.send_in_turn"))?))
-        }
-        (None, [], Some(request)) => Ok(Doing::Post {
-            path: Template::url(&request.post, &format!("{key}.request.post"))?,
-            body: match &request.body {
-                Value::Null => Template::default(),
-                body => Template::frame(body, &format!("{key}.request.body"))?,
-            },
-        }),
-        _ => Err(Mistake::new(
-            key,
-            "it has one of `send`, `send_in_turn` and `request`".to_owned(),
-        )),
-    }
 }
 
 fn check_backoff(backoff: CustomBackoff) -> Result<(), Mistake> {

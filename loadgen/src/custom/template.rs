@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use touchstone_scenarios::diag::closest;
+
 use super::Mistake;
 
 /// A compiled template.
@@ -37,36 +39,104 @@ pub(super) enum Place {
     User(String),
     /// A column of the recipient's.
     Recipient(String),
+    /// The page that is read back.
+    Page,
+    /// A column of a file, by its place in [`crate::feed::names`].
+    Feed(usize, String),
+}
+
+impl Place {
+    /// Whether it may be anything but a text.
+    fn may_be_json(&self) -> bool {
+        match self {
+            Self::Index | Self::Last | Self::Page | Self::User(_) | Self::Recipient(_) | Self::Feed(..) => {
+                true
+            }
+            Self::Stamp | Self::Session | Self::Token | Self::Channel => false,
+        }
+    }
+}
+
+/// What a template may name, and where it stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scope<'a> {
+    /// The workload's key.
+    pub(super) key: &'a str,
+    /// The workload's files, `users` apart.
+    pub(super) feeds: &'a [&'a str],
+    /// Whether pages are read back here.
+    pub(super) pages: Pages,
+}
+
+/// Whether `${page}` stands for something.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Pages {
+    None,
+    Counted,
+}
+
+impl Scope<'_> {
+    /// Of a key further in.
+    pub(super) fn at<'b>(&'b self, key: &'b str) -> Scope<'b> {
+        Scope { key, ..*self }
+    }
+
+    fn mistake(&self, why: String) -> Mistake {
+        Mistake::new(self.key, why)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Spelling {
     Plain,
+    /// All of a JSON value: a text in quotes, anything else as it is.
+    AsJson,
     InJsonString,
     PercentEncoded,
 }
 
+/// What stands somewhere.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Kind {
+    Text,
+    /// A number, or what else a JSON file holds that is no text.
+    Json,
+}
+
 /// What stands at the places of one message.
 pub(super) trait Values {
-    /// Appends what stands at `place`.
-    fn write(&self, place: &Place, out: &mut String);
+    /// Appends what stands at `place`, and says what it is.
+    fn write(&self, place: &Place, out: &mut String) -> Kind;
 }
 
 impl Template {
     /// A frame: a text as it is, or JSON.
-    pub(super) fn frame(value: &Value, key: &str) -> Result<Self, Mistake> {
+    pub(super) fn frame(value: &Value, scope: Scope<'_>) -> Result<Self, Mistake> {
         let mut template = Self::default();
         match value {
-            Value::String(text) => template.text(text, Spelling::Plain, key)?,
-            other => template.json(other, key)?,
+            Value::String(text) => template.text(text, Spelling::Plain, scope)?,
+            other => template.json(other, scope)?,
         }
         Ok(template)
     }
 
-    /// A part of a URL.
-    pub(super) fn url(text: &str, key: &str) -> Result<Self, Mistake> {
+    /// A path with its query.
+    pub(super) fn path(text: &str, scope: Scope<'_>) -> Result<Self, Mistake> {
+        if !text.starts_with('/') {
+            return Err(scope.mistake(format!("`{text}` does not begin with `/`")));
+        }
         let mut template = Self::default();
-        template.text(text, Spelling::PercentEncoded, key)?;
+        template.text(text, Spelling::PercentEncoded, scope)?;
+        Ok(template)
+    }
+
+    /// A header's value.
+    pub(super) fn header(text: &str, scope: Scope<'_>) -> Result<Self, Mistake> {
+        if text.bytes().any(|byte| byte.is_ascii_control()) {
+            return Err(scope.mistake("a header is one line of text".to_owned()));
+        }
+        let mut template = Self::default();
+        template.text(text, Spelling::Plain, scope)?;
         Ok(template)
     }
 
@@ -78,6 +148,11 @@ impl Template {
         })
     }
 
+    /// Whether this place is in it.
+    pub(super) fn names(&self, place: &Place) -> bool {
+        self.places().any(|named| named == place)
+    }
+
     /// Appends the text with these values.
     pub(super) fn write(&self, values: &impl Values, out: &mut String) {
         for piece in &self.pieces {
@@ -85,8 +160,8 @@ impl Template {
                 Piece::Text(text) => out.push_str(text),
                 Piece::Place(place, spelling) => {
                     let start = out.len();
-                    values.write(place, out);
-                    respell(out, start, *spelling);
+                    let kind = values.write(place, out);
+                    respell(out, start, *spelling, kind);
                 }
             }
         }
@@ -100,7 +175,7 @@ impl Template {
         }
     }
 
-    fn json(&mut self, value: &Value, key: &str) -> Result<(), Mistake> {
+    fn json(&mut self, value: &Value, scope: Scope<'_>) -> Result<(), Mistake> {
         match value {
             Value::Object(map) => {
                 self.push("{");
@@ -108,7 +183,7 @@ impl Template {
                     self.push(if number == 0 { "" } else { "," });
                     self.push(&Value::from(name.as_str()).to_string());
                     self.push(":");
-                    self.json(value, key)?;
+                    self.json(value, scope)?;
                 }
                 self.push("}");
             }
@@ -116,30 +191,32 @@ impl Template {
                 self.push("[");
                 for (number, item) in items.iter().enumerate() {
                     self.push(if number == 0 { "" } else { "," });
-                    self.json(item, key)?;
+                    self.json(item, scope)?;
                 }
                 self.push("]");
             }
-            Value::String(text) if text == "${index}" => {
-                self.pieces.push(Piece::Place(Place::Index, Spelling::Plain));
-            }
-            Value::String(text) => {
-                self.push("\"");
-                self.text(text, Spelling::InJsonString, key)?;
-                self.push("\"");
-            }
+            Value::String(text) => match alone(text).map(|name| place(name, scope)).transpose()? {
+                Some(place) if place.may_be_json() => {
+                    self.pieces.push(Piece::Place(place, Spelling::AsJson));
+                }
+                Some(_) | None => {
+                    self.push("\"");
+                    self.text(text, Spelling::InJsonString, scope)?;
+                    self.push("\"");
+                }
+            },
             Value::Null | Value::Bool(_) | Value::Number(_) => self.push(&value.to_string()),
         }
         Ok(())
     }
 
-    fn text(&mut self, text: &str, spelling: Spelling, key: &str) -> Result<(), Mistake> {
+    fn text(&mut self, text: &str, spelling: Spelling, scope: Scope<'_>) -> Result<(), Mistake> {
         let literal = |text: &str| match spelling {
             Spelling::InJsonString => {
                 let quoted = Value::from(text).to_string();
                 quoted[1..quoted.len() - 1].to_owned()
             }
-            Spelling::Plain | Spelling::PercentEncoded => text.to_owned(),
+            Spelling::Plain | Spelling::AsJson | Spelling::PercentEncoded => text.to_owned(),
         };
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('$') {
@@ -151,10 +228,11 @@ impl Template {
             }
             let named = after.strip_prefix('{').and_then(|named| named.split_once('}'));
             let Some((name, after)) = named else {
-                return Err(Mistake::new(key, format!("`{text}` has a lone `$`"))
+                return Err(scope
+                    .mistake(format!("`{text}` has a lone `$`"))
                     .help("write `$$` for a dollar, and `${stamp}` for a value"));
             };
-            self.pieces.push(Piece::Place(place(name, key)?, spelling));
+            self.pieces.push(Piece::Place(place(name, scope)?, spelling));
             rest = after;
         }
         self.push(&literal(rest));
@@ -162,34 +240,78 @@ impl Template {
     }
 }
 
-const PLACES: [&str; 6] = ["stamp", "index", "session", "token", "channel", "last"];
+/// The name of the place that is all of a text.
+fn alone(text: &str) -> Option<&str> {
+    let name = text.strip_prefix("${")?.strip_suffix('}')?;
+    (!name.contains(['$', '}'])).then_some(name)
+}
 
-fn place(name: &str, key: &str) -> Result<Place, Mistake> {
-    Ok(match name.split_once('.') {
-        Some(("user", column)) => Place::User(column.to_owned()),
-        Some(("recipient", column)) => Place::Recipient(column.to_owned()),
-        Some(_) | None => match name {
-            "stamp" => Place::Stamp,
-            "index" => Place::Index,
-            "session" => Place::Session,
-            "token" => Place::Token,
-            "channel" => Place::Channel,
-            "last" => Place::Last,
-            _ => {
-                let help = touchstone_scenarios::diag::closest(name, &PLACES).map_or_else(
-                    || format!("there is: {}, user.COLUMN, recipient.COLUMN", PLACES.join(", ")),
-                    |best| format!("did you mean `${{{best}}}`?"),
-                );
-                return Err(Mistake::new(key, format!("`${{{name}}}` stands for nothing")).help(&help));
+/// What stands for something everywhere.
+pub(crate) const PLACES: [&str; 6] = ["stamp", "index", "session", "token", "channel", "last"];
+
+fn place(name: &str, scope: Scope<'_>) -> Result<Place, Mistake> {
+    if let Some((of, column)) = name.split_once('.') {
+        return match of {
+            "user" => Ok(Place::User(column.to_owned())),
+            "recipient" => Ok(Place::Recipient(column.to_owned())),
+            feed => match scope.feeds.iter().position(|known| *known == feed) {
+                Some(place) => Ok(Place::Feed(place, column.to_owned())),
+                None => Err(no_file(name, feed, scope)),
+            },
+        };
+    }
+    Ok(match name {
+        "stamp" => Place::Stamp,
+        "index" => Place::Index,
+        "session" => Place::Session,
+        "token" => Place::Token,
+        "channel" => Place::Channel,
+        "last" => Place::Last,
+        "page" if scope.pages == Pages::Counted => Place::Page,
+        _ => {
+            let mut known = PLACES.to_vec();
+            if scope.pages == Pages::Counted {
+                known.push("page");
             }
-        },
+            let help = closest(name, &known).map_or_else(
+                || {
+                    let names = known.join(", ");
+                    format!("there is: {names}, user.COLUMN, recipient.COLUMN, and FEED.COLUMN of a file of `feed`")
+                },
+                |best| format!("did you mean `${{{best}}}`?"),
+            );
+            return Err(scope
+                .mistake(format!("`${{{name}}}` stands for nothing"))
+                .help(&help));
+        }
     })
 }
 
+/// What to say of `${feed.COLUMN}` where there is no such file.
+fn no_file(name: &str, feed: &str, scope: Scope<'_>) -> Mistake {
+    let known: Vec<_> = scope.feeds.iter().copied().chain(["user", "recipient"]).collect();
+    let help = match closest(feed, &known) {
+        Some(best) => format!("did you mean `${{{}}}`?", name.replacen(feed, best, 1)),
+        None => format!("name its file: `feed: {{{feed}: {feed}.csv}}`"),
+    };
+    scope
+        .mistake(format!(
+            "`${{{name}}}` stands for nothing: there is no file `{feed}`"
+        ))
+        .help(&help)
+}
+
 /// Spells what was appended from `start` on as its place wants it; most values need nothing.
-fn respell(out: &mut String, start: usize, spelling: Spelling) {
+fn respell(out: &mut String, start: usize, spelling: Spelling, kind: Kind) {
     match spelling {
         Spelling::Plain => {}
+        Spelling::AsJson => {
+            if kind == Kind::Text {
+                out.insert(start, '"');
+                respell(out, start + 1, Spelling::InJsonString, kind);
+                out.push('"');
+            }
+        }
         Spelling::InJsonString => {
             let needs_escape = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
             if out.as_bytes()[start..].iter().any(needs_escape) {
@@ -219,20 +341,36 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    const SCOPE: Scope<'_> = Scope {
+        key: "custom",
+        feeds: &["products", "names"],
+        pages: Pages::None,
+    };
+
     struct Fixed;
 
     impl Values for Fixed {
-        fn write(&self, place: &Place, out: &mut String) {
+        fn write(&self, place: &Place, out: &mut String) -> Kind {
             match place {
                 Place::Index => out.push('7'),
-                Place::User(column) => write!(out, "{column} \"é\"").unwrap(),
+                Place::Feed(0, _) => out.push_str("[1.5]"),
+                Place::User(column) => {
+                    write!(out, "{column} \"é\"").unwrap();
+                    return Kind::Text;
+                }
                 Place::Stamp
                 | Place::Session
                 | Place::Token
                 | Place::Channel
                 | Place::Last
-                | Place::Recipient(_) => out.push('x'),
+                | Place::Page
+                | Place::Feed(..)
+                | Place::Recipient(_) => {
+                    out.push('x');
+                    return Kind::Text;
+                }
             }
+            Kind::Json
         }
     }
 
@@ -244,13 +382,19 @@ mod tests {
 
     #[test]
     fn values_are_spelled_as_their_place_wants_them() {
-        let frame = |value: Value| written(&Template::frame(&value, "").unwrap());
+        let frame = |value: Value| written(&Template::frame(&value, SCOPE).unwrap());
         assert_eq!(
             frame(json!({"n": "${index}", "t": "no. ${index} by ${user.name}", "list": [1, null, "\n$$"]})),
             r#"{"list":[1,null,"\n$"],"n":7,"t":"no. 7 by name \"é\""}"#
         );
         assert_eq!(frame(json!("SAY ${user.name}")), "SAY name \"é\"");
-        let url = Template::url("/ws?name=${user.name}&n=${index}", "").unwrap();
+        assert_eq!(
+            frame(
+                json!({"a": "${products.price}", "b": "${user.name}", "c": "${names.first}", "d": "at ${products.price}"})
+            ),
+            r#"{"a":[1.5],"b":"name \"é\"","c":"x","d":"at [1.5]"}"#
+        );
+        let url = Template::path("/ws?name=${user.name}&n=${index}", SCOPE).unwrap();
         assert_eq!(written(&url), "/ws?name=name%20%22%C3%A9%22&n=7");
     }
 
@@ -260,8 +404,13 @@ mod tests {
             ("${stam}", "`${stam}` stands for nothing"),
             ("5 $", "`5 $` has a lone `$`"),
             ("${stamp", "`${stamp` has a lone `$`"),
+            ("${page}", "`${page}` stands for nothing"),
+            (
+                "${shops.name}",
+                "`${shops.name}` stands for nothing: there is no file `shops`",
+            ),
         ] {
-            let mistake = Template::frame(&json!(text), "custom").unwrap_err();
+            let mistake = Template::frame(&json!(text), SCOPE).unwrap_err();
             assert_eq!(mistake.why, message);
         }
     }

@@ -1,11 +1,11 @@
 use super::*;
 use serde_json::json;
 use std::sync::Arc;
-use touchstone_protocol::client::{ClientHalf, Comeback, Draft, Heard, Key, Next, Stamp, Turn, Way};
+use touchstone_protocol::client::{Asked, ClientHalf, Comeback, Draft, Heard, Key, Next, Stamp, Turn, Way};
 
 fn protocol(written: Value) -> Result<Arc<CustomProtocol>, Mistake> {
     let written: Custom = serde_json::from_value(written).unwrap();
-    CustomProtocol::new(&written).map(Arc::new)
+    CustomProtocol::new(&written, &["products"]).map(Arc::new)
 }
 
 fn client(written: Value) -> CustomClient {
@@ -14,7 +14,7 @@ fn client(written: Value) -> CustomClient {
         group: 1,
         place: 1,
     };
-    CustomClient::new(protocol(written).unwrap(), None, who)
+    CustomClient::new(protocol(written).unwrap(), Arc::default(), who)
 }
 
 fn turn(sequence: u32) -> Turn {
@@ -159,7 +159,9 @@ fn whoever_comes_back_says_where_he_was() {
     heard(&mut client, r#"{"seq":41,"type":"x"}"#);
     heard(&mut client, r#"{"seq":42,"type":"x"}"#);
     heard(&mut client, r#"{"type":"x"}"#);
-    assert_eq!(greeting(&mut client), [r#"{"resume":"42"}"#]);
+    assert_eq!(greeting(&mut client), [r#"{"resume":42}"#]);
+    heard(&mut client, r#"{"seq":"b-7","type":"x"}"#);
+    assert_eq!(greeting(&mut client), [r#"{"resume":"b-7"}"#]);
 }
 
 #[test]
@@ -225,4 +227,170 @@ fn a_mistake_says_where_it_is_and_what_would_be_right() {
         let help = help.map_or_else(String::new, |help| format!(" ({help})"));
         assert_eq!(format!("{key}: {why}{help}"), message);
     }
+}
+
+fn acts_of(client: &CustomClient) -> &[Act] {
+    client.protocol.acts()
+}
+
+/// How an act or a reading back is done, in words.
+fn in_words(next: Next<'_>) -> String {
+    match next {
+        Next::Send(text) => format!("send {text}"),
+        Next::Request(request) => {
+            let headers: Vec<_> = request
+                .headers
+                .iter()
+                .map(|(name, value)| format!(" {name}={value}"))
+                .collect();
+            format!(
+                "{} {} {}{}",
+                request.method,
+                request.path,
+                request.body,
+                headers.concat()
+            )
+        }
+        Next::Inject { .. } => panic!("a protocol of one's own has no back door"),
+        Next::Nothing => "nothing".to_owned(),
+    }
+}
+
+fn answered(client: &mut CustomClient, asked: Asked, status: u16, body: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    client.answered(asked, status, body, &mut |heard| {
+        all.push(match heard {
+            Heard::Confirmed { stamp } => format!("confirmed {}", stamp.key.sequence),
+            Heard::Delivery { stamp, by } => format!("{by:?} {:x}.{}", stamp.key.sender, stamp.key.sequence),
+            other => format!("{other:?}"),
+        });
+    });
+    all
+}
+
+#[test]
+fn a_request_carries_what_its_template_says_and_its_answer_is_the_effect() {
+    let mut client = client(json!({
+        "headers": {"Cookie": "session=${token}", "X-Team": "blue"},
+        "subprotocol": "chat.v$2",
+        "acts": {
+            "look": {"request": {"get": "/rooms/${channel}?n=${index}"}},
+            "post": {
+                "request": {"put": "/say", "headers": {"X-Team": "red", "X-Id": "${index}"}, "body": {"text": "${stamp}", "n": "${index}"}},
+                "delivery": {"key": "/text"}, "to": "others",
+            },
+            "tell": {"request": {"post": "/tell", "body": "${stamp}"}, "answer": {"key": "/told"}},
+        },
+    }));
+    client.new_token("a b");
+    let headers = [
+        ("Cookie", "session=a b"),
+        ("X-Team", "blue"),
+        ("Sec-WebSocket-Protocol", "chat.v$2"),
+    ];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(client.address().headers, headers);
+    let mut act = |act, sequence| {
+        let turn = Turn {
+            act,
+            ..turn(sequence)
+        };
+        in_words(client.act(turn, &mut Draft::default()))
+    };
+    assert_eq!(act(0, 0), "GET /rooms/a-1?n=1  Cookie=session=a b X-Team=blue");
+    assert_eq!(act(0, 0), "GET /rooms/a-1?n=2  Cookie=session=a b X-Team=blue");
+    assert_eq!(
+        act(1, 10),
+        "PUT /say {\"n\":10,\"text\":\"~a00000003.a.5.1~xxx\"} Cookie=session=a b X-Team=blue X-Id=10 X-Team=red"
+    );
+    let effects: Vec<_> = acts_of(&client).iter().map(|act| act.effect).collect();
+    let audience = Audience::OthersOfGroup;
+    assert_eq!(
+        effects,
+        [Effect::Reply, Effect::Delivery { audience }, Effect::Answer]
+    );
+    let asked = |act| Asked::Act {
+        act,
+        stamp: turn(10).stamp,
+    };
+    assert_eq!(answered(&mut client, asked(0), 204, ""), ["Reply { act: 0 }"]);
+    assert_eq!(answered(&mut client, asked(1), 201, ""), ["confirmed 10"]);
+    assert_eq!(answered(&mut client, asked(1), 500, ""), ["Refused"]);
+    assert_eq!(
+        answered(&mut client, asked(2), 200, ""),
+        [""; 0],
+        "its answer comes over the connection"
+    );
+}
+
+const MISSED: &str = r#"[{"text": "~a00000002.1.5.1~xx", "n": 1}, {"text": "~a00000003.7.5.1~"}, {"text": "~a00000002.2.5.1~"}]"#;
+
+#[test]
+fn what_was_missed_stands_in_the_answer_to_a_request_page_after_page() {
+    let mut client = client(json!({
+        "acts": {"say": {
+            "send": "SAY ${stamp}", "confirm": {"matches": r"^GOT (\S+)"}, "delivery": {"matches": r"^SAID (\S+)"}, "to": "others",
+        }},
+        "catch_up": {"request": {"get": "/history/${channel}?page=${page}"}},
+    }));
+    assert!(!client.catches_up_at_once());
+    let asks = |client: &mut CustomClient, step| in_words(client.catch_up(step, &mut Draft::default()));
+    assert_eq!(asks(&mut client, 0), "GET /history/a-1?page=1 ");
+    assert_eq!(
+        answered(&mut client, Asked::CatchUp, 200, MISSED),
+        ["CaughtUp a00000002.1", "CaughtUp a00000002.2"],
+        "his own are not owed to him"
+    );
+    assert_eq!(asks(&mut client, 1), "GET /history/a-1?page=2 ");
+    assert_eq!(answered(&mut client, Asked::CatchUp, 200, "[]"), [""; 0]);
+    assert_eq!(asks(&mut client, 2), "nothing");
+    assert_eq!(asks(&mut client, 0), "GET /history/a-1?page=1 ");
+    assert_eq!(answered(&mut client, Asked::CatchUp, 503, "no"), ["Refused"]);
+    assert_eq!(asks(&mut client, 1), "nothing");
+}
+
+#[test]
+fn what_was_missed_comes_in_frames_after_what_was_heard_last() {
+    let mut client = client(json!({
+        "acts": {"say": {"send": "SAY ${stamp}", "delivery": {"where": {"/type": "said"}, "key": "/text"}, "to": "group"}},
+        "catch_up": {
+            "send": {"since": "${last}"}, "last": "/seq",
+            "missed": {"where": {"/type": "missed"}}, "done": {"where": {"/type": "end"}},
+        },
+    }));
+    assert!(client.catches_up_at_once());
+    assert_eq!(
+        heard(
+            &mut client,
+            r#"{"type":"said","text":"~a00000002.1.5.1~","seq":41}"#
+        ),
+        ["delivery a00000002.1"]
+    );
+    let asks = |client: &mut CustomClient, step| in_words(client.catch_up(step, &mut Draft::default()));
+    assert_eq!(asks(&mut client, 0), r#"send {"since":41}"#);
+    let missed = r#"{"type":"missed","all":["~a00000002.2.5.1~","~a00000003.7.5.1~"]}"#;
+    let [first, own] = heard(&mut client, missed).try_into().unwrap();
+    assert!(
+        first.contains("CaughtUp") && own.contains("CaughtUp"),
+        "a group hears its own: {first} {own}"
+    );
+    assert_eq!(heard(&mut client, r#"{"type":"end"}"#), ["ReadBack"]);
+    assert_eq!(asks(&mut client, 1), "nothing", "without pages once is all");
+    assert_eq!(
+        heard(&mut client, r#"{"type":"end"}"#),
+        [""; 0],
+        "nobody has asked"
+    );
+}
+
+#[test]
+fn a_refusal_or_a_close_may_want_a_new_token() {
+    let client = client(json!({
+        "acts": {"say": {"send": "SAY"}}, "stay_away_after": [403], "new_token_after": [401, 4401],
+    }));
+    assert_eq!(client.refused(401), Some(Comeback::WithNewToken));
+    assert_eq!(client.refused(403), Some(Comeback::Never));
+    assert_eq!(client.refused(404), None);
+    assert_eq!(client.comeback(Some(4401)), Comeback::WithNewToken);
+    assert_eq!(client.comeback(None), Comeback::Again);
 }

@@ -8,11 +8,22 @@ use touchstone_protocol::client::{Asked, Request, Stamp};
 use touchstone_sut::http::HttpRequest;
 
 use super::connect::Node;
-use super::requests::{Question, Requests};
+use super::requests::{Asking, Errand, Question, Requests};
 use crate::ledger::Timing;
 
 /// A token that is on its way; an error says why there is none, in words without secrets.
 pub(crate) type TokenComing<'a> = Pin<Box<dyn Future<Output = Result<String, String>> + 'a>>;
+
+/// A program that makes the server emit; an error says what became of it.
+pub(crate) type Program = Pin<Box<dyn Future<Output = Result<(), String>>>>;
+
+/// How the server is made to emit.
+pub(crate) enum Emitting {
+    /// By this request.
+    Request(HttpRequest),
+    /// By a program of this machine, which runs when it is polled.
+    Program(Program),
+}
 
 /// Who knows how the target gives out tokens, where it has its paths, and how it is made to emit.
 pub(crate) trait Backstage: Send + Sync {
@@ -26,7 +37,7 @@ pub(crate) trait Backstage: Send + Sync {
     ///
     /// # Errors
     /// Why the target cannot be made to.
-    fn injection(&self, session: u32, kind: &str, data: &str) -> Result<HttpRequest, String>;
+    fn injection(&self, session: u32, kind: &str, data: &str) -> Result<Emitting, String>;
 }
 
 /// Behind a protocol without tokens, requests and back door.
@@ -42,7 +53,7 @@ impl Backstage for Nobody {
         documented.to_owned()
     }
 
-    fn injection(&self, _session: u32, _kind: &str, _data: &str) -> Result<HttpRequest, String> {
+    fn injection(&self, _session: u32, _kind: &str, _data: &str) -> Result<Emitting, String> {
         Err("there is no back door".to_owned())
     }
 }
@@ -92,13 +103,19 @@ impl Back<'_> {
         request: Request<'_>,
         token: Option<&str>,
     ) -> Result<(), NotAsked> {
-        let mut headers = self.place.headers.clone();
-        if !request.body.is_empty() {
+        let mut headers = self
+            .place
+            .headers_with(request.headers)
+            .map_err(|_| NotAsked)?
+            .into_owned();
+        // The target's headers are those of its handshakes, too.
+        headers.remove(header::SEC_WEBSOCKET_PROTOCOL);
+        if !request.body.is_empty() && !headers.contains_key(header::CONTENT_TYPE) {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         // A token that no header can hold opens nothing, and the server says so.
         let bearer = token.and_then(|token| HeaderValue::try_from(format!("Bearer {token}")).ok());
-        if let Some(mut bearer) = bearer {
+        if let (Some(mut bearer), false) = (bearer, headers.contains_key(header::AUTHORIZATION)) {
             bearer.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, bearer);
         }
@@ -106,34 +123,41 @@ impl Back<'_> {
         self.ask(Question {
             slot: self.slot,
             about,
-            node: self.node,
-            host: self.place.host.clone(),
-            method,
-            path: self.backstage.path(request.path),
-            headers,
-            body: Bytes::copy_from_slice(request.body.as_bytes()),
+            errand: Errand::Request(Asking {
+                node: self.node,
+                host: self.place.host.clone(),
+                method,
+                path: self.backstage.path(request.path),
+                headers,
+                body: Bytes::copy_from_slice(request.body.as_bytes()),
+            }),
         })
     }
 
     /// Makes the server emit.
     pub(super) fn inject(&self, about: About, kind: &str, data: &str) -> Result<(), NotAsked> {
         let injection = self.backstage.injection(self.session, kind, data);
-        let HttpRequest {
-            method,
-            path,
-            headers,
-            body,
-        } = injection.map_err(|_| NotAsked)?;
-        // The first node: an admin interface may be there only.
+        let errand = match injection.map_err(|_| NotAsked)? {
+            Emitting::Program(program) => Errand::Program(program),
+            Emitting::Request(HttpRequest {
+                method,
+                path,
+                headers,
+                body,
+            }) => Errand::Request(Asking {
+                // The first node: an admin interface may be there only.
+                node: 0,
+                host: self.place.host.clone(),
+                method,
+                path,
+                headers,
+                body,
+            }),
+        };
         self.ask(Question {
             slot: self.slot,
             about,
-            node: 0,
-            host: self.place.host.clone(),
-            method,
-            path,
-            headers,
-            body,
+            errand,
         })
     }
 

@@ -1,12 +1,13 @@
 //! From an instant at which a session is to connect, to a WebSocket that stands or a reason why not.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use touchstone_protocol::client::Address;
 use touchstone_report::number;
 use touchstone_sut::transport::{TlsError, Transport};
@@ -89,6 +90,27 @@ impl Node {
     }
 }
 
+impl Node {
+    /// The target's headers and these, which take the place of equal ones.
+    ///
+    /// # Errors
+    /// The name of the one that is none: of a template nobody knows before what it makes.
+    pub(super) fn headers_with(&self, own: &[(String, String)]) -> Result<Cow<'_, HeaderMap>, String> {
+        if own.is_empty() {
+            return Ok(Cow::Borrowed(&self.headers));
+        }
+        let mut headers = self.headers.clone();
+        for (name, value) in own {
+            let header = HeaderName::try_from(name)
+                .ok()
+                .zip(HeaderValue::try_from(value).ok());
+            let (name, value) = header.ok_or_else(|| format!("`{name}` cannot be sent as a header"))?;
+            headers.insert(name, value);
+        }
+        Ok(Cow::Owned(headers))
+    }
+}
+
 /// A stream on which the WebSocket stands.
 pub(crate) struct Connected<S> {
     pub(crate) stream: S,
@@ -102,6 +124,8 @@ pub(crate) struct Connected<S> {
 pub(crate) struct Failure {
     pub(crate) kind: ErrorKind,
     pub(crate) again: Again,
+    /// Of a refusal.
+    pub(crate) status: Option<u16>,
     pub(crate) why: String,
 }
 
@@ -126,6 +150,7 @@ pub(crate) async fn attempt<C: Connector>(
     let timeout = || Failure {
         kind: ErrorKind::ConnectTimeout,
         again: Again::After(None),
+        status: None,
         why: format!("no connection within {}", number::duration(deadline)),
     };
     let stream = tokio::time::timeout(deadline, connector.open(node_number))
@@ -134,18 +159,24 @@ pub(crate) async fn attempt<C: Connector>(
         .map_err(|error| Failure {
             kind: ErrorKind::Connect,
             again: Again::After(None),
+            status: None,
             why: error.to_string(),
         })?;
     let path = node.path_of(address);
-    let offering = node.offer.map(|offer| {
-        let mut headers = node.headers.clone();
+    let mut headers = node.headers_with(&address.headers).map_err(|why| Failure {
+        kind: ErrorKind::Handshake,
+        again: Again::Never,
+        status: None,
+        why,
+    })?;
+    if let Some(offer) = node.offer {
+        let headers = headers.to_mut();
         headers.append(header::SEC_WEBSOCKET_EXTENSIONS, offer.header_value());
-        headers
-    });
+    }
     let request = ClientRequest {
         host: &node.host,
         path: &path,
-        headers: offering.as_ref().unwrap_or(&node.headers),
+        headers: &headers,
         key: Key::from_bytes(key),
     };
     match client::connect(stream, &request, deadline.saturating_sub(begun.elapsed())).await {
@@ -154,6 +185,7 @@ pub(crate) async fn attempt<C: Connector>(
             let agreement = answered.transpose().map_err(|error| Failure {
                 kind: ErrorKind::Handshake,
                 again: Again::Never,
+                status: None,
                 why: error.to_string(),
             })?;
             Ok(Connected {
@@ -183,15 +215,19 @@ pub(crate) fn offer(compression: Compression) -> Option<Offer> {
 
 /// `None` is a timeout, whose words belong to the whole attempt.
 fn failure(error: &ConnectError) -> Option<Failure> {
-    let again = match error {
+    let (again, status) = match error {
         ConnectError::Timeout(_) => return None,
-        ConnectError::Io(_) | ConnectError::Closed => Again::After(None),
-        ConnectError::Refused(refused) => after_refusal(refused.status, &refused.headers),
-        ConnectError::Request(_) | ConnectError::Response(_) => Again::Never,
+        ConnectError::Io(_) | ConnectError::Closed => (Again::After(None), None),
+        ConnectError::Refused(refused) => {
+            let again = after_refusal(refused.status, &refused.headers);
+            (again, Some(refused.status.as_u16()))
+        }
+        ConnectError::Request(_) | ConnectError::Response(_) => (Again::Never, None),
     };
     Some(Failure {
         kind: ErrorKind::Handshake,
         again,
+        status,
         why: error.to_string(),
     })
 }
@@ -217,6 +253,7 @@ mod tests {
         let address = |segments: &[&str], query: &str| Address {
             segments: segments.iter().map(|text| (*text).to_owned()).collect(),
             query: query.to_owned(),
+            headers: Vec::new(),
         };
         let rows = [
             ("/ws", address(&[], "?token=t"), "/ws?token=t"),

@@ -16,10 +16,9 @@ use touchstone_protocol::client::{
     Act, Address, Asked, Audience, Backoff, Beat, ClientHalf, Comeback, Draft, Effect, Growth, Heard, Next,
     OfflineQueue, Persona, Request, Stamp, Turn, Way,
 };
-use touchstone_sut::http::HttpRequest;
 use touchstone_wire::{Binary, Event, Receiver, Role, Rules, server_close, server_text};
 
-use super::backstage::{Backstage, TokenComing};
+use super::backstage::{Backstage, Emitting, TokenComing};
 use super::connect::Connector;
 use super::scripted::{accept, read_head};
 
@@ -75,6 +74,7 @@ impl ClientHalf for Guest {
         Address {
             segments: vec![channel.clone()],
             query: format!("?id={id}&token={token}"),
+            headers: Vec::new(),
         }
     }
 
@@ -97,6 +97,7 @@ impl ClientHalf for Guest {
                 Next::Request(Request {
                     method: "POST",
                     path: &draft.path,
+                    headers: &[],
                     body: &draft.body,
                 })
             }
@@ -156,6 +157,7 @@ impl ClientHalf for Guest {
         Next::Request(Request {
             method: "GET",
             path: &draft.path,
+            headers: &[],
             body: "",
         })
     }
@@ -228,7 +230,7 @@ impl Backstage for Desk {
         format!("/v2{documented}")
     }
 
-    fn injection(&self, _session: u32, _kind: &str, _data: &str) -> Result<HttpRequest, String> {
+    fn injection(&self, _session: u32, _kind: &str, _data: &str) -> Result<Emitting, String> {
         Err("the hall has no back door".to_owned())
     }
 }

@@ -33,10 +33,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use touchstone_protocol::client::{Act, ClientHalf, Effect};
+use touchstone_protocol::client::{Act, ClientHalf, Comeback, Effect};
 use touchstone_report::number;
 
-pub(crate) use backstage::{Backstage, Nobody, TokenComing};
+pub(crate) use backstage::{Backstage, Emitting, Nobody, TokenComing};
 use connect::Connected;
 pub(crate) use connect::{Connector, Failure, Node, Sockets, attempt, offer};
 pub(crate) use event_loop::{LoopEvent, LoopReport, SessionCounts, StormCounts, run_loop};
@@ -235,10 +235,7 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
                 }
                 Err(failure) => {
                     self.recorder.borrow_mut().error(failure.kind, 1);
-                    match failure.again {
-                        connect::Again::After(advice) => Some((advice, token)),
-                        connect::Again::Never => None,
-                    }
+                    self.comes_again(slot, &failure, token)
                 }
             };
             let Some((advice, next_token)) = comes_back else {
@@ -269,6 +266,21 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
         };
     }
 
+    /// Whether a session tries again that could not connect, after how long at least, and with which token.
+    fn comes_again(&self, slot: usize, failure: &Failure, token: Token) -> Option<(Option<Duration>, Token)> {
+        let client = &self.sessions[slot].borrow().client;
+        let advice = match failure.again {
+            connect::Again::After(advice) => Some(advice),
+            connect::Again::Never => None,
+        };
+        match failure.status.and_then(|status| client.refused(status)) {
+            Some(Comeback::Never) => None,
+            Some(Comeback::Again) => Some((advice.flatten(), token)),
+            Some(Comeback::WithNewToken) => Some((advice.flatten(), Token::Wanted)),
+            None => advice.map(|advice| (advice, token)),
+        }
+    }
+
     /// Gets a token where one is wanted, and connects; `due` is when the session was meant to.
     async fn come(&self, slot: usize, due: Nanos, token: &mut Token) -> Result<Option<End>, Failure> {
         match token {
@@ -287,6 +299,7 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
         let failure = |why| Failure {
             kind: ErrorKind::Login,
             again: connect::Again::After(None),
+            status: None,
             why,
         };
         let deadline = self.job.plan.connect_deadline;
@@ -389,6 +402,7 @@ impl<K: Connector, C: ClientHalf + 'static> Shared<K, C> {
             Err(error) => Err(Failure {
                 kind: ErrorKind::Connect,
                 again: connect::Again::After(None),
+                status: None,
                 why: error.to_string(),
             }),
         }

@@ -1,4 +1,4 @@
-//! What sessions ask over HTTP, from the loop itself: a few connections per loop that are kept, a queue with a limit, and a
+//! What sessions ask over HTTP, and what programs do for them, from the loop itself: a few connections per loop that are kept, a queue with a limit, and a
 //! deadline for every request. A crowd of users would each keep their own connection; that the generator lends them a
 //! few spares the machine, and costs a request at most its turn, which its latency includes.
 
@@ -8,14 +8,14 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 
-use super::backstage::{About, NotAsked};
+use super::backstage::{About, NotAsked, Program};
 use super::connect::Connector;
 
 /// Connections that one loop keeps for requests. With answers within 1 ms that is 16,000 requests a second.
@@ -25,12 +25,25 @@ const REQUESTS_OPEN_MAX: usize = 10_000;
 /// A longer answer is cut off, and no answer: a page of history is a tenth of it.
 const BODY_BYTES_MAX: usize = 8 << 20;
 
-/// Who is answered, and what is asked.
-#[derive(Debug)]
+/// Who is answered, and what is done for it.
 pub(super) struct Question {
     pub(super) slot: usize,
     pub(super) about: About,
-    /// Where: the number of the session's node.
+    pub(super) errand: Errand,
+}
+
+/// What is done.
+pub(super) enum Errand {
+    /// The server is asked.
+    Request(Asking),
+    /// A program is run that makes the server emit.
+    Program(Program),
+}
+
+/// A request, and where it goes.
+#[derive(Debug)]
+pub(super) struct Asking {
+    /// The number of the session's node.
     pub(super) node: usize,
     pub(super) host: String,
     pub(super) method: Method,
@@ -47,6 +60,12 @@ pub(super) enum Reply {
     /// There was no whole answer in time.
     Failed,
 }
+
+/// What a program that ends well stands for.
+const DONE: Reply = Reply::Answered {
+    status: StatusCode::OK.as_u16(),
+    body: Bytes::new(),
+};
 
 /// Questions that wait for a connection. Those of one session always wait for the same one, and so keep their order.
 pub(super) struct Requests {
@@ -112,14 +131,22 @@ impl Requests {
     ) {
         let mut kept = None;
         loop {
-            let question = self.lanes[lane].next().await;
+            let mut question = self.lanes[lane].next().await;
             // Whoever is cut off in between leaves no question open: the count goes down in any case.
-            let reply = tokio::time::timeout(deadline, exchange(connector, &mut kept, &question)).await;
-            let reply = match reply {
-                Ok(Ok(reply)) => reply,
-                Ok(Err(_)) | Err(_) => {
-                    kept = None;
-                    Reply::Failed
+            let reply = match &mut question.errand {
+                Errand::Program(program) => match tokio::time::timeout(deadline, program).await {
+                    Ok(Ok(())) => DONE,
+                    Ok(Err(_)) | Err(_) => Reply::Failed,
+                },
+                Errand::Request(asking) => {
+                    let exchanged = exchange(connector, &mut kept, asking);
+                    match tokio::time::timeout(deadline, exchanged).await {
+                        Ok(Ok(reply)) => reply,
+                        Ok(Err(_)) | Err(_) => {
+                            kept = None;
+                            Reply::Failed
+                        }
+                    }
                 }
             };
             self.open.set(self.open.get() - 1);
@@ -141,7 +168,7 @@ struct Kept<S: AsyncRead + AsyncWrite + Unpin> {
 async fn exchange<K: Connector>(
     connector: &K,
     kept: &mut Option<Kept<K::Stream>>,
-    question: &Question,
+    question: &Asking,
 ) -> io::Result<Reply> {
     if let Some(old) = kept.take().filter(|old| old.node == question.node) {
         match over(old, question).await {
@@ -171,7 +198,7 @@ async fn exchange<K: Connector>(
 /// The reply, and the connection if it is good for another question.
 async fn over<S: AsyncRead + AsyncWrite + Unpin>(
     mut kept: Kept<S>,
-    question: &Question,
+    question: &Asking,
 ) -> hyper::Result<(Reply, Option<Kept<S>>)> {
     let mut request = Request::new(Full::new(question.body.clone()));
     *request.method_mut() = question.method.clone();

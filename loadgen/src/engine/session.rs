@@ -277,6 +277,9 @@ impl<C: ClientHalf, S: Pipe> Session<C, S> {
         self.standing = Standing::Here;
         self.hearing.opened(&mut self.client, turn);
         self.greet(turn);
+        if self.connections > 1 && self.client.catches_up_at_once() {
+            self.catch_up_from(0, turn);
+        }
         if let Some(interval) = self.beat_interval(turn.plan) {
             let connection = self.connections as u16;
             turn.agenda
@@ -352,7 +355,13 @@ impl<C: ClientHalf, S: Pipe> Session<C, S> {
 
     /// Begins to read back what was missed, where that is possible.
     pub(crate) fn catch_up(&mut self, turn: &mut Turn<'_>) {
-        if self.catching_up() == CatchingUp::NotBegun {
+        let begins = match self.catching_up() {
+            CatchingUp::NotBegun => true,
+            // What it has read back since it came back is not what it misses now.
+            CatchingUp::Done => self.client.catches_up_at_once(),
+            CatchingUp::Asked { .. } => false,
+        };
+        if begins {
             self.catch_up_from(0, turn);
         }
     }

@@ -5,6 +5,7 @@
 //! function of the workload: how many event loops carry it out changes nothing.
 
 mod groups;
+mod habits;
 pub(crate) mod limits;
 mod mix;
 mod protocol;
@@ -16,17 +17,18 @@ use std::time::Duration;
 
 use touchstone_protocol::Dialect;
 use touchstone_protocol::client::Audience;
+use touchstone_scenarios::diag::closest;
 use touchstone_scenarios::duration::TIMINGS;
 
 pub use groups::Groups;
 pub use mix::{Choice, Mix};
 pub use protocol::{Protocol, acts_of};
 
-use crate::custom::{CustomProtocol, Mistake};
-use crate::feed::{FeedError, Rows};
+use crate::custom::{CustomProtocol, Mistake, TOKEN};
+use crate::feed::{self, Crowd, FeedError, Feeds};
 use crate::schedule::{Nanos, Pace, Sends, Spacing, grid, nanos};
 use crate::thresholds::{Threshold, ThresholdError};
-use crate::workload::values::Heartbeat;
+use crate::workload::values::{Heartbeat, RowOrder};
 use crate::workload::{Compression, Groups as WrittenGroups, ModelName, Popularity, Workload};
 use limits::{DEADLINE_MAX, DURATION_MIN, RATE_MAX, SESSIONS_MAX, ZIPF_MAX, within};
 use timeline::Timeline;
@@ -42,8 +44,10 @@ pub struct Plan {
     pub protocol: Protocol,
     /// Whether `echo`'s server is asked to keep every message.
     pub keep_messages: bool,
-    /// What differs by user, a row for each session, once it is [read](Self::with_users).
-    pub users: Option<Arc<Rows>>,
+    /// Values from files, once they are [read](Self::with_feeds).
+    pub feeds: Arc<Feeds>,
+    /// The number of the first session, for those who share files with others.
+    pub first_session: u32,
     /// How many sessions.
     pub sessions: u32,
     /// Why so many.
@@ -212,7 +216,10 @@ impl Plan {
     /// If a value is outside its range, does not go together with another, or a threshold cannot be read.
     pub fn new(name: &str, workload: &Workload) -> Result<Self, PlanError> {
         check(workload)?;
+        habits::check_feeds(workload)?;
         let protocol = protocol(workload)?;
+        habits::check_heartbeat(workload, &protocol)?;
+        habits::check_feeds_of(workload, &protocol)?;
         let Timeline {
             phases,
             pace,
@@ -227,7 +234,8 @@ impl Plan {
             groups: groups(workload, sessions, &mix)?,
             protocol,
             keep_messages: workload.echo.keep_messages,
-            users: None,
+            feeds: Arc::default(),
+            first_session: workload.first_session,
             sessions,
             population: match workload.arrivals {
                 Some(_) => Population::Arriving,
@@ -253,23 +261,51 @@ impl Plan {
         })
     }
 
-    /// This plan with the users of the workload's file, beside which the file with the workload is.
+    /// This plan with the values of the workload's files, which are in `folder`.
     ///
     /// # Errors
-    /// If the file cannot be read, or has too few rows or columns.
-    pub fn with_users(self, workload: &Workload, folder: &Path) -> Result<Self, FeedError> {
-        let Some(file) = &workload.feed.users else {
+    /// If one cannot be read, or has too few rows or columns.
+    pub fn with_feeds(self, workload: &Workload, folder: &Path) -> Result<Self, FeedError> {
+        if workload.feed.is_empty() {
             return Ok(self);
+        }
+        let (mut of_users, of_others) = match &self.protocol {
+            Protocol::Dialect(_) => (vec!["id"], Vec::new()),
+            Protocol::Custom(protocol) => (protocol.columns(), protocol.columns_of_feeds()),
         };
-        let columns = match &self.protocol {
-            Protocol::Dialect(_) => Vec::new(),
-            Protocol::Custom(protocol) => protocol.columns(),
+        // One that is not in the file comes from the target.
+        of_users.retain(|column| *column != TOKEN);
+        let crowd = Crowd {
+            sessions: self.sessions,
+            first_session: self.first_session,
+            turns_max: match takes_rows_by_turn(workload) {
+                true => self.turns_max(),
+                false => 0,
+            },
+            seed: self.seed,
         };
-        let users = Rows::read(&folder.join(file), self.sessions, &columns)?;
+        let feeds = Feeds::read(workload, crowd, folder, (&of_users, &of_others))?;
         Ok(Self {
-            users: Some(Arc::new(users)),
+            feeds: Arc::new(feeds),
             ..self
         })
+    }
+
+    /// The most turns that any session has by the schedule, and one for what is said at the end.
+    fn turns_max(&self) -> u64 {
+        let turns = |session: u32| {
+            let Some(mut sends) = self.sends(session) else {
+                return 0;
+            };
+            let end = self.departure(session).unwrap_or_else(|| self.end());
+            let mut turns = 0_u64;
+            while sends.due() < end {
+                turns += 1;
+                sends.advance();
+            }
+            turns
+        };
+        (0..self.sessions).map(turns).max().unwrap_or(0) + 1
     }
 
     /// When the last phase ends.
@@ -370,19 +406,25 @@ fn protocol(workload: &Workload) -> Result<Protocol, PlanError> {
         }
         (None, Some(written)) => written,
     };
-    let protocol = CustomProtocol::new(written).map_err(|Mistake { key, why, help }| PlanError::Wrong {
-        key,
-        why,
-        help,
-    })?;
-    match protocol.columns().first() {
-        Some(column) if workload.feed.users.is_none() && *column != "token" => Err(PlanError::Wrong {
-            key: "custom".to_owned(),
-            why: format!("`${{user.{column}}}` is a column of a file, and none is named"),
-            help: Some("write for example `feed: {users: users.csv}`".to_owned()),
-        }),
-        Some(_) | None => Ok(Protocol::Custom(Arc::new(protocol))),
+    let compiled = CustomProtocol::new(written, &feed::names(workload));
+    let protocol = compiled.map_err(|Mistake { key, why, help }| PlanError::Wrong { key, why, help })?;
+    if let Some(name) = protocol.users_of() {
+        Protocol::of_dialect(name).map_err(|why| {
+            let known: Vec<_> = Dialect::ALL.iter().map(|dialect| dialect.name()).collect();
+            PlanError::Wrong {
+                key: "custom.users_of".to_owned(),
+                why,
+                help: closest(name, &known).map(|best| format!("did you mean `{best}`?")),
+            }
+        })?;
     }
+    Ok(Protocol::Custom(Arc::new(protocol)))
+}
+
+/// Whether a file has a row for each turn and none twice.
+fn takes_rows_by_turn(workload: &Workload) -> bool {
+    let mut others = workload.feed.iter().filter(|(name, _)| *name != feed::USERS);
+    others.any(|(_, feeder)| feeder.rows == RowOrder::Unique)
 }
 
 fn model(workload: &Workload) -> Model {

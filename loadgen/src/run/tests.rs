@@ -198,30 +198,6 @@ fn sessions_are_spread_over_the_nodes_of_a_cluster() {
 }
 
 #[test]
-fn what_no_session_would_do_is_refused_before_the_run() {
-    let planned = |more: serde_json::Value| {
-        let mut workload = serde_json::json!({
-            "title": "test", "sessions": 4, "phases": [{"steady": {"for": "1s"}}],
-        });
-        let (own, more) = (
-            workload.as_object_mut().unwrap(),
-            more.as_object().unwrap().clone(),
-        );
-        own.extend(more);
-        Plan::new("test", &serde_json::from_value(workload).unwrap()).unwrap()
-    };
-    let beating = |dialect: &str| planned(serde_json::json!({"dialect": dialect, "heartbeat": "4s"}));
-    for (dialect, carried) in [
-        ("rooms", true),
-        ("outbox", true),
-        ("echo", false),
-        ("direct", false),
-    ] {
-        assert_eq!(carried_out(&beating(dialect)).is_ok(), carried, "{dialect}");
-    }
-}
-
-#[test]
 fn a_run_that_is_stopped_reports_what_it_has_measured() {
     let mut long = plan(10, &[]);
     long.phases[2].end *= 1_000;

@@ -12,8 +12,9 @@ use super::schema;
 /// A protocol that is no dialect.
 ///
 /// In templates, `${stamp}` names the message to those who hear it, `${index}` is its number among the sender's, from 1;
-/// `${session}`, `${user.COLUMN}`, `${recipient.COLUMN}`, `${channel}` and `${token}` say who speaks to whom. `$$` is a dollar. A template
-/// is a text, or JSON; a `"${index}"` that stands alone in JSON becomes a number.
+/// `${session}`, `${user.COLUMN}`, `${recipient.COLUMN}`, `${channel}` and `${token}` say who speaks to whom; `${FEED.COLUMN}` stands in
+/// a file of `feed`. `$$` is a dollar. A template is a text, or JSON; a `"${index}"` that stands alone in JSON becomes a number, and what
+/// stands alone and comes from a JSON file stays what it is there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Custom {
@@ -24,9 +25,13 @@ pub struct Custom {
     #[serde(default = "root")]
     #[schemars(regex(pattern = "^/"))]
     pub path: String,
-    /// Sent with every handshake, beside the target's.
+    /// Sent with every handshake and request, beside the target's; their values are templates: `{Cookie: "session=${token}"}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// The dialect whose `users` and `auth` of the target file count, where it has them by dialect; missing: the first it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::dialect")]
+    pub users_of: Option<String>,
     /// Asked for in the handshake (`Sec-WebSocket-Protocol`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subprotocol: Option<String>,
@@ -36,6 +41,9 @@ pub struct Custom {
     /// Said first by those who come back, in place of the greeting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
+    /// How what was missed is read back, where the server keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catch_up: Option<CustomCatchUp>,
     /// What users do, by name.
     #[schemars(extend("minProperties" = 1))]
     pub acts: BTreeMap<String, CustomAct>,
@@ -57,6 +65,10 @@ pub struct Custom {
     /// After a close with one of these codes nobody comes back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stay_away_after: Vec<u16>,
+    /// After a close with one of these codes, or a handshake that was refused with one of these statuses, whoever comes back
+    /// gets a new token first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub new_token_after: Vec<u16>,
 }
 
 /// How a session is taken up again.
@@ -82,7 +94,8 @@ pub struct CustomAct {
     /// Templates of frames that take turns, from the first again on each connection.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub send_in_turn: Vec<Value>,
-    /// A request over HTTP in place of a frame; an answer of 200 to 299 confirms it.
+    /// A request over HTTP in place of a frame. An answer of 200 to 299 confirms what is delivered; where nothing is, the act is
+    /// timed until it, unless `answer` says how the server answers over the connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<CustomRequest>,
     /// How the server answers the sender, with the message's key.
@@ -99,15 +112,63 @@ pub struct CustomAct {
     pub to: Option<To>,
 }
 
-/// A request over HTTP.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+/// A request over HTTP: one of `get`, `post`, `put`, `patch` and `delete` with its path, a template.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("oneOf" = schema::either(["get", "post", "put", "patch", "delete"])))]
 pub struct CustomRequest {
-    /// The path, a template.
-    pub post: String,
-    /// A template.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
+    /// The path of a GET.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Pointer>")]
+    pub get: Option<String>,
+    /// The path of a POST.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Pointer>")]
+    pub post: Option<String>,
+    /// The path of a PUT.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Pointer>")]
+    pub put: Option<String>,
+    /// The path of a PATCH.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Pointer>")]
+    pub patch: Option<String>,
+    /// The path of a DELETE.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Pointer>")]
+    pub delete: Option<String>,
+    /// Beside those of the handshake; their values are templates. Without `Authorization` it is `Bearer` and the user's token, where
+    /// there is one.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// A template; missing: no body.
+    #[serde(skip_serializing_if = "Value::is_null")]
     pub body: Value,
+}
+
+/// How what was missed is read back: every `${stamp}` in the answer is a message that was kept.
+///
+/// With `${last}` in what is asked, whoever comes back asks at once for what came after; without it, who misses something asks
+/// at the end of the run. With `${page}` it is asked for page after page, from 1, until one has no message.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CustomCatchUp {
+    /// A template of the frame that asks. Without it and without `request` it is `resume` that asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send: Option<Value>,
+    /// A request over HTTP in its place, whose answer holds what was missed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<CustomRequest>,
+    /// How the frames are told that bring what was missed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missed: Option<Recogniser>,
+    /// How the frame is told after which nothing more comes; missing: the first that brings something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub done: Option<Recogniser>,
+    /// JSON pointer to the number or text that the server counts its messages with, for `${last}`; as in `resume`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Pointer>")]
+    pub last: Option<String>,
 }
 
 /// Who is owed a delivery.

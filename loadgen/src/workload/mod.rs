@@ -24,7 +24,7 @@ use crate::plan::limits::{FACTOR_MAX, FACTOR_MIN, PHASES_MAX, RATE_MAX, SESSIONS
 use crate::schedule::Spacing;
 use crate::share::Share;
 use custom::Custom;
-use values::{Heartbeat, MixEntry, Size, Spread, Talkers};
+use values::{Feeder, Heartbeat, MixEntry, Size, Spread, Talkers};
 
 /// A workload file (`scenarios/load/*.yaml`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -40,9 +40,13 @@ pub struct Workload {
     /// A protocol of one's own, in place of a dialect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom: Option<Custom>,
-    /// Files beside this one with what differs by user.
+    /// Files beside this one, by the names that templates have for them: CSV with a header row, or a JSON array of objects
+    /// (`.json`). `users` says who the sessions are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub feed: BTreeMap<String, Feeder>,
+    /// The number of the first session, where several generators share the files of `feed`: so each has rows of its own.
     #[serde(default)]
-    pub feed: Feed,
+    pub first_session: u32,
     /// How many sessions are simulated. Either these or `arrivals`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = SESSIONS_MAX))]
@@ -95,15 +99,6 @@ pub struct Workload {
     #[serde(default)]
     #[schemars(inner(regex(pattern = r"^\s*[a-z_]+\.[a-z0-9_.]+\s*(<=?|>=?|==|!=)\s*\S")))]
     pub thresholds: Vec<String>,
-}
-
-/// Files beside the workload: CSV with a header row, or a JSON array of objects (`.json`).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Feed {
-    /// A row for each session, the first for the first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub users: Option<String>,
 }
 
 /// Sessions that keep coming, whatever becomes of those that are there.

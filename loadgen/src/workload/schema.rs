@@ -13,7 +13,7 @@ use touchstone_protocol::{Dialect, defaults};
 use touchstone_scenarios::duration::TIMINGS;
 
 use super::Workload;
-use super::values::{Heartbeat, MixEntry, Size, SizeRange, Spread, Talkers, WeightedSize};
+use super::values::{Feeder, Heartbeat, MixEntry, RowOrder, Size, SizeRange, Spread, Talkers, WeightedSize};
 use crate::plan::acts_of;
 use crate::plan::limits::{CONTENT_BYTES_MIN, WEIGHT_MAX, WEIGHT_MIN};
 use crate::share::Share;
@@ -44,7 +44,7 @@ impl JsonSchema for Time {
     }
 }
 
-/// A JSON pointer to something inside of a message.
+/// What begins with a slash: a JSON pointer, or a path.
 pub(crate) struct Pointer;
 
 impl JsonSchema for Pointer {
@@ -153,6 +153,28 @@ impl JsonSchema for MixEntry {
                     "bytes": { "description": "In place of `messages.bytes`.", "allOf": [size] },
                     "think": { "description": "The think time after it, in place of `messages.think`.", "allOf": [spread] },
                 },
+                "additionalProperties": false,
+            }],
+        })
+    }
+}
+
+impl JsonSchema for Feeder {
+    fn schema_name() -> Cow<'static, str> {
+        "Feeder".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let order = generator.subschema_for::<RowOrder>();
+        json_schema!({
+            "description": "A file such as users.csv, or {file: products.json, rows: random}.",
+            "anyOf": [{ "type": "string" }, {
+                "type": "object",
+                "properties": {
+                    "file": { "type": "string", "description": "From the workload's folder on." },
+                    "rows": { "description": "Which row is whose.", "allOf": [order] },
+                },
+                "required": ["file"],
                 "additionalProperties": false,
             }],
         })

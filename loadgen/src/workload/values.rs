@@ -235,6 +235,65 @@ impl<'de> Deserialize<'de> for MixEntry {
     }
 }
 
+/// A file of rows, and which of them is whose. A text alone is the file.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Feeder {
+    /// Where it is, from the workload's folder on.
+    pub file: String,
+    /// Which row is whose.
+    pub rows: RowOrder,
+}
+
+/// Which row of a file is whose.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum RowOrder {
+    /// Each session has one row, the first the first.
+    #[default]
+    Session,
+    /// One after the other, and then from the first again: of `users` to each session, of other files to each turn.
+    Cyclic,
+    /// Any of them, by the seed: of `users` to each session, of other files to each turn.
+    Random,
+    /// No row twice: of `users` to each session, of other files to each turn. A run that needs more than there are does not begin.
+    Unique,
+}
+
+impl<'de> Deserialize<'de> for Feeder {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Map {
+            file: String,
+            #[serde(default)]
+            rows: RowOrder,
+        }
+        struct Written;
+        impl<'de> Visitor<'de> for Written {
+            type Value = Feeder;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a file such as users.csv, or {file: products.json, rows: random}")
+            }
+
+            fn visit_str<E: Error>(self, file: &str) -> Result<Feeder, E> {
+                Ok(Feeder {
+                    file: file.to_owned(),
+                    rows: RowOrder::default(),
+                })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Feeder, A::Error> {
+                let Map { file, rows } = Map::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Feeder { file, rows })
+            }
+        }
+        deserializer.deserialize_any(Written)
+    }
+}
+
 /// Which members of a room talk; the others listen.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub enum Talkers {

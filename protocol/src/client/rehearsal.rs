@@ -60,6 +60,7 @@ pub(crate) fn act(client: &mut impl ClientHalf, act: usize, recipient: usize) ->
     let mut draft = Draft {
         body: "left over".to_owned(),
         path: "left over".to_owned(),
+        ..Draft::default()
     };
     in_words(client.act(turn, &mut draft))
 }

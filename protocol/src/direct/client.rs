@@ -156,6 +156,7 @@ impl DirectClient {
         Next::Request(Request {
             method: "GET",
             path,
+            headers: &[],
             body: "",
         })
     }
@@ -269,6 +270,7 @@ impl ClientHalf for DirectClient {
         Address {
             segments: Vec::new(),
             query,
+            headers: Vec::new(),
         }
     }
 

@@ -50,6 +50,7 @@ impl ClientHalf for EchoClient {
         Address {
             segments: Vec::new(),
             query: format!("?{QUERY_SESSION}=load-{session:x}{kept}"),
+            headers: Vec::new(),
         }
     }
 

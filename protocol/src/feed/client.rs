@@ -161,6 +161,7 @@ impl ClientHalf for FeedClient {
         Address {
             segments: Vec::new(),
             query,
+            headers: Vec::new(),
         }
     }
 
@@ -169,7 +170,7 @@ impl ClientHalf for FeedClient {
     }
 
     fn act<'a>(&mut self, turn: Turn, draft: &'a mut Draft) -> Next<'a> {
-        let Draft { body, path } = draft;
+        let Draft { body, path, .. } = draft;
         body.clear();
         path.clear();
         self.run = Some(turn.stamp.key.run());
@@ -200,6 +201,7 @@ impl ClientHalf for FeedClient {
         Next::Request(Request {
             method: "POST",
             path,
+            headers: &[],
             body,
         })
     }
@@ -262,6 +264,7 @@ impl ClientHalf for FeedClient {
         Next::Request(Request {
             method: "GET",
             path: &draft.path,
+            headers: &[],
             body: "",
         })
     }

@@ -125,6 +125,7 @@ impl OutboxClient {
         body.push_str(r#""}"#);
         Next::Request(Request {
             method: "POST",
+            headers: &[],
             path: "/api/messages",
             body,
         })
@@ -175,6 +176,7 @@ impl ClientHalf for OutboxClient {
         Address {
             segments: vec![user],
             query,
+            headers: Vec::new(),
         }
     }
 

@@ -179,6 +179,7 @@ impl ClientHalf for RoomsClient {
         Address {
             segments: vec![channel],
             query,
+            headers: Vec::new(),
         }
     }
 
@@ -217,6 +218,7 @@ impl ClientHalf for RoomsClient {
                 Next::Request(Request {
                     method: "GET",
                     path: &draft.path,
+                    headers: &[],
                     body: "",
                 })
             }
@@ -276,6 +278,7 @@ impl ClientHalf for RoomsClient {
         Next::Request(Request {
             method: "GET",
             path: &draft.path,
+            headers: &[],
             body: "",
         })
     }
