@@ -161,6 +161,17 @@ pub struct Plot {
     pub xs: Vec<f64>,
     /// One curve each; `ys` as long as `xs`, `None` where nothing was measured.
     pub series: Vec<Series>,
+    /// What begins where, ascending: phases of a run.
+    pub marks: Vec<Mark>,
+}
+
+/// A place on the x axis of a [`Plot`] from which on something else happens.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Mark {
+    /// Where it begins.
+    pub at: f64,
+    /// What begins.
+    pub label: String,
 }
 
 /// An axis.

@@ -17,6 +17,7 @@ mod build;
 pub mod cases;
 pub mod document;
 pub mod html;
+mod join;
 pub mod junit;
 pub mod markdown;
 pub mod number;
@@ -33,7 +34,8 @@ mod text;
 pub mod timestamp;
 
 pub use document::{
-    Axis, Bar, Block, Cell, Column, Document, Part, Plot, Scale, Section, Series, Table, Tile, Tone, Verdict,
+    Axis, Bar, Block, Cell, Column, Document, Mark, Part, Plot, Scale, Section, Series, Table, Tile, Tone,
+    Verdict,
 };
 pub use palette::Palette;
 pub use text::hanging;

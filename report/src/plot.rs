@@ -17,6 +17,8 @@ const LEFT: f64 = 52.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 26.0;
 const BOTTOM: f64 = 44.0;
+/// About how wide a character of a label is.
+const CHARACTER: f64 = 7.0;
 /// A page tells this many curves apart by colour.
 pub(crate) const COLOURS: usize = 6;
 /// Columns that show their values when pointed at: finer ones could not be hit.
@@ -55,6 +57,7 @@ impl Drawing<'_> {
             r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title}">"#
         )?;
         self.grid()?;
+        self.marks()?;
         for (at, series) in self.plot.series.iter().enumerate() {
             let path = self.path(series);
             write!(self.svg, r#"<path class="curve s{}" d="{path}"/>"#, at % COLOURS)?;
@@ -70,9 +73,8 @@ impl Drawing<'_> {
         for (value, label) in &self.x.ticks {
             let at = left_to_right(self.x.share(*value));
             write!(self.svg, r#"<path class="grid" d="M{at:.1} {TOP}V{bottom}"/>"#)?;
-            // Labels are about seven units a character; one that would touch its neighbour is left out, and the last
-            // one must not leave the drawing.
-            let long = label.chars().count() as f64 * 7.0;
+            // One that would touch its neighbour is left out, and the last one must not leave the drawing.
+            let long = label.chars().count() as f64 * CHARACTER;
             let (anchor, at) = if at + long / 2.0 > WIDTH {
                 ("y", WIDTH)
             } else {
@@ -106,7 +108,7 @@ impl Drawing<'_> {
         )?;
         write!(
             self.svg,
-            r#"<text class="label" x="0" y="13">{}</text>"#,
+            r#"<text class="label" x="0" y="10">{}</text>"#,
             escaped(&self.plot.y.label)
         )?;
         let middle = (LEFT + right) / 2.0;
@@ -116,6 +118,32 @@ impl Drawing<'_> {
             HEIGHT - 6.0,
             escaped(&self.plot.x.label)
         )
+    }
+
+    /// A line where something begins, and what it is; a name that would touch the one before is left out.
+    fn marks(&mut self) -> std::fmt::Result {
+        let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
+        let mut last_label_end = f64::NEG_INFINITY;
+        for mark in &self.plot.marks {
+            let is_over = self.plot.xs.last().is_none_or(|last| mark.at > *last);
+            let Some(share) = self.x.place(mark.at).filter(|_| !is_over) else {
+                continue;
+            };
+            let at = left_to_right(share);
+            write!(self.svg, r#"<path class="mark" d="M{at:.1} {TOP}V{bottom}"/>"#)?;
+            let long = mark.label.chars().count() as f64 * CHARACTER;
+            let start = at.min(right - long);
+            if start > last_label_end + 4.0 {
+                let label = escaped(&mark.label);
+                write!(
+                    self.svg,
+                    r#"<text class="mark" x="{start:.1}" y="{:.1}">{label}</text>"#,
+                    TOP - 3.0
+                )?;
+                last_label_end = start + long;
+            }
+        }
+        Ok(())
     }
 
     /// The curve, broken where nothing was measured; a point alone becomes a short stroke, which round caps make a dot.
@@ -239,6 +267,26 @@ mod tests {
             "{svg}"
         );
         assert!(svg.contains("<title>x: 1\nc: –</title>"), "{svg}");
+    }
+
+    #[test]
+    fn what_begins_is_marked_where_it_does_and_named_where_there_is_room() {
+        let plot = Plot::new("p", Axis::linear("s"), Axis::linear("y"), vec![0.0, 10.0])
+            .curve("c", [1.0, 2.0])
+            .mark(0.0, "ramp")
+            .mark(0.5, "steady")
+            .mark(5.0, "<storm>")
+            .mark(10.0, "drain")
+            .mark(11.0, "after the end");
+        let svg = svg(&plot).unwrap();
+        assert_eq!(svg.matches(r#"<path class="mark""#).count(), 4);
+        assert!(svg.contains(r#"<path class="mark" d="M249.0 26V206"/>"#), "{svg}");
+        let named: Vec<_> = svg
+            .split(r#"<text class="mark""#)
+            .skip(1)
+            .map(|rest| rest.split(['>', '<']).nth(1).unwrap())
+            .collect();
+        assert_eq!(named, ["ramp", "&lt;storm&gt;", "drain"]);
     }
 
     #[test]

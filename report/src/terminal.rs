@@ -1,10 +1,12 @@
 //! A report as text of a given width: tiles, tables and plots small, the verdict as its last line, where the eye is.
 
-use crate::document::{Bar, Block, Cell, Document, Plot, Table, Tone};
+mod table;
+
+use crate::document::{Bar, Block, Document, Plot, Tone};
 use crate::number;
 use crate::palette::Palette;
 use crate::sparkline::sparkline;
-use crate::text::{Lines, PARAGRAPH_CHARACTERS_MAX, Span, cut, fit, spans, visible, width, wrap};
+use crate::text::{Lines, PARAGRAPH_CHARACTERS_MAX, cut, fit, visible, width, wrap};
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,14 +33,10 @@ pub struct Options {
 
 /// Narrower than this no table can be read.
 const COLUMNS_MIN: usize = 40;
-/// What a brief report shows of a longer table.
-const BRIEF_ROWS_MAX: usize = 12;
 /// What a brief report shows of a longer transcript.
 const BRIEF_LINES_MAX: usize = 30;
-/// A column is not squeezed below this while another can give way.
-const COLUMN_WIDTH_KEPT: usize = 14;
-/// What a column takes at the very least; a table with more columns than fit even then is cut at the right.
-const COLUMN_WIDTH_MIN: usize = 2;
+/// A longer fact or note is a payload; its start is enough.
+const NOTE_CHARACTERS_MAX: usize = 300;
 /// Columns of a plot.
 const SPARKLINE_COLUMNS: usize = 40;
 
@@ -119,9 +117,12 @@ impl Writer {
             .unwrap_or(0)
             .min(self.columns / 3);
         for (label, value) in facts {
-            let label = padded(&fit(&label, label_width), label_width);
-            let value = fit(&value, self.columns - 4 - label_width).into_owned();
-            self.line(2, &format!("{}  {value}", self.palette.dim(&label)));
+            let value = lines_of(&value, self.columns - 4 - label_width);
+            for (at, value) in value.iter().enumerate() {
+                let label = if at == 0 { label.as_str() } else { "" };
+                let label = padded(&fit(label, label_width), label_width);
+                self.line(2, &format!("{}  {value}", self.palette.dim(&label)));
+            }
         }
     }
 
@@ -151,17 +152,14 @@ impl Writer {
             let label = padded(&fit(&label, label_width), label_width);
             let value = fit(&value, value_width).into_owned();
             let gap = " ".repeat(value_width - width(&value));
-            let note = fit(
-                &note,
-                (self.columns - 8).saturating_sub(label_width + value_width),
-            )
-            .into_owned();
             let sign = self.palette.tone(tone, tone.sign());
             let value = self.palette.strong(&value);
-            self.line(
-                2,
-                &format!("{sign} {label}  {gap}{value}  {}", self.palette.dim(&note)),
-            );
+            let mut start = format!("{sign} {label}  {gap}{value}");
+            let taken = label_width + value_width + 6;
+            for note in lines_of(&note, self.columns - 2 - taken) {
+                self.line(2, &format!("{start}  {}", self.palette.dim(&note)));
+                start = " ".repeat(taken - 2);
+            }
         }
     }
 
@@ -216,68 +214,6 @@ impl Writer {
             let sentence = fit(&sentence, self.columns - indent).into_owned();
             self.line(indent, &self.palette.dim(&sentence));
         }
-    }
-
-    fn table(&mut self, table: &Table, indent: usize) {
-        let (rows, others) = self.chosen(table);
-        let cells: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(signed).collect()).collect();
-        let titles: Vec<String> = table.columns.iter().map(|column| flat(&column.title)).collect();
-        let mut widths: Vec<usize> = titles.iter().map(|title| width(title)).collect();
-        for row in &cells {
-            for (widest, cell) in widths.iter_mut().zip(row) {
-                *widest = (*widest).max(width(cell));
-            }
-        }
-        let numeric: Vec<bool> = table.columns.iter().map(|column| column.numeric).collect();
-        squeeze(
-            &mut widths,
-            &numeric,
-            (self.columns - indent).saturating_sub(2 * titles.len().saturating_sub(1)),
-        );
-        let shape: Vec<(usize, bool)> = widths.into_iter().zip(numeric).collect();
-
-        let heading: Vec<String> = titles
-            .iter()
-            .zip(&shape)
-            .map(|(title, shape)| self.palette.dim(&aligned(title, *shape)))
-            .collect();
-        self.row(indent, &heading);
-        for (row, texts) in rows.iter().zip(&cells) {
-            let painted: Vec<String> = row
-                .iter()
-                .zip(texts)
-                .zip(&shape)
-                .map(|((cell, text), shape)| self.palette.tone(cell.tone, &aligned(text, *shape)))
-                .collect();
-            self.row(indent, &painted);
-        }
-        self.left_out(indent, table.rows.len() - rows.len(), others);
-    }
-
-    /// A table with more columns than the terminal has room for is cut at the right.
-    fn row(&mut self, indent: usize, painted: &[String]) {
-        let columns_max = (self.columns - indent + 2) / (COLUMN_WIDTH_MIN + 2);
-        let painted = &painted[..painted.len().min(columns_max)];
-        self.line(indent, &painted.join("  "));
-    }
-
-    /// All rows, or those a brief report has room for, and what to call the others.
-    fn chosen<'t>(&self, table: &'t Table) -> (Vec<&'t [Cell]>, &'static str) {
-        let rows = || table.rows.iter().map(Vec::as_slice);
-        if self.detail == Detail::Full || table.rows.len() <= BRIEF_ROWS_MAX {
-            return (rows().collect(), "rows");
-        }
-        let has = |row: &[Cell], tones: &[Tone]| row.iter().any(|cell| tones.contains(&cell.tone));
-        if !rows().any(|row| has(row, &[Tone::Good, Tone::Warn, Tone::Bad])) {
-            return (rows().take(BRIEF_ROWS_MAX).collect(), "rows");
-        }
-        let wrong: Vec<&[Cell]> = rows().filter(|row| has(row, &[Tone::Bad, Tone::Warn])).collect();
-        let others = if wrong.len() <= BRIEF_ROWS_MAX {
-            "rows, nothing wrong in them"
-        } else {
-            "rows"
-        };
-        (wrong.into_iter().take(BRIEF_ROWS_MAX).collect(), others)
     }
 
     fn plot(&mut self, plot: &Plot, indent: usize) {
@@ -348,59 +284,28 @@ impl Writer {
     }
 }
 
-/// Takes columns from the widest until all fit into `room`. The first column, which names the row, and numbers, of which
-/// a part is a wrong one, are squeezed only when the others are small.
-fn squeeze(widths: &mut [usize], numeric: &[bool], room: usize) {
-    while widths.iter().sum::<usize>() > room {
-        let widest = |least: usize, may: &dyn Fn(usize) -> bool| {
-            (0..widths.len())
-                .filter(|&at| may(at) && widths[at] > least)
-                .max_by_key(|&at| widths[at])
-        };
-        let Some(widest) = widest(COLUMN_WIDTH_KEPT, &|at| at > 0 && !numeric[at])
-            .or_else(|| widest(COLUMN_WIDTH_KEPT, &|at| !numeric[at]))
-            .or_else(|| widest(COLUMN_WIDTH_MIN, &|at| !numeric[at]))
-            .or_else(|| widest(COLUMN_WIDTH_MIN, &|_| true))
-        else {
-            return;
-        };
-        widths[widest] -= 1;
-    }
-}
-
 fn flat(text: &str) -> String {
     visible(text, Lines::Flatten).into_owned()
 }
 
-/// The text of a cell after its sign. Backticks only cost room here: a column is code as a whole or not at all.
-fn signed(cell: &Cell) -> String {
-    let text = flat(&cell.text);
-    let text: String = spans(&text).into_iter().map(Span::text).collect();
-    match cell.tone {
-        Tone::Neutral => text,
-        Tone::Good | Tone::Bad | Tone::Warn => format!("{} {text}", cell.tone.sign()),
+/// One line at least.
+fn lines_of(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = wrap(&cut(text, NOTE_CHARACTERS_MAX), columns);
+    if lines.is_empty() {
+        lines.push(String::new());
     }
+    lines
 }
 
 fn padded(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
-fn aligned(text: &str, (columns, numeric): (usize, bool)) -> String {
-    let text = fit(text, columns);
-    let gap = " ".repeat(columns.saturating_sub(width(&text)));
-    if numeric {
-        format!("{gap}{text}")
-    } else {
-        format!("{text}{gap}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::samples::{hostile, sample};
-    use crate::{Column, Verdict};
+    use crate::{Cell, Column, Table, Verdict};
 
     fn at(columns: usize, palette: Palette, detail: Detail) -> Options {
         Options {
@@ -480,16 +385,16 @@ mod tests {
     }
 
     #[test]
-    fn names_and_numbers_are_squeezed_last() {
-        for (widths, numeric, room, expected) in [
-            ([20, 50, 10], [false, false, true], 60, [20, 30, 10]),
-            ([20, 50, 10], [false, false, true], 40, [16, 14, 10]),
-            ([20, 50, 10], [false, false, true], 20, [5, 5, 10]),
-            ([20, 50, 10], [false, false, true], 9, [2, 2, 5]),
+    fn facts_and_notes_are_told_to_their_end() {
+        let document = Document::new("t", Verdict::Passed, "ok")
+            .fact("workload", "rooms of a chat, few large and many small")
+            .tile(crate::Tile::new("sessions", "60").note("none failed, 3 closed unexpectedly"));
+        let text = render(&document, at(40, Palette::Plain, Detail::Glance));
+        for lines in [
+            "\n  workload  rooms of a chat, few large\n            and many small\n",
+            "\n  · sessions  60  none failed, 3 closed\n                  unexpectedly\n",
         ] {
-            let mut widths = widths;
-            squeeze(&mut widths, &numeric, room);
-            assert_eq!(widths, expected, "in {room}");
+            assert!(text.contains(lines), "{text}");
         }
     }
 

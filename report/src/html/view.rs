@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use crate::build::unused;
 use crate::document::{Bar, Block, Cell, Document, Plot, Section, Table, Tile, Tone};
+use crate::join::unused;
 use crate::number;
 use crate::plot::{self, COLOURS};
 use crate::text::{Lines, PARAGRAPH_CHARACTERS_MAX, Span, cut, cut_lines, slug, spans, visible};
