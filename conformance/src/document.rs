@@ -8,7 +8,6 @@ use touchstone_report::{Bar, Block, Cell, Column, Document, Section, Table, Tile
 
 use crate::clause_states::{tone, word};
 use crate::results::{CaseResult, Run};
-use crate::text::REPORT_COLUMNS;
 use crate::verdict::CaseVerdict;
 
 impl Run {
@@ -156,11 +155,7 @@ impl Run {
                 case.verdict.name().replace('_', " "),
                 case.message()
             );
-            section = section.with(Block::details(
-                summary,
-                tone(case.verdict),
-                vec![Block::Code(case.failure_text_within(REPORT_COLUMNS))],
-            ));
+            section = section.with(Block::details(summary, tone(case.verdict), case.failure_blocks()));
         }
         section
     }

@@ -8,7 +8,6 @@ use touchstone_scenarios::rules::{ClauseId, Level};
 
 use crate::clause_states::{ClauseState, tone, word};
 use crate::results::Run;
-use crate::text::REPORT_COLUMNS;
 use crate::verdict::CaseVerdict;
 
 /// What the documents call themselves.
@@ -182,11 +181,7 @@ impl SideBySide {
                 }
                 let verdict = case.verdict.name().replace('_', " ");
                 let summary = format!("`{}` {verdict} on {}: {}", case.id, side.name, case.message());
-                section = section.with(Block::details(
-                    summary,
-                    tone(case.verdict),
-                    vec![Block::Code(case.failure_text_within(REPORT_COLUMNS))],
-                ));
+                section = section.with(Block::details(summary, tone(case.verdict), case.failure_blocks()));
             }
         }
         section

@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use touchstone_report::{hanging, number};
+use touchstone_report::{Block, hanging, number};
 
 use crate::results::{CaseResult, LATE_MIN};
 use crate::verdict::{CaseVerdict, Check, Difference, Finding, Place};
 
 /// Columns of a text in a report: what a page has room for beside its table of contents.
-pub(crate) const REPORT_COLUMNS: usize = 108;
+const REPORT_COLUMNS: usize = 108;
 
 /// Columns of an excerpt where nothing else is cut or broken: what is read by a program too.
 const EXCERPT_COLUMNS: usize = 100;
@@ -45,6 +45,19 @@ impl CaseResult {
             }
         });
         lines.map(|line| line + "\n").collect()
+    }
+
+    /// The same for a page, where a long transcript lies in a box of its own: first the command that runs the case again, for
+    /// which nobody should have to look in there.
+    pub(crate) fn failure_blocks(&self) -> Vec<Block> {
+        let text = self.failure_text_within(REPORT_COLUMNS);
+        match text.strip_suffix(&format!("{RERUN}{}\n", self.rerun)) {
+            Some(failure) => vec![
+                Block::Text(format!("Run it again: `{}`", self.rerun)),
+                Block::Code(failure.to_owned()),
+            ],
+            None => vec![Block::Code(text)],
+        }
     }
 
     /// With excerpts of scenarios cut to so many columns: under a line that wraps a caret points at nothing.

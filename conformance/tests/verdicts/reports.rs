@@ -7,7 +7,7 @@ use touchstone_conformance::side_by_side::{Extent, SideBySide};
 use touchstone_conformance::{Options, json};
 use touchstone_report::cases::Outcome;
 use touchstone_report::terminal::{self, Detail};
-use touchstone_report::{Palette, Verdict};
+use touchstone_report::{Block, Palette, Verdict};
 use touchstone_scenarios::rules::Rules;
 
 use crate::crooked::{Crook, Server};
@@ -206,6 +206,17 @@ async fn the_document_tells_failures_first_and_every_clause() {
     assert_eq!(document.headline, "0 of 2 cases passed, 1 failed, 1 skipped");
     let page = touchstone_report::markdown::render(&document, 1 << 20);
     assert!(page.contains("echo/2a"), "{page}");
+    let Some(Block::Details { blocks, .. }) = document.sections[0].blocks.first() else {
+        panic!("{:?}", document.sections[0])
+    };
+    let [Block::Text(again), Block::Code(failure)] = &blocks[..] else {
+        panic!("{blocks:?}")
+    };
+    assert_eq!(again, "Run it again: `touchstone conform run 'echo/x'`");
+    assert!(
+        failure.starts_with("FAILED echo/x") && !failure.contains("rerun"),
+        "{failure}"
+    );
 }
 
 #[tokio::test]
