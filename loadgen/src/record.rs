@@ -62,6 +62,20 @@ impl Latency {
             Self::Heartbeat => "heartbeat",
         }
     }
+
+    /// What it is, for whoever reads a report.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Connect => "from when a session was to connect to its open WebSocket",
+            Self::Login => "from when a session was to arrive to its token",
+            Self::Resume => "like connect, for a session that comes back, after its back-off",
+            Self::Answer => "from when a message was to be sent to its answer",
+            Self::Confirm => "from when a message was to be sent to the server's word that it has it",
+            Self::Delivery => "from when a message was to be sent to each of those whom it is for",
+            Self::Heartbeat => "jitter: how much a gap between two heartbeats differs from the gap before",
+        }
+    }
 }
 
 /// Something that was done at `sent`, was meant to be done at `intended`, and had its effect at `answered`.

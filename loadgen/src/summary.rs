@@ -1,5 +1,6 @@
 //! A finished run as plain data. What it looks like is decided elsewhere.
 
+pub mod strain;
 mod subject;
 
 use std::time::{Duration, SystemTime};

@@ -124,9 +124,14 @@ impl Drawing<'_> {
     fn marks(&mut self) -> std::fmt::Result {
         let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
         let mut last_label_end = f64::NEG_INFINITY;
-        for mark in &self.plot.marks {
-            let is_over = self.plot.xs.last().is_none_or(|last| mark.at > *last);
-            let Some(share) = self.x.place(mark.at).filter(|_| !is_over) else {
+        let (Some(first), Some(last)) = (self.plot.xs.first(), self.plot.xs.last()) else {
+            return Ok(());
+        };
+        for (nth, mark) in self.plot.marks.iter().enumerate() {
+            // What is over before the first point is nowhere in the drawing.
+            let next = self.plot.marks.get(nth + 1);
+            let is_within = mark.at <= *last && next.is_none_or(|next| next.at > *first);
+            let Some(share) = self.x.place(mark.at).filter(|_| is_within) else {
                 continue;
             };
             let at = left_to_right(share);
@@ -273,6 +278,7 @@ mod tests {
     fn what_begins_is_marked_where_it_does_and_named_where_there_is_room() {
         let plot = Plot::new("p", Axis::linear("s"), Axis::linear("y"), vec![0.0, 10.0])
             .curve("c", [1.0, 2.0])
+            .mark(-1.0, "before")
             .mark(0.0, "ramp")
             .mark(0.5, "steady")
             .mark(5.0, "<storm>")

@@ -2,12 +2,16 @@
 
 use super::{Detail, Writer, flat};
 use crate::document::{Cell, Table, Tone};
-use crate::text::{Span, fit, spans, width};
+use crate::text::{Span, fit, spans, width, wrap};
 
 /// What a brief report shows of a longer table.
 const BRIEF_ROWS_MAX: usize = 12;
 /// A column is not squeezed below this while another can give way.
 const COLUMN_WIDTH_KEPT: usize = 14;
+/// A last column of words is wrapped if it is at least so wide …
+const WRAPPED_WIDTH_MIN: usize = 20;
+/// … into at most so many lines.
+const WRAPPED_LINES_MAX: usize = 3;
 /// What a column takes at the very least; a table with more columns than fit even then is cut at the right.
 const COLUMN_WIDTH_MIN: usize = 2;
 
@@ -37,13 +41,23 @@ impl Writer {
             .collect();
         self.row(indent, &heading);
         for (row, texts) in rows.iter().zip(&cells) {
+            let (texts, rest) = last_wrapped(texts, &shape);
             let painted: Vec<String> = row
                 .iter()
-                .zip(texts)
+                .zip(&texts)
                 .zip(&shape)
                 .map(|((cell, text), shape)| self.palette.tone(cell.tone, &aligned(text, *shape)))
                 .collect();
             self.row(indent, &painted);
+            let before = shape
+                .iter()
+                .rev()
+                .skip(1)
+                .map(|(width, _)| width + 2)
+                .sum::<usize>();
+            for line in rest {
+                self.line(indent + before, &line);
+            }
         }
         self.left_out(indent, table.rows.len() - rows.len(), others);
     }
@@ -73,6 +87,26 @@ impl Writer {
         };
         (wrong.into_iter().take(BRIEF_ROWS_MAX).collect(), others)
     }
+}
+
+/// The cells of a row, and what the last one goes on with in lines of its own, where it is words and wider than its column.
+fn last_wrapped(texts: &[String], shape: &[(usize, bool)]) -> (Vec<String>, Vec<String>) {
+    let mut texts = texts.to_vec();
+    let (Some(last), Some((columns, false))) = (texts.last_mut(), shape.last()) else {
+        return (texts, Vec::new());
+    };
+    if width(last) <= *columns || *columns < WRAPPED_WIDTH_MIN {
+        return (texts, Vec::new());
+    }
+    let lines = wrap(last, *columns);
+    let (shown, left) = lines.split_at(lines.len().min(WRAPPED_LINES_MAX - 1));
+    let mut shown = shown.to_vec();
+    if !left.is_empty() {
+        shown.push(fit(&left.join(" "), *columns).into_owned());
+    }
+    let rest = shown.split_off(1);
+    *last = shown.swap_remove(0);
+    (texts, rest)
 }
 
 /// Takes columns from the widest until all fit into `room`. The first column, which names the row, and numbers, of which
@@ -118,6 +152,22 @@ fn aligned(text: &str, (columns, numeric): (usize, bool)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_cell_goes_on_in_the_next_line() {
+        let texts = |last: &str| vec!["a".to_owned(), last.to_owned()];
+        let words = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen";
+        let (row, rest) = last_wrapped(&texts(words), &[(3, false), (20, false)]);
+        assert_eq!(row, ["a", "one two three four"]);
+        assert_eq!(rest, ["five six seven eight", "nine ten eleven twe…"]);
+        for (last, shape) in [
+            ("fits", [(3, false), (20, false)]),
+            (words, [(3, false), (20, true)]),
+            (words, [(3, false), (12, false)]),
+        ] {
+            assert_eq!(last_wrapped(&texts(last), &shape), (texts(last), vec![]));
+        }
+    }
 
     #[test]
     fn names_and_numbers_are_squeezed_last() {
