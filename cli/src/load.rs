@@ -367,6 +367,10 @@ async fn show(mut news: mpsc::Receiver<News>, seconds: u64) {
                         format!("{} answers/s", number::count(figures.answered)),
                     ),
                 ];
+                if figures.delivered > 0 {
+                    let delivered = format!("{} delivered/s", number::count(figures.delivered));
+                    notes.push((Tone::Neutral, delivered));
+                }
                 notes.extend(
                     figures
                         .interval(Latency::Delivery)
