@@ -144,14 +144,15 @@ impl Summary {
                 Fact,
                 "due while their session was away: a user could not either",
             ),
+        ];
+        // What most runs have none of is only shown where there is some.
+        let seldom = [
             (
                 "unsent",
                 self.unsent,
                 Fault,
                 "due, and the generator had no time until one deadline after the end",
             ),
-        ];
-        let beside = [
             (
                 "beside: unconfirmed",
                 beside.unconfirmed,
@@ -176,10 +177,8 @@ impl Summary {
             Column::number("count"),
             Column::text("meaning"),
         ]);
-        // What most runs have none of is only shown where there is some.
-        let is_shown = |name: &str, count: u64| count > 0 || !(name == "unsent" || name.starts_with("beside"));
-        let rows = rows.into_iter().chain(beside);
-        for (name, count, weight, meaning) in rows.filter(|(name, count, ..)| is_shown(name, *count)) {
+        let seldom = seldom.into_iter().filter(|(_, count, ..)| *count > 0);
+        for (name, count, weight, meaning) in rows.into_iter().chain(seldom) {
             table.push([
                 Cell::plain(name),
                 Cell::new(number::count(count), weight.tone(count)),
