@@ -3,7 +3,6 @@
 mod frames;
 mod http;
 
-use std::io::ErrorKind;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -117,10 +116,7 @@ impl<'a> Lane<'a> {
                 read = source.read(&mut bytes), if reading && self.outbox.has_room() => {
                     match read {
                         Ok(0) => reading = self.source_ended(TcpEnd::Fin),
-                        // A FIN without a goodbye of TLS.
-                        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                            reading = self.source_ended(TcpEnd::Fin);
-                        }
+                        // Among them a FIN without a goodbye of TLS: without TLS only an RST says that it was no good end.
                         Err(_) => reading = self.source_ended(TcpEnd::Reset),
                         Ok(read) => self.take(&bytes[..read]),
                     }

@@ -15,8 +15,8 @@
 //! Only what a rule may be about is held until it is whole, for a quarter of a second at most and up to 256 KiB. What
 //! does not make it in time, is larger, or is compressed where a rule is about messages, passes as it came.
 //!
-//! What cannot be hidden: a server that is not there lets a client connect, and resets it at once; behind TLS an end
-//! without a goodbye looks like one with it.
+//! What cannot be hidden: a server that is not there lets a client connect, and resets it at once; a server behind TLS
+//! that ends without a goodbye resets its client, which is as unclean without TLS.
 
 mod connection;
 mod crook;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -80,6 +81,7 @@ pub(crate) enum Crook {
 /// A server on a free port. It ends with its owner.
 pub(crate) struct Server {
     port: u16,
+    accepted: watch::Receiver<u32>,
     _tasks: JoinSet<()>,
 }
 
@@ -93,14 +95,25 @@ impl Server {
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let mut tasks = JoinSet::new();
+        let (sender, accepted) = watch::channel(0);
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             let asked = Arc::new(AtomicU32::new(0));
             while let Ok((stream, _)) = listener.accept().await {
+                sender.send_modify(|accepted| *accepted += 1);
                 connections.spawn(serve(stream, crook, Arc::clone(&asked)));
             }
         });
-        Self { port, _tasks: tasks }
+        Self {
+            port,
+            accepted,
+            _tasks: tasks,
+        }
+    }
+
+    /// How many connections it has accepted.
+    pub(crate) fn accepted(&self) -> watch::Receiver<u32> {
+        self.accepted.clone()
     }
 
     pub(crate) const fn port(&self) -> u16 {

@@ -3,7 +3,6 @@
 //! The server is this test program, started anew with the one test that serves (see [`child`]).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -357,11 +356,12 @@ async fn child() {
     };
     let mut term = signal(SignalKind::terminate()).unwrap();
     let server = Server::start_on(port.parse().unwrap(), Crook::Honest).await;
-    let writing = async {
-        loop {
+    let mut accepted = server.accepted();
+    let writing = async move {
+        while accepted.changed().await.is_ok() {
             println!("\n{{\"event\":\"heard\",\"count\":1}}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        std::future::pending::<()>().await;
     };
     tokio::select! {
         () = writing => {}

@@ -379,6 +379,53 @@ async fn a_close_frame_of_our_own_waits_for_its_answer() {
     }
 }
 
+/// How a client takes a close frame of the proxy's own, other than by an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unanswered {
+    /// It ends TCP.
+    Leaves,
+    /// It ends TCP by RST.
+    Resets,
+    /// It stays, and says nothing.
+    Stays,
+}
+
+#[tokio::test]
+async fn a_close_frame_of_our_own_that_nobody_answers_ends_both_sides_all_the_same() {
+    for rules in [
+        "on: {up: {$text: x}}\ndo: [drop, {close: 1011}]",
+        "on: {down: {$text: x}}\ndo: [drop, {close: 1011}]",
+    ] {
+        for unanswered in [Unanswered::Leaves, Unanswered::Resets, Unanswered::Stays] {
+            let stage = Stage::with(rules).await;
+            let (mut client, mut server) = stage.open().await;
+            if rules.contains("up") {
+                client.write_all(&frame(Way::Up, 0x81, b"x")).await.unwrap();
+            } else {
+                server.write_all(&text("x")).await.unwrap();
+            }
+            expect(&mut client, &[0x88, 2, 3, 0xF3]).await;
+            match unanswered {
+                Unanswered::Leaves => {
+                    client.shutdown().await.unwrap();
+                    expect_end(&mut client).await;
+                }
+                Unanswered::Resets => reset(client),
+                Unanswered::Stays => expect_end(&mut client).await,
+            }
+            let mut said = Vec::new();
+            let ended = in_time(server.read_to_end(&mut said)).await;
+            assert_eq!(
+                ended.is_err(),
+                unanswered == Unanswered::Resets,
+                "{rules} {unanswered:?}"
+            );
+            assert!(said.is_empty(), "{rules} {unanswered:?}");
+            in_time(stage.proxy.shut_down()).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn tcp_ends_as_the_rule_says() {
     let stage = Stage::with("on: {down: {$text: x}}\ndo: {end: fin}").await;

@@ -1,5 +1,10 @@
 //! Without a mutant, and where its rules are about nothing that passes, nobody may notice that the proxy is there.
 
+use rustls::pki_types::PrivateKeyDer;
+use rustls::server::ServerConfig;
+use tokio_rustls::TlsAcceptor;
+use touchstone_sut::Trust;
+
 use super::*;
 
 /// Long enough for a proxy that reads on to have read everything; a test passes only if nothing happens meanwhile.
@@ -99,6 +104,45 @@ async fn a_reset_after_fin_passes_too() {
     reset(server);
     in_time(client.ready(tokio::io::Interest::ERROR)).await.unwrap();
     assert!(client.take_error().unwrap().is_some());
+}
+
+#[tokio::test]
+async fn behind_tls_only_an_end_with_a_goodbye_is_a_good_one() {
+    let issued = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![issued.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("wss://{}", listener.local_addr().unwrap());
+    let target = Target::from_url(&url, &[])
+        .unwrap()
+        .trusting(Trust::Anyone)
+        .unwrap();
+    let accept = async || {
+        let (socket, _) = in_time(listener.accept()).await.unwrap();
+        acceptor.accept(socket).await
+    };
+    let (sut, _tried) = tokio::join!(Sut::start(target), accept());
+    let proxy = Proxy::start(Arc::new(sut.unwrap()), None).await.unwrap();
+    for polite in [true, false] {
+        let mut client = TcpStream::connect(&proxy.addresses()[0]).await.unwrap();
+        let mut server = in_time(accept()).await.unwrap();
+        server.write_all(b"said").await.unwrap();
+        expect(&mut client, b"said").await;
+        if polite {
+            server.shutdown().await.unwrap();
+            expect_end(&mut client).await;
+        } else {
+            server.get_mut().0.shutdown().await.unwrap();
+            expect_reset(&mut client).await;
+        }
+    }
 }
 
 #[tokio::test]
