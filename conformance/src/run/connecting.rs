@@ -12,8 +12,8 @@ use touchstone_scenarios::scenario::{
 use touchstone_scenarios::source::Span;
 
 use super::actors::Actor;
-use super::expectations::Frame;
 use super::trial::{Flow, Halt, Trial};
+use super::windows::Frame;
 use crate::client::{Address, Connection, Manners, OpenError, add_query, frame_bytes, write_request};
 use crate::matching::{Answer, Comparison, compare_response, describe_response, text_of};
 use crate::tap::{Log, Record};

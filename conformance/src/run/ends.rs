@@ -5,8 +5,9 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 use touchstone_scenarios::scenario::{ActorName, Before, Client, ClosedMatcher, Payload, Step};
 
-use super::expectations::{Frame, Taken, missed, timed_out};
+use super::expectations::{Taken, missed, timed_out};
 use super::trial::{Flow, Halt, Trial};
+use super::windows::Frame;
 use crate::client::close_message;
 use crate::frames::opcode;
 use crate::matching::{

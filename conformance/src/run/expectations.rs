@@ -9,6 +9,7 @@ use touchstone_scenarios::source::Span;
 
 use super::actors::Arrival;
 use super::trial::{Flow, Halt, Trial};
+use super::windows::Frame;
 use crate::frames::Message;
 use crate::matching::{
     Comparison, Mismatch, assign, closeness, compare_message, describe, describe_close, differences,
@@ -18,40 +19,6 @@ use crate::verdict::Check;
 
 /// How long it is worth waiting to tell "wrong message" from "the right one, after a stray one".
 const DIAGNOSIS: Duration = Duration::from_millis(100);
-
-/// Beyond the far edge of every window: on a busy machine the server, too, gets its turn late. The near edge has none,
-/// because nothing makes a server early.
-const GRACE: Duration = Duration::from_millis(250);
-
-/// When a step's thing has to happen.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Frame {
-    /// Not before; from the end of the step before.
-    pub(super) from: Option<Instant>,
-    /// Not after, with the grace of a window in it.
-    pub(super) to: Instant,
-    /// What `from` counts from.
-    since: Instant,
-    /// Without the grace.
-    pub(super) lasting: Duration,
-    /// The step says so itself.
-    pub(super) explicit: bool,
-}
-
-impl Frame {
-    /// As a report says it.
-    pub(super) fn limit(&self) -> String {
-        if self.explicit {
-            format!(
-                "{} (and {} of grace)",
-                number::duration(self.lasting),
-                number::duration(GRACE)
-            )
-        } else {
-            number::duration(self.lasting)
-        }
-    }
-}
 
 /// What an attempt took, if it came to what it was after.
 pub(super) struct Taken {
@@ -91,37 +58,6 @@ pub(super) struct Missed(pub(super) Box<Mismatch>);
 pub(super) type Attempt = Result<Taken, Missed>;
 
 impl Trial<'_> {
-    /// The window of a step. Patience stretches its far edge, never its near one.
-    pub(super) fn frame(&mut self, step: &Step) -> Result<Frame, Halt> {
-        let Some(window) = &step.within else {
-            let lasting = self.bench.stretched(self.bench.options.expectation_deadline);
-            return Ok(Frame {
-                from: None,
-                // Nobody asked how long the step before took, so it takes nothing from the suite's own deadline.
-                to: self.mark.max(Instant::now()) + lasting,
-                since: self.earliest,
-                lasting,
-                explicit: false,
-            });
-        };
-        self.checks.looked_at(Check::Timing);
-        let from = window.from.as_ref().map(|from| self.duration(from)).transpose()?;
-        let lasting = self.bench.stretched(self.duration(&window.to)?);
-        let (since, base) = match &window.since {
-            None => (self.earliest, self.mark),
-            Some(name) => self.actors[self.actor(name)?]
-                .opened()
-                .unwrap_or((self.earliest, self.mark)),
-        };
-        Ok(Frame {
-            from: from.map(|from| since + from),
-            to: base + GRACE + lasting,
-            since,
-            lasting,
-            explicit: true,
-        })
-    }
-
     /// `expect`: messages on each of the actors.
     pub(super) async fn expect(&mut self, step: &Step, actors: &[ActorName], expected: &Expected) -> Flow {
         self.checks.looked_at(Check::Message);
@@ -171,27 +107,6 @@ impl Trial<'_> {
         Err(Halt::Found)
     }
 
-    /// Before the near edge is too early, however right it is.
-    pub(super) fn report_early(&mut self, step: &Step, actor: &str, at: Instant, frame: Frame) -> Flow {
-        match too_early(at, frame) {
-            None => Ok(()),
-            Some((expected, actual)) => {
-                let found = Comparison::mismatch(step.span, expected, actual);
-                found.mismatches.into_iter().try_for_each(|mismatch| {
-                    self.report(
-                        step,
-                        Some(actor),
-                        Mismatch {
-                            check: Check::Timing,
-                            ..mismatch
-                        },
-                        None,
-                    )
-                })
-            }
-        }
-    }
-
     pub(super) async fn attempt_alternative(
         &mut self,
         index: usize,
@@ -199,7 +114,7 @@ impl Trial<'_> {
         frame: Frame,
     ) -> Option<Taken> {
         // An alternative is another outcome, not another moment: its window has no near edge.
-        let frame = Frame { from: None, ..frame };
+        let frame = frame.without_near_edge();
         let start = self.actors[index].next;
         let attempt = match &alternative.outcome {
             Outcome::Message(message) => {
@@ -484,13 +399,7 @@ impl Trial<'_> {
             let Missed(boxed) = missed(step.span, &expected, &actual, Check::Extra);
             let mismatch = *boxed;
             for alternative in &step.alternatives {
-                let frame = Frame {
-                    from: None,
-                    to: until,
-                    since: until,
-                    lasting,
-                    explicit: true,
-                };
+                let frame = Frame::until(until, lasting);
                 if let Some(taken) = self.attempt_alternative(index, alternative, frame).await {
                     self.actors[index].next = taken.next;
                     return self.report(step, Some(name), mismatch, Some(&alternative.why));
@@ -528,21 +437,6 @@ fn all_in_one(found: Comparison, shown: &str) -> Option<Mismatch> {
     })
 }
 
-/// What to say of something that came before its near edge.
-fn too_early(at: Instant, frame: Frame) -> Option<(String, String)> {
-    let from = frame.from.filter(|from| at < *from)?;
-    Some((
-        format!(
-            "not before {}",
-            number::duration(from.duration_since(frame.since))
-        ),
-        format!(
-            "it came after {}",
-            number::duration(at.saturating_duration_since(frame.since))
-        ),
-    ))
-}
-
 pub(super) fn missed(span: Span, expected: &str, actual: &str, check: Check) -> Missed {
     Missed(Box::new(Mismatch::new(span, expected, actual, check)))
 }
@@ -570,28 +464,4 @@ fn type_of(message: &Message) -> String {
 fn group(message: &Message, pointer: &str) -> String {
     let value = message.json().and_then(|value| value.pointer(pointer));
     value.map(ToString::to_string).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_near_edge_counts_from_the_end_of_the_step_before() {
-        let base = Instant::now();
-        let second = Duration::from_secs(1);
-        let frame = Frame {
-            from: Some(base + second),
-            to: base + 2 * second,
-            since: base,
-            lasting: 2 * second,
-            explicit: true,
-        };
-        for (millis, early) in [(0, true), (999, true), (1000, false), (1999, false)] {
-            let at = base + Duration::from_millis(millis);
-            assert_eq!(too_early(at, frame).is_some(), early, "{millis} ms");
-        }
-        let open = Frame { from: None, ..frame };
-        assert_eq!(too_early(base, open), None);
-    }
 }

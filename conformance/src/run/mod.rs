@@ -20,6 +20,7 @@ mod sounding;
 mod steps;
 mod trial;
 mod waits;
+mod windows;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
