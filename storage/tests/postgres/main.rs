@@ -7,6 +7,7 @@ mod contract;
 mod nodes;
 mod opening;
 mod outages;
+mod proxy;
 mod server;
 
 use std::sync::Arc;

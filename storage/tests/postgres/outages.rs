@@ -1,18 +1,18 @@
 //! A server that is killed, goes away and comes back, or is behind a network that cuts and delays.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use touchstone_storage::{
-    Accounts, Channels, NewChannel, NewPost, Postgres, PostgresOptions, Posts, StoreError, Timestamp, Window,
+    Account, Accounts, Channels, NewChannel, NewPost, Postgres, PostgresOptions, Posts, StoreError,
+    Timestamp, Window,
 };
 
+use crate::proxy::{Proxy, Weather};
 use crate::server::{self, Fsync, Server};
-use crate::{node, own, parsed};
+use crate::{Own, node, own, parsed};
 
 const REALM: &str = "rooms:acme";
 
@@ -59,9 +59,17 @@ async fn back(store: &Postgres) {
     panic!("the store does not come back");
 }
 
+/// Until somebody waits for what `own` has locked.
+async fn waits_for_a_lock(own: &Own) {
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    while own.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {}
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_was_confirmed_is_lost_when_the_server_is_killed() {
-    let mut server = Server::start(Fsync::On);
+    // Who runs the server has bought speed by this; a store has to overrule it.
+    let careless = |_: &Path| vec!["synchronous_commit=off".to_owned()];
+    let mut server = Server::start_with(Fsync::On, careless);
     let store = node(&server).await;
     assert_eq!(store.caution(), None);
     make_channel(&store).await;
@@ -118,8 +126,7 @@ async fn many_confirmations_share_a_commit_and_stay_in_order() {
     let mut saying = JoinSet::new();
     let first = store.clone();
     saying.spawn(async move { first.say(vec![post("first".to_owned())]).await.unwrap() });
-    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
-    while own.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {}
+    waits_for_a_lock(&own).await;
     let others = (0..100).map(|number| {
         let store = store.clone();
         async move { store.say(vec![post(number.to_string())]).await.unwrap() }
@@ -149,6 +156,29 @@ async fn many_confirmations_share_a_commit_and_stay_in_order() {
 }
 
 #[tokio::test]
+async fn what_its_caller_gave_up_before_it_began_is_never_begun() {
+    let server = Server::start(Fsync::Off);
+    let store = node(&server).await;
+    make_channel(&store).await;
+    let own = own(&server).await;
+    own.batch_execute("BEGIN; LOCK TABLE rooms_acme.channels IN EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let mut saying = JoinSet::new();
+    let first = store.clone();
+    saying.spawn(async move { first.say(vec![post("first".to_owned())]).await.unwrap() });
+    waits_for_a_lock(&own).await;
+    let mut given_up = Box::pin(store.say(vec![post("given up".to_owned())]));
+    let looked = std::future::poll_fn(|context| std::task::Poll::Ready(given_up.as_mut().poll(context)));
+    assert!(looked.await.is_pending());
+    drop(given_up);
+    own.batch_execute("COMMIT").await.unwrap();
+    saying.join_all().await;
+    let said = store.say(vec![post("last".to_owned())]).await.unwrap();
+    assert_eq!(said, [Some(2)]);
+}
+
+#[tokio::test]
 async fn one_write_that_cannot_be_done_leaves_those_beside_it_alone() {
     let server = Server::start(Fsync::Off);
     let store = node(&server).await;
@@ -159,86 +189,6 @@ async fn one_write_that_cannot_be_done_leaves_those_beside_it_alone() {
     assert_eq!((one.unwrap(), last.unwrap()), (vec![Some(1)], vec![Some(2)]));
     let refused = twice.expect_err("it is there already").to_string();
     assert!(refused.contains("duplicate key"), "{refused}");
-}
-
-/// Stands between a store and its server.
-struct Proxy {
-    port: u16,
-    weather: watch::Sender<Weather>,
-    _tasks: JoinSet<()>,
-}
-
-/// What becomes of what passes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Weather {
-    Clear,
-    /// Every connection is reset, and none is taken.
-    Cut,
-    /// Nothing arrives, and nobody is told.
-    Silent,
-}
-
-impl Proxy {
-    async fn before(server: &Server) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (weather, seen) = watch::channel(Weather::Clear);
-        let mut tasks = JoinSet::new();
-        let behind = server.port();
-        tasks.spawn(async move {
-            let mut connections = JoinSet::new();
-            loop {
-                let (front, _) = listener.accept().await.unwrap();
-                connections.spawn(pass(front, behind, seen.clone()));
-            }
-        });
-        Self {
-            port,
-            weather,
-            _tasks: tasks,
-        }
-    }
-
-    fn turns(&self, weather: Weather) {
-        self.weather.send_replace(weather);
-    }
-}
-
-async fn pass(mut front: TcpStream, behind: u16, weather: watch::Receiver<Weather>) {
-    if *weather.borrow() == Weather::Cut {
-        return;
-    }
-    let mut back = TcpStream::connect(("127.0.0.1", behind)).await.unwrap();
-    let (mut from_front, mut to_front) = front.split();
-    let (mut from_back, mut to_back) = back.split();
-    let mut changes = weather.clone();
-    // The end of a direction is the end of all.
-    tokio::select! {
-        () = pass_on(&mut from_front, &mut to_back, weather.clone()) => {}
-        () = pass_on(&mut from_back, &mut to_front, weather) => {}
-        _ = changes.wait_for(|weather| *weather == Weather::Cut) => {}
-    }
-}
-
-/// Until an end, or until the weather has changed over something that it swallowed.
-async fn pass_on(
-    from: &mut (impl AsyncRead + Unpin),
-    to: &mut (impl AsyncWrite + Unpin),
-    mut weather: watch::Receiver<Weather>,
-) {
-    let mut bytes = [0; 4_096];
-    loop {
-        match from.read(&mut bytes).await {
-            Err(_) | Ok(0) => return,
-            Ok(_) if *weather.borrow() == Weather::Silent => {
-                // An error means that the test is over.
-                let _ = weather.wait_for(|weather| *weather != Weather::Silent).await;
-                return;
-            }
-            Ok(length) if to.write_all(&bytes[..length]).await.is_err() => return,
-            Ok(_) => {}
-        }
-    }
 }
 
 /// A node that has its server behind the proxy, on tables that are there.
@@ -269,8 +219,7 @@ async fn a_cut_is_told_at_once_and_over_when_the_network_is_back() {
         .unwrap();
     let saying = store.say(vec![post("cut off".to_owned())]);
     let cut = async {
-        let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
-        while own.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {}
+        waits_for_a_lock(&own).await;
         proxy.turns(Weather::Cut);
     };
     let (said, ()) = tokio::join!(saying, cut);
@@ -333,4 +282,84 @@ async fn a_server_that_is_restarted_is_found_again() {
     back(&store).await;
     store.say(vec![post("after".to_owned())]).await.unwrap();
     assert_eq!(kept(&store).await, BTreeSet::from(["after".to_owned()]));
+}
+
+#[tokio::test]
+async fn far_away_a_transaction_is_one_way_and_many_share_it() {
+    let server = Server::start(Fsync::Off);
+    let proxy = Proxy::before(&server).await;
+    make_channel(&node(&server).await).await;
+    let store = node_behind(&proxy, Duration::from_secs(60)).await;
+    // The first time statements are prepared.
+    store.say(vec![post("first".to_owned())]).await.unwrap();
+    proxy.turns(Weather::Slow);
+    let before = proxy.turns.count();
+    store.say(vec![post("second".to_owned())]).await.unwrap();
+    assert_eq!(
+        proxy.turns.count() - before,
+        1,
+        "begin, locks, schema, statement and commit"
+    );
+    let before = proxy.turns.count();
+    let many = (0..100).map(|number| store.say(vec![post(number.to_string())]));
+    let mut saying = many.map(Box::pin).collect::<Vec<_>>();
+    std::future::poll_fn(|context| {
+        saying.retain_mut(|one| one.as_mut().poll(context).is_pending());
+        match saying.is_empty() {
+            true => std::task::Poll::Ready(()),
+            false => std::task::Poll::Pending,
+        }
+    })
+    .await;
+    let ways = proxy.turns.count() - before;
+    assert!(ways <= 2, "{ways} ways for a hundred messages");
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_in_the_middle_leaves_nothing_to_the_next() {
+    let server = Server::start(Fsync::Off);
+    let store = node(&server).await;
+    let options = PostgresOptions {
+        readers: 1,
+        ..PostgresOptions::default()
+    };
+    let url = parsed(&server.url());
+    let ann = |name: &str| Account {
+        id: "1".to_owned(),
+        username: name.to_owned(),
+        ..Account::default()
+    };
+    store.create_accounts(REALM, vec![ann("of acme")]).await.unwrap();
+    store
+        .create_accounts("direct", vec![ann("of direct")])
+        .await
+        .unwrap();
+    let store = Postgres::open(&url, options).await.unwrap();
+    let username = async |realm: &str| {
+        let found = store.account(realm, "1").await.unwrap();
+        found.map(|account| account.username)
+    };
+    for looks in 1..12 {
+        let mut given_up = Box::pin(store.account(REALM, "1"));
+        for _ in 0..looks {
+            let looked = std::future::poll_fn(|context| {
+                std::task::Poll::Ready(given_up.as_mut().poll(context).is_ready())
+            });
+            if looked.await {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(given_up);
+        assert_eq!(
+            username("direct").await.as_deref(),
+            Some("of direct"),
+            "after {looks} looks"
+        );
+        assert_eq!(
+            username(REALM).await.as_deref(),
+            Some("of acme"),
+            "after {looks} looks"
+        );
+    }
 }
