@@ -86,8 +86,8 @@ struct Server {
     script: Box<dyn Script>,
     counts: RefCell<HashMap<u64, u64>>,
     record: RefCell<Vec<(Received, Verdict)>>,
-    /// How long after it was received each message was answered, by this server's own clock.
-    took: RefCell<Vec<Duration>>,
+    /// When each message that was answered was received, and when it was answered, by this server's own clock.
+    answered: RefCell<Vec<(Received, Duration)>>,
     attempts: Cell<u32>,
     opened: RefCell<Vec<(String, Duration)>>,
     open: Cell<u32>,
@@ -100,7 +100,7 @@ impl Scripted {
             script: Box::new(script),
             counts: RefCell::default(),
             record: RefCell::default(),
-            took: RefCell::default(),
+            answered: RefCell::default(),
             attempts: Cell::new(0),
             opened: RefCell::default(),
             open: Cell::new(0),
@@ -127,11 +127,9 @@ impl Scripted {
         self.0.record.borrow().clone()
     }
 
-    /// The median time from a message's receipt to the sending of its answer, as this server has seen it.
-    pub(crate) fn median_took(&self) -> Duration {
-        let mut took = self.0.took.borrow().clone();
-        took.sort_unstable();
-        took[took.len() / 2]
+    /// Each message that was answered, and when that was, in order.
+    pub(crate) fn answered(&self) -> Vec<(Received, Duration)> {
+        self.0.answered.borrow().clone()
     }
 
     /// When each path was opened.
@@ -263,8 +261,8 @@ impl Server {
             Verdict::Answer | Verdict::Twice | Verdict::Forget | Verdict::Ignore | Verdict::Close(..) => {}
         }
         stream.write_all(&server_text(&answer)).await?;
-        let took = self.start.elapsed() - received.at;
-        self.took.borrow_mut().push(took);
+        let answered = (received, self.start.elapsed());
+        self.answered.borrow_mut().push(answered);
         if verdict == Verdict::Twice {
             stream.write_all(&server_text(&answer)).await?;
         }

@@ -3,6 +3,7 @@
 mod delivery;
 mod ends;
 mod hall;
+mod lossy_dialects;
 mod lossy_room;
 mod storms;
 mod told;

@@ -17,13 +17,13 @@ use crate::ledger::reckon::{Reckoning, Terms, reckon};
 const SESSIONS: u32 = 40;
 const ROOM_SIZE: u32 = 5;
 /// Each session says so many, one a second.
-const MESSAGES: u32 = 20;
+pub(super) const MESSAGES: u32 = 20;
 /// From one message on until so long before the last, whatever is held back or delayed still comes within the run.
-const DEADLINE: Duration = Duration::from_secs(5);
+pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 
 /// What the room does with one message for one recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Fate {
+pub(super) enum Fate {
     Deliver,
     Drop,
     Twice,
@@ -35,13 +35,13 @@ enum Fate {
 
 /// What befalls a message before anybody is to have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Taken {
+pub(super) enum Taken {
     Confirmed,
     /// Its sender never hears of it, nor does anybody else.
     Forgotten,
 }
 
-fn taken(sender: u32, sequence: u32) -> Taken {
+pub(super) fn taken(sender: u32, sequence: u32) -> Taken {
     match (sender + sequence) % 11 {
         0 => Taken::Forgotten,
         _ => Taken::Confirmed,
@@ -49,7 +49,7 @@ fn taken(sender: u32, sequence: u32) -> Taken {
 }
 
 /// No two messages in a row of one sender are touched for the same recipient.
-fn fate(sender: u32, sequence: u32, recipient: u32) -> Fate {
+pub(super) fn fate(sender: u32, sequence: u32, recipient: u32) -> Fate {
     match (sender * 3 + sequence + recipient) % 10 {
         0 => Fate::Drop,
         3 => Fate::Twice,
@@ -59,7 +59,7 @@ fn fate(sender: u32, sequence: u32, recipient: u32) -> Fate {
     }
 }
 
-type Writer = Rc<tokio::sync::Mutex<WriteHalf<DuplexStream>>>;
+pub(super) type Writer = Rc<tokio::sync::Mutex<WriteHalf<DuplexStream>>>;
 
 #[derive(Clone, Default)]
 struct LossyRooms(Rc<Rooms>);
@@ -192,7 +192,7 @@ impl Rooms {
     }
 }
 
-async fn say(writer: &Writer, text: &str) {
+pub(super) async fn say(writer: &Writer, text: &str) {
     // Who has left hears nothing any more.
     let _gone = writer.lock().await.write_all(&server_text(text)).await;
 }
