@@ -179,12 +179,7 @@ impl Server {
     async fn talk(&self, stream: &mut impl Stream) -> io::Result<()> {
         let path = upgrade(stream).await?;
         self.opened.borrow_mut().push((path, self.start.elapsed()));
-        let rules = Rules {
-            message_bytes_max: 65_536,
-            binary: Binary::Accepted,
-        };
-        let mut receiver = Receiver::new(Role::Server, rules);
-        let mut buffer = vec![0; 65_536];
+        let (mut receiver, mut buffer) = receiver();
         let mut held_back: Option<String> = None;
         let mut beat = 0;
         let mut next_beat = self.script.heartbeat(beat).map(|gap| Instant::now() + gap);
@@ -278,6 +273,15 @@ pub(super) async fn upgrade(stream: &mut impl Stream) -> io::Result<String> {
     let head = read_head(stream).await?;
     stream.write_all(accept(&head).as_bytes()).await?;
     Ok(head.split(' ').nth(1).expect("a request line").to_owned())
+}
+
+/// What a test's server reads a connection with, and into.
+pub(super) fn receiver() -> (Receiver, Vec<u8>) {
+    let rules = Rules {
+        message_bytes_max: 65_536,
+        binary: Binary::Accepted,
+    };
+    (Receiver::new(Role::Server, rules), vec![0; 65_536])
 }
 
 /// A request up to its body.
