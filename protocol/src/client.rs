@@ -239,7 +239,7 @@ pub struct Request<'a> {
 }
 
 /// What a simulated user heard. One text may say several things.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard<'a> {
     /// From here on the connection is a full one: the greeting of the dialect is complete, what is sent to the user's group
     /// reaches it.
@@ -273,7 +273,7 @@ pub enum Heard<'a> {
     /// A sign of life, and the text it wants back, if any.
     Heartbeat {
         /// To be sent at once.
-        reply: Option<&'a str>,
+        reply: Option<Cow<'a, str>>,
     },
     /// The server will not do what this user asked for.
     Refused,

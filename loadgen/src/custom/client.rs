@@ -1,5 +1,6 @@
 //! One user of a protocol of one's own.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -363,7 +364,9 @@ impl ClientHalf for CustomClient {
                     self.came_back(found, tell);
                 }
                 (Sign::ReadBack, _) => self.is_read_back(tell),
-                (Sign::Heartbeat(reply), _) => tell(Heard::Heartbeat { reply: *reply }),
+                (Sign::Heartbeat(reply), _) => tell(Heard::Heartbeat {
+                    reply: reply.clone().map(Cow::Owned),
+                }),
             }
             heard = true;
         }

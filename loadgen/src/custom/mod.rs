@@ -95,7 +95,7 @@ enum Sign {
     /// All that was missed has come.
     ReadBack,
     /// And what it wants to hear.
-    Heartbeat(Option<&'static str>),
+    Heartbeat(Option<String>),
 }
 
 /// A compiled recogniser.
@@ -393,8 +393,7 @@ impl CustomProtocol {
     fn signs_of_life(&mut self) -> Result<(), Mistake> {
         let heartbeat = self.written.heartbeat.clone();
         for (number, reply) in heartbeat.answer.iter().enumerate() {
-            // What is heard outlives the client that hears it. A file has few replies, and a process few plans: they are kept.
-            let text = (!reply.reply.is_null()).then(|| &*literal(&reply.reply).leak());
+            let text = (!reply.reply.is_null()).then(|| literal(&reply.reply));
             let key = format!("custom.heartbeat.answer.{number}.when");
             self.sign(Sign::Heartbeat(text), &reply.when, &key)?;
         }

@@ -50,7 +50,7 @@ fn heard(client: &mut CustomClient, text: &str) -> Vec<String> {
             Heard::Delivery { stamp, by: Way::Live } => {
                 format!("delivery {:x}.{}", stamp.key.sender, stamp.key.sequence)
             }
-            Heard::Heartbeat { reply } => format!("heartbeat {}", reply.unwrap_or("-")),
+            Heard::Heartbeat { reply } => format!("heartbeat {}", reply.as_deref().unwrap_or("-")),
             other => format!("{other:?}"),
         });
     });

@@ -1,5 +1,6 @@
 //! What a session hears, and makes of it.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use touchstone_protocol::client::{self, ClientHalf, Effect, Heard, Key, Stamp, Way};
@@ -148,11 +149,11 @@ impl Hearing {
         client: &mut impl ClientHalf,
         text: &'t str,
         turn: &mut Turn<'_>,
-    ) -> Option<&'t str> {
+    ) -> Option<Cow<'t, str>> {
         let mut wanted_back = None;
         client.hear(text, &mut |heard| {
-            if let Heard::Heartbeat { reply } = heard {
-                wanted_back = reply;
+            if let Heard::Heartbeat { reply } = &heard {
+                wanted_back.clone_from(reply);
             }
             self.heard(heard, turn);
         });

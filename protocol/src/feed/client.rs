@@ -230,7 +230,7 @@ impl ClientHalf for FeedClient {
                 | "ALBUM_DELETED",
             ) => Heard::Push,
             Some("PING") => Heard::Heartbeat {
-                reply: Some(r#"{"type":"PONG","data":{}}"#),
+                reply: Some(r#"{"type":"PONG","data":{}}"#.into()),
             },
             Some("ERROR") => Heard::Refused,
             Some(_) | None => Heard::Unknown,

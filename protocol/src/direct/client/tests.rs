@@ -71,7 +71,7 @@ fn each_message_of_the_server_is_told_apart() {
         ("hello", Heard::Unknown),
     ];
     for (text, expected) in rows {
-        assert_eq!(hear(&mut ready(), text), [*expected], "{text}");
+        assert_eq!(hear(&mut ready(), text), std::slice::from_ref(expected), "{text}");
     }
 }
 
@@ -141,7 +141,11 @@ fn who_is_online_is_a_reply_where_it_was_asked_for() {
             );
         }
         for (text, expected) in *heard {
-            assert_eq!(hear(&mut client, text), [*expected], "{name}: {text}");
+            assert_eq!(
+                hear(&mut client, text),
+                std::slice::from_ref(expected),
+                "{name}: {text}"
+            );
         }
     }
 }

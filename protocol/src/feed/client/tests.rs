@@ -48,7 +48,7 @@ fn each_message_of_the_server_is_told_apart() {
         (
             r#"{"type":"PING","data":{"timestamp":"t"}}"#,
             Heard::Heartbeat {
-                reply: Some(r#"{"type":"PONG","data":{}}"#),
+                reply: Some(r#"{"type":"PONG","data":{}}"#.into()),
             },
         ),
         (
@@ -66,7 +66,11 @@ fn each_message_of_the_server_is_told_apart() {
         ("PING", Heard::Unknown),
     ];
     for (text, expected) in rows {
-        assert_eq!(hear(&mut FeedClient::new(ann()), text), [*expected], "{text}");
+        assert_eq!(
+            hear(&mut FeedClient::new(ann()), text),
+            std::slice::from_ref(expected),
+            "{text}"
+        );
     }
 }
 
@@ -111,7 +115,7 @@ fn what_a_user_does_is_what_the_spec_names() {
 fn an_answer_is_what_its_status_says() {
     let confirmed = Heard::Confirmed { stamp: stamp() };
     for (what, status, expected) in [
-        (SAY, 201, confirmed),
+        (SAY, 201, confirmed.clone()),
         (SAY, 400, Heard::Refused),
         (NOTIFY, 202, confirmed),
         (VIEW, 200, Heard::Reply { act: VIEW }),
@@ -186,7 +190,7 @@ fn messages_are_read_back_from_the_newest_on() {
     let own = page(2, "null", [1, 2], OWN);
     assert_eq!(
         answered(&mut client, Asked::CatchUp, 200, &own),
-        [delivery(Way::CaughtUp); 2]
+        vec![delivery(Way::CaughtUp); 2]
     );
     catch_up(&mut client, 0);
     assert_eq!(answered(&mut client, Asked::CatchUp, 500, ""), [Heard::Refused]);

@@ -62,7 +62,7 @@ fn each_message_of_the_server_is_told_apart() {
     ];
     for (text, expected) in rows {
         let heard = hear(&mut OutboxClient::new(ann()), text).pop();
-        assert_eq!(heard, Some(*expected), "{text}");
+        assert_eq!(heard, Some(expected.clone()), "{text}");
     }
 }
 

@@ -67,7 +67,11 @@ fn each_message_of_the_server_is_told_apart() {
         ("hello", Heard::Unknown),
     ];
     for (text, expected) in rows {
-        assert_eq!(hear(&mut RoomsClient::new(ann()), text), [*expected], "{text}");
+        assert_eq!(
+            hear(&mut RoomsClient::new(ann()), text),
+            std::slice::from_ref(expected),
+            "{text}"
+        );
     }
 }
 
