@@ -182,18 +182,23 @@ fn read_run(run: &At<'_>) -> Result<Book, KeyError> {
         },
     );
     if let Some(counted) = run.optional("counted") {
-        book.counted_totals = Totals {
-            sent: counted.count("sent")?,
-            expected: counted.count("expected")?,
-            received: counted.count("received")?,
-            lost: counted.count("lost")?,
-            duplicated: counted.count("duplicated")?,
-            reordered: counted.count("reordered")?,
-            late: counted.count("late")?,
-            unconfirmed: counted.count("unconfirmed")?,
-        };
+        book.counted_totals = totals(&counted)?;
     }
     Ok(book)
+}
+
+/// The sums of a ledger, each under its name.
+pub(super) fn totals(at: &At<'_>) -> Result<Totals, KeyError> {
+    Ok(Totals {
+        sent: at.count("sent")?,
+        expected: at.count("expected")?,
+        received: at.count("received")?,
+        lost: at.count("lost")?,
+        duplicated: at.count("duplicated")?,
+        reordered: at.count("reordered")?,
+        late: at.count("late")?,
+        unconfirmed: at.count("unconfirmed")?,
+    })
 }
 
 fn read_page(page: &At<'_>, book: &mut Book) -> Result<(), KeyError> {

@@ -192,15 +192,10 @@ fn totals(report: &At<'_>) -> Result<Totals, KeyError> {
         Some(messages) => messages.count("sent")?,
         None => 0,
     };
+    // Here messages stand beside sessions, and not among what is owed.
     Ok(Totals {
         sent,
-        expected: delivery.count("expected")?,
-        received: delivery.count("received")?,
-        lost: delivery.count("lost")?,
-        duplicated: delivery.count("duplicated")?,
-        reordered: delivery.count("reordered")?,
-        late: delivery.count("late")?,
-        unconfirmed: delivery.count("unconfirmed")?,
+        ..pages::totals(&delivery)?
     })
 }
 
