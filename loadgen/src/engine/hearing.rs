@@ -92,7 +92,7 @@ impl Hearing {
         self.last_heartbeat = None;
         self.last_gap = None;
         self.awaited = None;
-        client.opened(&mut |heard| self.heard(heard, turn));
+        client.opened(&mut |heard| self.heard(&heard, turn));
     }
 
     /// What the next message carries, if it has such an effect.
@@ -155,7 +155,7 @@ impl Hearing {
             if let Heard::Heartbeat { reply } = &heard {
                 wanted_back.clone_from(reply);
             }
-            self.heard(heard, turn);
+            self.heard(&heard, turn);
         });
         wanted_back
     }
@@ -182,12 +182,12 @@ impl Hearing {
             (Heard::Reply { .. }, About::Act { act, timing, .. }) => {
                 turn.recorder.acted(act as usize, sample(timing, turn));
             }
-            (heard, _) => self.heard(heard, turn),
+            (heard, _) => self.heard(&heard, turn),
         });
     }
 
-    fn heard(&mut self, heard: Heard<'_>, turn: &mut Turn<'_>) {
-        match heard {
+    fn heard(&mut self, heard: &Heard<'_>, turn: &mut Turn<'_>) {
+        match *heard {
             Heard::Answer { stamp, count } => self.answer(stamp.key, count, turn),
             Heard::Confirmed { stamp } => self.confirmed(stamp, turn),
             Heard::Delivery { stamp, by } => self.delivery(stamp, by, turn),
