@@ -27,6 +27,13 @@ async fn two_nodes(server: &Server) -> [Postgres; 2] {
     [one, other]
 }
 
+/// Nodes that got in each other's way would have tried again, and nobody would have seen it but the server.
+fn no_transaction_failed(server: Server) {
+    let log = server.end();
+    let errors: Vec<_> = log.lines().filter(|line| line.contains("ERROR:")).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+}
+
 fn channel(realm: &str, id: &str) -> NewChannel {
     NewChannel {
         realm: realm.into(),
@@ -146,6 +153,7 @@ async fn whoever_sees_a_post_sees_all_before_it() {
     assert_eq!((view.sequence, view.channel.unread), (all, all));
     let view = nodes[0].view(REALM, "a", "bob", Window::BARE).await.unwrap();
     assert_eq!(view.expect("a member").channel.unread, 0, "all were read");
+    no_transaction_failed(server);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -232,6 +240,7 @@ async fn both_ends_of_a_dialogue_number_it_together() {
         nodes[0].note_read("direct", user, other, at(900)).await.unwrap();
         assert_eq!(nodes[1].unread("direct", user).await.unwrap(), 0);
     }
+    no_transaction_failed(server);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

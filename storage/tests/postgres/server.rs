@@ -4,12 +4,13 @@
 //! nobody.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
 use tempfile::TempDir;
 
@@ -31,6 +32,8 @@ pub(crate) struct Server {
     settings: Vec<String>,
     port: u16,
     process: Child,
+    /// What it says from when it takes connections, to its end.
+    log: Option<JoinHandle<String>>,
 }
 
 impl Server {
@@ -58,12 +61,13 @@ impl Server {
             run(Command::new("chown").args(["-R", &owner]).arg(folder.path()));
         }
         let port = free_port();
-        let process = spawn(&data, port, &settings);
+        let (process, log) = spawn(&data, port, &settings);
         Self {
             folder,
             settings,
             port,
             process,
+            log: Some(log),
         }
     }
 
@@ -95,18 +99,34 @@ impl Server {
 
     /// Starts it again, on the same port with the same data.
     pub(crate) fn start_again(&mut self) {
-        self.process = spawn(&self.folder.path().join("data"), self.port, &self.settings);
+        let (process, log) = spawn(&self.folder.path().join("data"), self.port, &self.settings);
+        self.process = process;
+        self.log = Some(log);
+    }
+
+    /// Ends it. Returns all that it has said.
+    pub(crate) fn end(mut self) -> String {
+        self.stop();
+        let log = self.log.take().expect("it is taken here alone");
+        log.join().unwrap()
+    }
+
+    /// Immediate shutdown: what it wrote is not needed any more.
+    fn stop(&mut self) {
+        // One that was killed has been waited for: its number may be somebody else's by now.
+        if matches!(self.process.try_wait(), Ok(None)) {
+            let _ = Command::new("kill")
+                .args(["-QUIT", &self.process.id().to_string()])
+                .stderr(Stdio::null())
+                .status();
+            let _ = self.process.wait();
+        }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Immediate shutdown: what it wrote is not needed any more. It has ended already if the test has killed it.
-        let _ = Command::new("kill")
-            .args(["-QUIT", &self.process.id().to_string()])
-            .stderr(Stdio::null())
-            .status();
-        let _ = self.process.wait();
+        self.stop();
     }
 }
 
@@ -115,7 +135,7 @@ pub(crate) fn url(port: u16) -> String {
     format!("postgres://touchstone@127.0.0.1:{port}/postgres?sslmode=disable")
 }
 
-fn spawn(data: &Path, port: u16, settings: &[String]) -> Child {
+fn spawn(data: &Path, port: u16, settings: &[String]) -> (Child, JoinHandle<String>) {
     let mut command = unprivileged(&binary("postgres"));
     command.arg("-D").arg(data).args(["-p", &port.to_string()]);
     let own = [
@@ -139,9 +159,14 @@ fn spawn(data: &Path, port: u16, settings: &[String]) -> Child {
         assert!(length > 0, "the server did not start:\n{said}");
         said.push_str(&line);
     }
-    // Read on, so that it never waits for somebody to read; the end of the server is the end of that.
-    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-    process
+    // Read on, so that it never waits for somebody to read.
+    let reading = std::thread::spawn(move || {
+        let mut rest = Vec::new();
+        // The server's end is the end of that, and not always a tidy one.
+        let _ = log.read_to_end(&mut rest);
+        String::from_utf8_lossy(&rest).into_owned()
+    });
+    (process, reading)
 }
 
 /// What `initdb` makes, made once for all tests.
