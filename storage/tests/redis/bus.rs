@@ -189,6 +189,35 @@ async fn a_node_that_was_cut_off_hears_what_it_missed_once_and_in_order() {
 }
 
 #[tokio::test]
+async fn cuts_while_much_is_published_lose_and_double_nothing() {
+    let server = Server::start(Memory::Lost);
+    let proxy = Proxy::before(server.port()).await;
+    let (publisher, listener) = (node(server.url()).await, node(proxy.url()).await);
+    let (ear, mut inbox) = bus::inbox();
+    for topic in ["t", "u"] {
+        listener.bus.tune(&ear, topic).await.unwrap();
+    }
+    let publishing = async {
+        for number in 0..3_000 {
+            publish(&publisher.bus, "t", number).await.unwrap();
+        }
+    };
+    let cutting = async {
+        for _ in 0..5 {
+            proxy.set(Mode::Cut);
+            away(&listener).await;
+            proxy.set(Mode::Passing);
+            while !listener.bus.state().is_up() {
+                listener.bus.state_after(listener.bus.state()).await.unwrap();
+            }
+        }
+    };
+    let hearing = hears(&mut inbox, 0..3_000);
+    tokio::join!(publishing, cutting, hearing);
+    assert_eq!((inbox.next_now(), listener.bus.gaps()), (None, 0));
+}
+
+#[tokio::test]
 async fn what_was_confirmed_is_heard_although_redis_was_killed() {
     let mut server = Server::start(Memory::AppendedAlways);
     let across = Across::of(server.url()).await;

@@ -387,3 +387,104 @@ impl Drop for Tuning<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus;
+    use bytes::Bytes;
+
+    const NODE: &str = "another";
+
+    fn numbered(number: u64, previous: u64) -> Numbered {
+        Numbered {
+            number,
+            previous,
+            node: "publisher".to_owned(),
+            bytes: Bytes::from(number.to_string()),
+        }
+    }
+
+    fn heard(inbox: &mut bus::Inbox) -> Vec<String> {
+        let next = || inbox.next_now();
+        std::iter::from_fn(next)
+            .map(|payload| String::from_utf8(payload.bytes.to_vec()).unwrap())
+            .collect()
+    }
+
+    fn tuned(last: u64) -> (Topics, Arc<str>, bus::Inbox, IsBehind) {
+        let (topics, channel) = (Topics::default(), Arc::from("c"));
+        let (ear, inbox) = bus::inbox();
+        let incarnation = topics.tune(&channel, "t", &ear).incarnation;
+        assert_eq!(topics.subscribed(&channel, last), None);
+        (topics, channel, inbox, IsBehind { incarnation })
+    }
+
+    #[test]
+    fn what_follows_is_handed_on_and_what_does_not_is_read_from_the_stream() {
+        for (number, previous, expected, is_behind) in [
+            (8, 7, &["8"][..], false),
+            (7, 6, &[], false),
+            (6, 5, &[], false),
+            (9, 8, &[], true),
+            // Redis has forgotten the one that was handed on last.
+            (9, 5, &["9"], false),
+            (9, 0, &["9"], false),
+        ] {
+            let (topics, channel, mut inbox, behind) = tuned(7);
+            let became = topics.pushed(&channel, &numbered(number, previous), NODE);
+            assert_eq!(became, is_behind.then_some(behind), "{number} after {previous}");
+            assert_eq!(heard(&mut inbox), expected, "{number} after {previous}");
+        }
+    }
+
+    #[test]
+    fn what_comes_before_it_is_known_where_to_begin_is_read_from_there() {
+        let (topics, channel) = (Topics::default(), Arc::from("c"));
+        let (ear, _inbox) = bus::inbox();
+        topics.tune(&channel, "t", &ear);
+        assert_eq!(topics.pushed(&channel, &numbered(9, 8), NODE), None);
+        let behind = topics.subscribed(&channel, 7).expect("9 is owed");
+        let owed = topics.owed(&channel, behind.incarnation);
+        assert!(matches!(owed, Owed::After { last: 7, heard: 9 }));
+    }
+
+    #[test]
+    fn an_ear_that_comes_later_is_not_owed_what_others_have_missed() {
+        let (topics, channel, _inbox, behind) = tuned(7);
+        topics.pushed(&channel, &numbered(9, 8), NODE);
+        let (late, _late_inbox) = bus::inbox();
+        topics.tune(&channel, "t", &late);
+        for (number, ears) in [(8, 1), (9, 1), (10, 2)] {
+            let (_, owed) = topics.owed_to(&channel, behind.incarnation, number).unwrap();
+            assert_eq!(owed.len(), ears, "{number}");
+        }
+    }
+
+    #[test]
+    fn one_who_reads_the_stream_looks_again_if_more_has_been_heard_of() {
+        let (topics, channel, mut inbox, IsBehind { incarnation }) = tuned(7);
+        topics.pushed(&channel, &numbered(9, 8), NODE);
+        topics.handed_on(&channel, incarnation, 9);
+        topics.pushed(&channel, &numbered(10, 9), NODE);
+        topics.stream_ended(&channel, incarnation);
+        let owed = topics.owed(&channel, incarnation);
+        assert!(matches!(owed, Owed::After { last: 9, heard: 10 }));
+        topics.handed_on(&channel, incarnation, 10);
+        topics.stream_ended(&channel, incarnation);
+        assert!(matches!(topics.owed(&channel, incarnation), Owed::Nothing));
+        topics.pushed(&channel, &numbered(11, 10), NODE);
+        assert_eq!(heard(&mut inbox), ["11"]);
+    }
+
+    #[test]
+    fn a_tuning_of_before_takes_nothing_from_one_of_after() {
+        let (topics, channel, _inbox, before) = tuned(7);
+        let (_, ears) = topics.ears(&channel).unwrap();
+        let ear = &ears[0];
+        assert!(topics.untune(&channel, ear, None), "it was the last");
+        topics.tune(&channel, "t", ear);
+        assert!(!topics.untune(&channel, ear, Some(before.incarnation)));
+        assert!(topics.is_tuned(&channel));
+    }
+}
