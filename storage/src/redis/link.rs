@@ -268,11 +268,6 @@ impl Redis {
         self.ask(Question::Command(command)).await
     }
 
-    /// All keys of the commands are in one slot.
-    pub(super) async fn run_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, LinkError> {
-        self.ask(Question::Commands(commands)).await
-    }
-
     /// One command, once the server knows the script.
     pub(super) async fn run_script<T: FromRedisValue>(
         &self,

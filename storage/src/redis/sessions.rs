@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use redis::{Pipeline, Script};
 use serde::Deserialize;
+use tokio::task::JoinSet;
 
 use super::link::{LinkError, Redis};
 use crate::embedded::EmbeddedLimits;
@@ -121,20 +122,24 @@ impl RedisSessions {
 
     /// Starts the time of keys anew, as far as they exist.
     async fn renew_keys(&self, redis: &Redis, keys: impl Iterator<Item = String>) -> Result<(), LinkError> {
-        let mut commands = Pipeline::new();
-        for key in keys {
-            if redis.is_cluster() {
-                let mut command = redis::cmd("PEXPIRE");
-                command.arg(key).arg(self.ttl_millis());
-                redis.run::<()>(&command).await?;
-            } else {
-                commands.cmd("PEXPIRE").arg(key).arg(self.ttl_millis()).ignore();
+        let ttl = self.ttl_millis();
+        if !redis.is_cluster() {
+            let mut commands = Pipeline::new();
+            for key in keys {
+                commands.cmd("PEXPIRE").arg(key).arg(ttl).ignore();
             }
+            return redis.read_all(&commands).await;
         }
-        if commands.is_empty() {
-            return Ok(());
+        // Each is in a slot of its own.
+        let mut under_way = JoinSet::new();
+        for key in keys {
+            let redis = redis.clone();
+            under_way.spawn(async move {
+                let mut command = redis::cmd("PEXPIRE");
+                redis.read::<()>(command.arg(key).arg(ttl)).await
+            });
         }
-        redis.run_all(&commands).await
+        under_way.join_all().await.into_iter().collect()
     }
 }
 

@@ -21,7 +21,7 @@ use super::link::{LinkError, Redis};
 use crate::presence::{Change, ConnectionId, Presence, Present};
 use crate::session::StoreError;
 
-/// News that wait to be told. When nobody takes them out, nodes that died are counted out no further.
+/// News that wait to be told. When nobody takes them out, nodes that died are counted out no further; leases are renewed.
 const NEWS_MAX: usize = 1_024;
 
 /// How presence is kept.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Change, Inner, NewsKind, PresenceNews, Seat, new_name, read};
@@ -12,6 +13,8 @@ const REAPED_AT_ONCE: usize = 256;
 
 /// What Redis says of the leases.
 struct Leases {
+    /// Under which name this node asked.
+    node: Arc<str>,
     /// Whether this node has one.
     holds: bool,
     /// Nodes whose leases have run out.
@@ -29,8 +32,15 @@ impl Inner {
         self.lease(Lease::Begin).await.map(|_| ())
     }
 
-    /// Goes on until it is dropped.
+    /// Goes on until it is dropped. The lease is renewed beside all else: whoever takes his time to hear news does not make
+    /// this node look dead.
     pub(super) async fn keep(&self) {
+        // One is enough: what was not done in a turn is done in the next.
+        let (found, turns) = mpsc::channel(1);
+        tokio::join!(self.renew(found), self.act(turns));
+    }
+
+    async fn renew(&self, found: mpsc::Sender<Leases>) {
         let mut turns = interval(self.renew_every);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -45,14 +55,23 @@ impl Inner {
                     None => std::future::pending::<()>().await,
                 },
             }
-            // An error means that Redis is away; what was not done is done in the next turn.
-            let _ = self.turn().await;
+            // An error means that Redis is away; and a full channel that the last turn is still under way.
+            if let Ok(leases) = self.lease(Lease::Renew).await {
+                let _ = found.try_send(leases);
+            }
         }
     }
 
-    async fn turn(&self) -> Result<(), LinkError> {
-        let leases = self.lease(Lease::Renew).await?;
-        if !leases.holds {
+    async fn act(&self, mut turns: mpsc::Receiver<Leases>) {
+        while let Some(leases) = turns.recv().await {
+            // An error means that Redis is away; what was not done is done in the next turn.
+            let _ = self.turn(leases).await;
+        }
+    }
+
+    async fn turn(&self, leases: Leases) -> Result<(), LinkError> {
+        // Said of a name that this node has given up since, it says nothing.
+        if !leases.holds && leases.node == self.own().node {
             self.begin_anew().await?;
         }
         self.make_up().await?;
@@ -76,7 +95,11 @@ impl Inner {
         let holds = said.first().is_some_and(|holds| holds == "1");
         said.drain(..1.min(said.len()));
         said.retain(|other| **other != *node);
-        Ok(Leases { holds, run_out: said })
+        Ok(Leases {
+            node,
+            holds,
+            run_out: said,
+        })
     }
 
     /// Begins a lease under another name, so that whoever counts out the old one does not count out the new, and counts

@@ -3,6 +3,7 @@
 -- dialogue_numbers:N     numbers in their order      dialogue_delivered:N     number -> when
 -- dialogue_read:N        number -> when              dialogue_unread:N:USER   numbers that he has not read
 -- dialogues_of:USER      dialogues by when their last message was written
+-- dialogues_with:USER    all of his, also those whose last message has been trimmed
 -- unread                 user -> how many messages   dialogue_ages            "N NUMBER" by when it was written
 -- dialogue_spans         dialogues by how many numbers there are from their oldest message to the last number
 
@@ -49,6 +50,8 @@ function deeds.append()
         dialogue = redis.call('INCR', key('dialogues', 'last'))
         redis.call('HSET', key('dialogues'), field(low, high), dialogue)
         redis.call('HSET', key('dialogue', dialogue), 'low', low, 'high', high)
+        redis.call('SADD', key('dialogues_with', low), dialogue)
+        redis.call('SADD', key('dialogues_with', high), dialogue)
     end
     local number = redis.call('HINCRBY', key('dialogue', dialogue), 'last', 1)
     redis.call('HSET', key('dialogue_messages', dialogue), number, given.record)
@@ -140,17 +143,16 @@ local function remove_message(dialogue, number)
 end
 
 function deeds.remove()
-    -- Also those whose last message has been trimmed.
-    local all = redis.call('HGETALL', key('dialogues'))
-    for place = 1, #all, 2 do
-        local users, dialogue = cjson.decode(all[place]), all[place + 1]
-        if users[1] == given.user or users[2] == given.user then
-            for _, number in ipairs(redis.call('ZRANGE', key('dialogue_numbers', dialogue), 0, -1)) do
-                remove_message(dialogue, number)
-            end
-            redis.call('HDEL', key('dialogues'), all[place])
-            redis.call('DEL', key('dialogue', dialogue))
+    for _, dialogue in ipairs(redis.call('SMEMBERS', key('dialogues_with', given.user))) do
+        for _, number in ipairs(redis.call('ZRANGE', key('dialogue_numbers', dialogue), 0, -1)) do
+            remove_message(dialogue, number)
         end
+        local users = redis.call('HMGET', key('dialogue', dialogue), 'low', 'high')
+        for place = 1, 2 do
+            redis.call('SREM', key('dialogues_with', users[place]), dialogue)
+        end
+        redis.call('HDEL', key('dialogues'), field(users[1], users[2]))
+        redis.call('DEL', key('dialogue', dialogue))
     end
     return 1
 end
