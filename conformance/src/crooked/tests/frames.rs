@@ -415,9 +415,9 @@ async fn a_close_frame_of_our_own_that_nobody_answers_ends_both_sides_all_the_sa
             }
             let mut said = Vec::new();
             let ended = in_time(server.read_to_end(&mut said)).await;
-            assert_eq!(
-                ended.is_err(),
-                unanswered == Unanswered::Resets,
+            // A client that resets may be noticed by either way first, and only one of them is about how it went.
+            assert!(
+                ended.is_ok() || unanswered == Unanswered::Resets,
                 "{rules} {unanswered:?}"
             );
             assert!(said.is_empty(), "{rules} {unanswered:?}");
