@@ -125,10 +125,12 @@ pub async fn run_part(
             let client = move |sender| {
                 // The number of a session stands in the lower half of its sender.
                 let session = sender as u32;
+                let group = plan.groups.of(session);
                 let who = Who {
                     sender,
-                    group: plan.groups.of(session),
+                    group,
                     place: plan.groups.place(session),
+                    members: plan.groups.members(group).len() as u32,
                 };
                 CustomClient::new(Arc::clone(&protocol), Arc::clone(&plan.feeds), who)
             };

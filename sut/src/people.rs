@@ -141,14 +141,18 @@ impl Sut {
         self.target().accounts.users.get(&dialect)
     }
 
-    /// The first dialect for which the target says how users or tokens come to be; for a file that says it for all, it does not
-    /// matter which.
+    /// The first dialect of the target for which it says how users or tokens come to be: one with tokens, if there is any.
     #[must_use]
     pub fn dialect_of_accounts(&self) -> Option<Dialect> {
         let accounts = &self.target().accounts;
-        let has =
-            |dialect: &&Dialect| accounts.users.contains_key(dialect) || accounts.auth.contains_key(dialect);
-        Dialect::ALL.iter().find(has).copied()
+        let has = |dialect: &&Dialect| {
+            accounts.users.contains_key(*dialect) || accounts.auth.contains_key(*dialect)
+        };
+        let named = || self.target().dialects.iter().filter(has);
+        named()
+            .find(|dialect| dialect.has_tokens())
+            .or_else(|| named().next())
+            .copied()
     }
 
     /// Whether each channel of the dialect is a request or a program of its own.

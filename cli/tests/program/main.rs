@@ -25,3 +25,4 @@ mod ticker;
 #[cfg(unix)]
 mod tls;
 mod tls_targets;
+mod workload_language;

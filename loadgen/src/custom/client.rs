@@ -31,6 +31,8 @@ pub struct Who {
     pub group: u32,
     /// His place in it.
     pub place: u32,
+    /// How many it has.
+    pub members: u32,
 }
 
 /// A user of a [`CustomProtocol`].
@@ -527,9 +529,9 @@ impl Values for Said<'_> {
             }
             Place::User(column) => return self.column(who.sender, column, out),
             Place::Recipient(column) => {
-                let place = self
-                    .turn
-                    .map_or(u64::from(who.place), |turn| turn.recipient as u64);
+                // On no turn it is the next of the group: of a pair, the other.
+                let next = (who.place + 1) % who.members.max(1);
+                let place = self.turn.map_or(u64::from(next), |turn| turn.recipient as u64);
                 let first = who.sender - u64::from(who.place);
                 return self.column(first + place, column, out);
             }

@@ -13,6 +13,7 @@ fn client(written: Value) -> CustomClient {
         sender: 0xa_0000_0003,
         group: 1,
         place: 1,
+        members: 2,
     };
     CustomClient::new(protocol(written).unwrap(), Arc::default(), who)
 }
@@ -331,20 +332,20 @@ fn what_was_missed_stands_in_the_answer_to_a_request_page_after_page() {
         "acts": {"say": {
             "send": "SAY ${stamp}", "confirm": {"matches": r"^GOT (\S+)"}, "delivery": {"matches": r"^SAID (\S+)"}, "to": "others",
         }},
-        "catch_up": {"request": {"get": "/history/${channel}?page=${page}"}},
+        "catch_up": {"request": {"get": "/history/${channel}?page=${page}&of=${recipient.id}"}},
     }));
     assert!(!client.catches_up_at_once());
     let asks = |client: &mut CustomClient, step| in_words(client.catch_up(step, &mut Draft::default()));
-    assert_eq!(asks(&mut client, 0), "GET /history/a-1?page=1 ");
+    assert_eq!(asks(&mut client, 0), "GET /history/a-1?page=1&of=a00000002 ");
     assert_eq!(
         answered(&mut client, Asked::CatchUp, 200, MISSED),
         ["CaughtUp a00000002.1", "CaughtUp a00000002.2"],
         "his own are not owed to him"
     );
-    assert_eq!(asks(&mut client, 1), "GET /history/a-1?page=2 ");
+    assert_eq!(asks(&mut client, 1), "GET /history/a-1?page=2&of=a00000002 ");
     assert_eq!(answered(&mut client, Asked::CatchUp, 200, "[]"), [""; 0]);
     assert_eq!(asks(&mut client, 2), "nothing");
-    assert_eq!(asks(&mut client, 0), "GET /history/a-1?page=1 ");
+    assert_eq!(asks(&mut client, 0), "GET /history/a-1?page=1&of=a00000002 ");
     assert_eq!(answered(&mut client, Asked::CatchUp, 503, "no"), ["Refused"]);
     assert_eq!(asks(&mut client, 1), "nothing");
 }
