@@ -1,23 +1,26 @@
 //! One simulated session: what it knows, what it hears, what it says. No waiting is decided here.
 
-use std::collections::VecDeque;
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+mod catching_up;
+mod reading;
+mod standing;
 
-use tokio::io::ReadBuf;
-use touchstone_protocol::client::{self, Act, ClientHalf, Comeback, Draft, Effect, Next};
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use touchstone_protocol::client::{self, Act, ClientHalf, Draft, Effect, Next};
 use touchstone_protocol::close::CloseCode;
 use touchstone_protocol::defaults;
 use touchstone_scenarios::duration::FixedDuration;
-use touchstone_wire::{Binary, Event, OpCode, Receiver, Role, Rules};
+use touchstone_wire::{Binary, OpCode, Receiver, Role, Rules};
+
+use catching_up::CatchingUp;
+pub(crate) use standing::{End, Errand, Outcome, Standing, Token};
 
 use super::agenda::{Agenda, Due};
 use super::backstage::{About, Back};
 use super::connect::Connected;
 use super::event_loop::FAREWELL_DEADLINE;
 use super::hearing::{Channel, Hearing};
-use super::lookout::Told;
 use super::outgoing::{Outgoing, Pen};
 use super::requests::Reply;
 use super::socket::Pipe;
@@ -81,114 +84,6 @@ pub(crate) struct Turn<'a> {
     pub(crate) agenda: &'a Agenda,
     /// Where to ask over HTTP, by this session's node.
     pub(crate) back: Back<'a>,
-}
-
-/// Something a session is to do, decided by the plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Errand {
-    pub(crate) intended: Nanos,
-    /// Which of the protocol's acts.
-    pub(crate) act: u32,
-    pub(crate) content_bytes: u32,
-    /// The place of the other user in the group.
-    pub(crate) recipient: u32,
-    /// From its effect to the next act, in the closed model.
-    pub(crate) think: Nanos,
-}
-
-/// What became of an errand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// It was done, and has an effect to come.
-    Awaited,
-    /// Nothing is to come of it.
-    Over,
-}
-
-/// Why a connection is no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// A storm took it.
-    Cut,
-    /// This side said goodbye and the server closed.
-    Farewell,
-    /// The server closed it, and may have said when to come back.
-    Closed {
-        code: Option<u16>,
-        advice: Option<Duration>,
-    },
-    /// It ended without a close frame.
-    Dropped,
-    /// The server broke the protocol.
-    Violated,
-}
-
-impl End {
-    /// What it counts as, if it counts.
-    pub(crate) fn error(self) -> Option<ErrorKind> {
-        match self {
-            Self::Cut | Self::Farewell => None,
-            Self::Closed { .. } => Some(ErrorKind::Closed),
-            Self::Dropped => Some(ErrorKind::Dropped),
-            Self::Violated => Some(ErrorKind::Protocol),
-        }
-    }
-
-    /// Whether this client comes back after it, after how long at least, and with which token.
-    pub(crate) fn comes_back(self, client: &impl ClientHalf) -> Option<(Option<Duration>, Token)> {
-        let (comeback, advice) = match self {
-            Self::Farewell => return None,
-            Self::Cut | Self::Dropped | Self::Violated => (client.comeback(None), None),
-            Self::Closed { code, advice } => (client.comeback(code), advice),
-        };
-        match comeback {
-            Comeback::Never => None,
-            Comeback::Again => Some((advice, Token::Kept)),
-            Comeback::WithNewToken => Some((advice, Token::Wanted)),
-        }
-    }
-}
-
-/// What a session needs before it can connect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Token {
-    /// A new one, where there are tokens.
-    Wanted,
-    /// Nothing: it has one.
-    Kept,
-}
-
-/// Where a session stands between connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// Its arrival is still to come.
-    NotArrived,
-    /// It is connecting for the first time, or again.
-    Away {
-        /// Since when it is missing: its arrival, or the end of its last connection.
-        since: Nanos,
-        /// A storm took it, and wants it back by then.
-        due_back: Option<Nanos>,
-    },
-    /// It is connected.
-    Here,
-    /// It does not come back.
-    Gone,
-    /// It has left, as the plan wanted.
-    Left,
-}
-
-/// How far a session is with reading back what it has missed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum CatchingUp {
-    #[default]
-    NotBegun,
-    /// It has asked for the next part, and waits for it until then.
-    Asked {
-        step: u32,
-        until: Nanos,
-    },
-    Done,
 }
 
 struct Connection<S> {
@@ -344,73 +239,6 @@ impl<C: ClientHalf, S: Pipe> Session<C, S> {
             About::Act { .. } => self.go_on(turn),
         }
         self.heard(turn);
-    }
-
-    /// Asks for the next part of what was missed, where it waited for one.
-    fn catch_up_further(&mut self, turn: &mut Turn<'_>) {
-        if let CatchingUp::Asked { step, .. } = self.catching_up() {
-            self.catch_up_from(step + 1, turn);
-        }
-    }
-
-    /// Begins to read back what was missed, where that is possible.
-    pub(crate) fn catch_up(&mut self, turn: &mut Turn<'_>) {
-        let begins = match self.catching_up() {
-            CatchingUp::NotBegun => true,
-            // What it has read back since it came back is not what it misses now.
-            CatchingUp::Done => self.client.catches_up_at_once(),
-            CatchingUp::Asked { .. } => false,
-        };
-        if begins {
-            self.catch_up_from(0, turn);
-        }
-    }
-
-    /// Whether it still waits for something that it has missed.
-    pub(crate) fn is_catching_up(&self, now: Nanos) -> bool {
-        matches!(self.catching_up(), CatchingUp::Asked { until, .. } if now <= until)
-    }
-
-    fn catching_up(&self) -> CatchingUp {
-        self.rare
-            .as_ref()
-            .map_or_else(CatchingUp::default, |rare| rare.catching_up)
-    }
-
-    fn catch_up_from(&mut self, step: u32, turn: &mut Turn<'_>) {
-        let asked = self.ask_what_was_missed(step, turn);
-        let until = turn.now + 2 * turn.deadline;
-        match (&mut self.rare, asked) {
-            (rare, true) => {
-                rare.get_or_insert_default().catching_up = CatchingUp::Asked { step, until };
-            }
-            (Some(rare), false) => rare.catching_up = CatchingUp::Done,
-            // Whose protocol has nothing to read back needs no memory of it.
-            (None, false) => {}
-        }
-    }
-
-    /// Whether there was something to ask for.
-    fn ask_what_was_missed(&mut self, step: u32, turn: &mut Turn<'_>) -> bool {
-        let Some(connection) = &mut self.connection else {
-            return false;
-        };
-        let Scratch {
-            pen, draft, chance, ..
-        } = &mut *turn.scratch;
-        match self.client.catch_up(step, draft) {
-            Next::Send(text) => {
-                connection
-                    .outgoing
-                    .frame(pen, chance, OpCode::Text, text.as_bytes(), &self.waker);
-                true
-            }
-            Next::Request(request) => {
-                let token = self.rare.as_ref().and_then(|rare| rare.token.as_deref());
-                turn.back.request(About::CatchUp, request, token).is_ok()
-            }
-            Next::Inject { .. } | Next::Nothing => false,
-        }
     }
 
     /// Keeps for later what is to be done while there is no connection, if this client does so.
@@ -656,116 +484,5 @@ impl<C: ClientHalf, S: Pipe> Session<C, S> {
             .outgoing
             .close(turn.scratch, CloseCode::NORMAL.0, "", &self.waker);
         true
-    }
-
-    /// Writes what waits and hears what has arrived, until the socket has no more.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, turn: &mut Turn<'_>) -> Poll<End> {
-        if !self.waker.will_wake(cx.waker()) {
-            self.waker = cx.waker().clone();
-        }
-        self.poll_in(cx, turn)
-    }
-
-    /// As [`poll`](Self::poll), where not the session's task is woken but the loop is told.
-    pub(crate) fn told(&mut self, told: Told, turn: &mut Turn<'_>) -> Poll<End> {
-        let Some(connection) = &mut self.connection else {
-            // Cut meanwhile: what is told is about a connection that is no more.
-            return Poll::Pending;
-        };
-        match told {
-            Told::Ready => {}
-            Told::Ending => connection.outgoing.stream.ending(),
-        }
-        self.poll_in(&mut Context::from_waker(Waker::noop()), turn)
-    }
-
-    /// Keeps for the session's task how the connection ended.
-    pub(crate) fn keep_end(&mut self, end: End) {
-        self.rare.get_or_insert_default().end = Some(end);
-        self.waker.wake_by_ref();
-    }
-
-    pub(crate) fn take_end(&mut self) -> Option<End> {
-        self.rare.as_mut()?.end.take()
-    }
-
-    fn poll_in(&mut self, cx: &mut Context<'_>, turn: &mut Turn<'_>) -> Poll<End> {
-        // The buffer is the loop's; it is lent to this session for the turn.
-        let mut buffer = std::mem::take(&mut turn.scratch.read);
-        let polled = self.poll_with(&mut buffer, cx, turn);
-        turn.scratch.read = buffer;
-        polled
-    }
-
-    fn poll_with(&mut self, buffer: &mut [u8], cx: &mut Context<'_>, turn: &mut Turn<'_>) -> Poll<End> {
-        loop {
-            let Some(connection) = &mut self.connection else {
-                return Poll::Ready(End::Cut);
-            };
-            connection.outgoing.flush(cx);
-            // Whoever is deaf is woken when he is so no more.
-            if self.rare.as_ref().is_some_and(|rare| turn.now < rare.deaf_until) {
-                return Poll::Pending;
-            }
-            let mut read = ReadBuf::new(buffer);
-            match Pin::new(&mut connection.outgoing.stream).poll_read(cx, &mut read) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(())) if !read.filled().is_empty() => {
-                    if let Some(end) = self.hear(read.filled_mut(), turn) {
-                        return Poll::Ready(end);
-                    }
-                    self.heard(turn);
-                }
-                Poll::Ready(Ok(()) | Err(_)) => {
-                    return Poll::Ready(match connection.farewell {
-                        Farewell::Said => End::Farewell,
-                        Farewell::Unsaid => End::Dropped,
-                    });
-                }
-            }
-        }
-    }
-
-    fn hear(&mut self, bytes: &mut [u8], turn: &mut Turn<'_>) -> Option<End> {
-        let Connection {
-            outgoing,
-            receiver,
-            farewell,
-        } = self.connection.as_mut()?;
-        turn.scratch.pen.traffic.heard.wire += bytes.len() as u64;
-        let mut at = 0;
-        loop {
-            let step = match receiver.next(&mut bytes[at..]) {
-                Ok(step) => step,
-                Err(violation) => {
-                    outgoing.close(
-                        turn.scratch,
-                        violation.close_code(),
-                        violation.reason(),
-                        &self.waker,
-                    );
-                    return Some(End::Violated);
-                }
-            };
-            at += step.consumed;
-            match step.event? {
-                Event::Text(text) => {
-                    turn.scratch.pen.traffic.heard.payload += text.len() as u64;
-                    let reply = self.hearing.text(&mut self.client, text, turn);
-                    if let Some(reply) = reply {
-                        outgoing.reply(turn.scratch, OpCode::Text, reply.as_bytes(), &self.waker);
-                    }
-                }
-                Event::Ping(payload) => outgoing.reply(turn.scratch, OpCode::Pong, payload, &self.waker),
-                Event::Pong(_) | Event::Binary(_) => {}
-                Event::Close(close) => {
-                    return match farewell {
-                        // Ours is answered; TCP's end is still to come.
-                        Farewell::Said => None,
-                        Farewell::Unsaid => Some(outgoing.closed(close, turn.scratch, &self.waker)),
-                    };
-                }
-            }
-        }
     }
 }
