@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use touchstone_storage::{Bus, LocalBus, LocalPresence, Sqlite};
+use touchstone_storage::{Bus, ChosenBus, ChosenPresence, ChosenStore};
 
 use crate::auth::{Passwords, Tokens};
 use crate::clock::Clock;
@@ -51,5 +51,5 @@ impl<S, B: Bus, P> Backing<S, B, P> {
     }
 }
 
-/// The backing of this build: what is chosen here is chosen for every dialect.
-pub(crate) type Embedded = Backing<Sqlite, LocalBus, LocalPresence>;
+/// What every dialect of this server stands on, whatever was configured.
+pub(crate) type Chosen = Backing<ChosenStore, ChosenBus, ChosenPresence>;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use touchstone_storage::{EmbeddedSessions, LocalBus, LocalPresence, OpenError, Sqlite, SqliteSessions};
+use touchstone_storage::{
+    ChosenBus, ChosenPresence, ChosenStore, EmbeddedSessions, LocalBus, LocalPresence, OpenError, Sqlite,
+    SqliteSessions,
+};
 
 use crate::config::{BusChoice, Config, StoreChoice};
 use crate::dialects::echo::Kept;
@@ -10,10 +13,10 @@ use crate::dialects::echo::Kept;
 /// Store, bus and presence. Clones are the same.
 #[derive(Debug, Clone)]
 pub(crate) struct Cluster {
-    pub(crate) store: Sqlite,
+    pub(crate) store: ChosenStore,
     pub(crate) sessions: Kept,
-    pub(crate) bus: LocalBus,
-    pub(crate) presence: LocalPresence,
+    pub(crate) bus: ChosenBus,
+    pub(crate) presence: ChosenPresence,
 }
 
 impl Cluster {
@@ -35,13 +38,13 @@ impl Cluster {
             }
         };
         let bus = match config.bus {
-            BusChoice::Local => LocalBus::default(),
+            BusChoice::Local => ChosenBus::Local(LocalBus::default()),
         };
         Ok(Self {
-            store,
+            store: ChosenStore::Embedded(store),
             sessions,
             bus,
-            presence: LocalPresence::default(),
+            presence: ChosenPresence::Local(LocalPresence::default()),
         })
     }
 }

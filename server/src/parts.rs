@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use touchstone_protocol as protocol;
 use touchstone_protocol::close::CloseCode;
-use touchstone_storage::{Inbox, LocalBus, LocalPresence, Sqlite};
+use touchstone_storage::{ChosenBus, ChosenPresence, ChosenStore, Inbox};
 use touchstone_wire as wire;
 
 use crate::auth::{Passwords, Tokens, TrustedKeys};
-use crate::backing::{Backing, Embedded};
+use crate::backing::{Backing, Chosen};
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
@@ -38,12 +38,12 @@ const RAW_ECHO_QUEUE_BYTES: usize = 1 << 20;
 const RAW_ECHO_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The store and the bus of `echo` in this build.
-pub(crate) type EchoServer = Echo<Faulty<Kept>, LocalBus>;
+pub(crate) type EchoServer = Echo<Faulty<Kept>, ChosenBus>;
 
-pub(crate) type RoomsServer = Rooms<Sqlite, LocalBus, LocalPresence>;
-pub(crate) type OutboxServer = Outbox<Sqlite, LocalBus, LocalPresence>;
-pub(crate) type FeedServer = Feed<Sqlite, LocalBus, LocalPresence>;
-pub(crate) type DirectServer = Direct<Sqlite, LocalBus, LocalPresence>;
+pub(crate) type RoomsServer = Rooms<ChosenStore, ChosenBus, ChosenPresence>;
+pub(crate) type OutboxServer = Outbox<ChosenStore, ChosenBus, ChosenPresence>;
+pub(crate) type FeedServer = Feed<ChosenStore, ChosenBus, ChosenPresence>;
+pub(crate) type DirectServer = Direct<ChosenStore, ChosenBus, ChosenPresence>;
 
 /// The inboxes of each dialect's relays, and what else waits for somebody to do it.
 #[derive(Debug, Default)]
@@ -58,7 +58,7 @@ pub(crate) struct Inboxes {
 
 /// What is put into every dialect.
 pub(crate) struct Parts {
-    pub(crate) store: Arc<Watched<Sqlite>>,
+    pub(crate) store: Arc<Watched<ChosenStore>>,
     pub(crate) cluster: Cluster,
     pub(crate) trusted: Arc<TrustedKeys>,
     pub(crate) passwords: Passwords,
@@ -72,7 +72,7 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    fn backing(&self, config: &Config, auth: &DialectAuth) -> (Embedded, Vec<Inbox>) {
+    fn backing(&self, config: &Config, auth: &DialectAuth) -> (Chosen, Vec<Inbox>) {
         let (relays, inboxes) = Relays::new();
         let backing = Backing {
             store: Arc::clone(&self.store),

@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use touchstone_protocol::Dialect;
-use touchstone_storage::{BusError, Sqlite};
+use touchstone_storage::{BusError, ChosenStore};
 
 use crate::admission::Admission;
 use crate::auth::{Passwords, TrustedKeys};
@@ -48,7 +48,7 @@ pub(crate) struct Shared {
     pub(crate) errands: TaskTracker,
     /// The server stops, and errands end.
     pub(crate) ending: CancellationToken,
-    pub(crate) store: Arc<Watched<Sqlite>>,
+    pub(crate) store: Arc<Watched<ChosenStore>>,
     /// The public keys of tokens, as they were last read.
     pub(crate) trusted: Arc<TrustedKeys>,
     /// The certificate of the listeners; `None`: they speak plain.

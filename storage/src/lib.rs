@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod bus;
 pub mod channels;
+pub mod chosen;
 pub mod conversations;
 pub mod dialogues;
 pub mod embedded;
@@ -26,6 +27,7 @@ pub mod sqlite;
 pub use accounts::{Account, Accounts, CreateError, IdForm, Tenant};
 pub use bus::{Bus, BusError, Ear, Inbox, LocalBus, Payload};
 pub use channels::{Channel, Channels, Memberships, NewChannel, View};
+pub use chosen::{ChosenBus, ChosenPresence, ChosenStore};
 pub use conversations::{Conversation, ConversationMessage, Conversations};
 pub use dialogues::{Dialogue, DialogueMessage, Dialogues, MessagePlace, Progress};
 pub use embedded::{EmbeddedLimits, EmbeddedSessions};
