@@ -65,7 +65,7 @@ pub(crate) async fn run(args: ServeArgs) -> Outcome {
         ));
     }
 
-    let server = Server::bind(config).map_err(|error| match error {
+    let server = Server::bind(config).await.map_err(|error| match error {
         StartError::Listen { .. } => Failure::usage(format!("{error}; choose another address with --listen")),
         StartError::Setting { key, .. } => Failure::usage(format!("{error} ({})", resolved.origins.of(key))),
         other => Failure::usage(other),

@@ -24,7 +24,7 @@ impl Cluster {
     ///
     /// # Errors
     /// The store cannot be opened.
-    pub(crate) fn open(config: &Config) -> Result<Self, OpenError> {
+    pub(crate) async fn open(config: &Config) -> Result<Self, OpenError> {
         let (ttl, limits) = (config.echo.session_ttl, config.echo.embedded);
         let (store, sessions) = match &config.store {
             StoreChoice::Memory => {

@@ -455,8 +455,9 @@ mod tests {
         (request, hand_over)
     }
 
-    fn shared() -> Arc<Shared> {
-        Arc::new(Shared::new(Config::default(), fastrand::Rng::with_seed(7)).unwrap())
+    async fn shared() -> Arc<Shared> {
+        let shared = Shared::new(Config::default(), fastrand::Rng::with_seed(7));
+        Arc::new(shared.await.unwrap())
     }
 
     async fn sockets() -> (TcpStream, TcpStream) {
@@ -468,7 +469,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_can_have_read_its_101_is_told_what_everybody_is_told_from_then_on() {
-        let shared = shared();
+        let shared = shared().await;
         let (request, hand_over) = handshake();
         let admitted = admit(&shared, Arc::clone(&shared.echo), &request, "").unwrap();
         let granted = admitted.answer().await;
@@ -493,7 +494,7 @@ mod tests {
             },
             ..Config::default()
         };
-        let shared = Arc::new(Shared::new(config, fastrand::Rng::with_seed(7)).unwrap());
+        let shared = Arc::new(Shared::new(config, fastrand::Rng::with_seed(7)).await.unwrap());
         let users = admin::make_trial_users(&shared).await;
         let ann = users.iter().find(|user| user.dialect == Dialect::Rooms).unwrap();
         let rooms = &shared.rooms.dialect;
@@ -534,7 +535,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_handshake_that_comes_to_nothing_leaves_nothing_behind() {
-        let shared = shared();
+        let shared = shared().await;
         let (request, hand_over) = handshake();
         let admitted = admit(&shared, Arc::clone(&shared.echo), &request, "").unwrap();
         admitted.answer().await;
@@ -550,7 +551,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_leaves_before_the_dialect_has_opened_leaves_nothing_behind() {
-        let shared = shared();
+        let shared = shared().await;
         shared
             .faults
             .break_store(StoreFault::Slow, Duration::from_secs(1));
@@ -573,7 +574,7 @@ mod tests {
 
     #[tokio::test]
     async fn while_the_server_stops_a_handshake_is_answered_503() {
-        let shared = shared();
+        let shared = shared().await;
         shared.stopping.begin();
         let (request, hand_over) = handshake();
         let refused = admit(&shared, Arc::clone(&shared.echo), &request, "").unwrap_err();

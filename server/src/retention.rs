@@ -105,7 +105,9 @@ mod tests {
 
     #[tokio::test]
     async fn of_a_channel_only_the_newest_messages_stay() {
-        let shared = Shared::new(Config::default(), fastrand::Rng::with_seed(7)).unwrap();
+        let shared = Shared::new(Config::default(), fastrand::Rng::with_seed(7))
+            .await
+            .unwrap();
         let channel = NewChannel {
             realm: "r".into(),
             id: "c".to_owned(),

@@ -127,13 +127,49 @@ impl Reload {
     }
 }
 
+/// What a server has taken before anybody serves there.
+struct Addresses {
+    listeners: Vec<(SocketAddr, TcpListener)>,
+    admin_listener: Option<(SocketAddr, TcpListener)>,
+}
+
+impl Addresses {
+    fn bind(config: &Config) -> Result<Self, StartError> {
+        check(config)?;
+        memory::keep_nothing_large();
+        let bind = |address: SocketAddr| {
+            let bound = listen::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+            bound.map_err(|source| StartError::Listen { address, source })
+        };
+        Ok(Self {
+            listeners: config
+                .listen
+                .iter()
+                .copied()
+                .map(bind)
+                .collect::<Result<_, _>>()?,
+            admin_listener: config.admin_listen.map(bind).transpose()?,
+        })
+    }
+
+    fn served_by(self, shared: Shared) -> Server {
+        Server {
+            listeners: self.listeners,
+            admin_listener: self.admin_listener,
+            shared: Arc::new(shared),
+        }
+    }
+}
+
 impl Server {
     /// Takes the addresses. From now on clients can connect; they are answered once [`run`](Self::run) is called.
     ///
     /// # Errors
     /// If a setting cannot work or an address cannot be had. To be called inside a tokio runtime.
-    pub fn bind(config: Config) -> Result<Self, StartError> {
-        Self::bind_with(config, Shared::new)
+    pub async fn bind(config: Config) -> Result<Self, StartError> {
+        let addresses = Addresses::bind(&config)?;
+        let shared = Shared::new(config, fastrand::Rng::new()).await?;
+        Ok(addresses.served_by(shared))
     }
 
     /// The same for one more node in this process: what one of them stores and tells, the other has and hears.
@@ -141,34 +177,9 @@ impl Server {
     /// # Errors
     /// As those of [`bind`](Self::bind).
     pub fn bind_beside(&self, config: Config) -> Result<Self, StartError> {
-        Self::bind_with(config, |config, random| {
-            Shared::beside(&self.shared, config, random)
-        })
-    }
-
-    fn bind_with(
-        config: Config,
-        shared: impl FnOnce(Config, fastrand::Rng) -> Result<Shared, StartError>,
-    ) -> Result<Self, StartError> {
-        check(&config)?;
-        memory::keep_nothing_large();
-        let bind = |address: SocketAddr| {
-            let bound = listen::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
-            bound.map_err(|source| StartError::Listen { address, source })
-        };
-        let listeners = config
-            .listen
-            .iter()
-            .copied()
-            .map(bind)
-            .collect::<Result<Vec<_>, _>>()?;
-        let admin_listener = config.admin_listen.map(bind).transpose()?;
-        let shared = Arc::new(shared(config, fastrand::Rng::new())?);
-        Ok(Self {
-            listeners,
-            admin_listener,
-            shared,
-        })
+        let addresses = Addresses::bind(&config)?;
+        let shared = Shared::beside(&self.shared, config, fastrand::Rng::new())?;
+        Ok(addresses.served_by(shared))
     }
 
     /// Where it listens, in the order of the configuration, with the ports that were free.

@@ -73,8 +73,8 @@ impl Shared {
     ///
     /// # Errors
     /// The store cannot be opened, or a file with keys or a certificate not be used.
-    pub(crate) fn new(config: Config, random: fastrand::Rng) -> Result<Self, StartError> {
-        let cluster = Cluster::open(&config)?;
+    pub(crate) async fn new(config: Config, random: fastrand::Rng) -> Result<Self, StartError> {
+        let cluster = Cluster::open(&config).await?;
         Self::node_of(cluster, config, random)
     }
 

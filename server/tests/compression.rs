@@ -285,7 +285,7 @@ async fn settings_that_cannot_be_are_refused() {
         },
         Compression { level: 0, ..TAKEOVER },
     ] {
-        let refused = touchstone_server::Server::bind(compressing(wrong));
+        let refused = touchstone_server::Server::bind(compressing(wrong)).await;
         assert!(refused.is_err(), "{wrong:?}");
     }
 }

@@ -197,7 +197,7 @@ async fn what_cannot_work_is_said_at_the_start() {
         ),
         (tiny_head, "`limits.handshake_bytes` must be at least 8192"),
     ] {
-        let error = Server::bind(config).unwrap_err().to_string();
+        let error = Server::bind(config).await.unwrap_err().to_string();
         assert!(error.starts_with(message), "{error}");
     }
 }

@@ -409,12 +409,12 @@ mod tests {
     use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpSocket};
 
-    fn shared() -> Shared {
+    async fn shared() -> Shared {
         let config = Config {
             raw_echo: Some("/raw".to_owned()),
             ..Config::default()
         };
-        Shared::new(config, fastrand::Rng::with_seed(7)).unwrap()
+        Shared::new(config, fastrand::Rng::with_seed(7)).await.unwrap()
     }
 
     /// A conversation on the raw echo, before its socket is there: what it would write stays in its queue.
@@ -440,7 +440,7 @@ mod tests {
 
     #[tokio::test]
     async fn answers_to_what_came_in_one_read_leave_in_one_piece() {
-        let shared = shared();
+        let shared = shared().await;
         let mut conversation = waiting(&shared);
         let mut arrived = Vec::new();
         let mut answers = Vec::new();
@@ -459,7 +459,7 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_takes_none_of_its_answers_is_given_up_and_one_that_takes_some_is_not() {
         const PATIENCE: Duration = Duration::from_millis(300);
-        let shared = shared();
+        let shared = shared().await;
         let conversation = waiting(&shared);
         let connection = &conversation.mailbox.0;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

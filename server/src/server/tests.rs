@@ -50,7 +50,7 @@ fn config() -> Config {
 }
 
 async fn while_it_runs_as(config: Config, act: impl AsyncFnOnce(Running)) -> Stopped {
-    let server = Server::bind(config).unwrap();
+    let server = Server::bind(config).await.unwrap();
     let stop = CancellationToken::new();
     let running = Running {
         shared: Arc::clone(&server.shared),

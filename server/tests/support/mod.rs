@@ -5,6 +5,8 @@ pub(crate) mod house;
 pub(crate) mod raw;
 
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -43,12 +45,21 @@ pub(crate) fn config() -> Config {
 }
 
 pub(crate) fn start(config: Config) -> Running {
-    run(Server::bind(config).unwrap())
+    run(bind(config))
+}
+
+/// Without anybody to wait for, as what is embedded is there at once.
+fn bind(config: Config) -> Server {
+    let bound = pin!(Server::bind(config));
+    match bound.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(server) => server.unwrap(),
+        Poll::Pending => panic!("what is embedded is opened without waiting"),
+    }
 }
 
 /// Two nodes that share store, bus and presence.
 pub(crate) fn start_two(config: &Config) -> [Running; 2] {
-    let server = Server::bind(config.clone()).unwrap();
+    let server = bind(config.clone());
     let other = server.bind_beside(config.clone()).unwrap();
     [server, other].map(run)
 }

@@ -59,7 +59,9 @@ fn server() -> SocketAddr {
                 .build()
                 .expect("a runtime needs threads and descriptors only");
             runtime.block_on(async {
-                let server = Server::bind(config()).expect("the loopback has a free port");
+                let server = Server::bind(config())
+                    .await
+                    .expect("the loopback has a free port");
                 tell.send(server.addresses()[0]).expect("it is waited for");
                 server.run(CancellationToken::new()).await
             })
