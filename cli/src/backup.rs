@@ -15,6 +15,11 @@ pub(crate) fn run(args: &BackupArgs) -> Outcome {
             ));
         }
         StoreChoice::Path(path) => path,
+        StoreChoice::Postgres(_) => {
+            return Err(Failure::usage(
+                "a store in PostgreSQL is copied by its own means: pg_dump (docs/postgres.md)",
+            ));
+        }
     };
     touchstone_storage::backup(path, &args.to).map_err(Failure::usage)?;
     print::talk(&format!("copied {} to {}\n", path.display(), args.to.display()));

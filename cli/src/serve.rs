@@ -148,7 +148,7 @@ fn announce(server: &Server, store: &StoreChoice, supervised: bool) -> Result<()
             .and_then(|()| stdout.flush())
             .map_err(|error| Failure::usage(format!("the parent does not read: {error}")));
     }
-    if *store == StoreChoice::Memory {
+    if matches!(store, StoreChoice::Memory) {
         tracing::info!(
             store = "embedded:",
             "everything is kept in memory: nothing survives a restart"

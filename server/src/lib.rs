@@ -52,6 +52,7 @@ mod wheel;
 
 pub use admin::TrialUser;
 pub use auth::{KeyFileError, mint};
+pub use cluster::ClusterError;
 pub use config::{
     AuthConfig, BusChoice, Compression, Config, Confirm, Deadlines, DialectAuth, DirectConfig, EchoConfig,
     FeedConfig, HttpAccess, InvalidNetwork, Limits, Network, OutboxConfig, PresenceConfig, Rate, Retention,

@@ -10,11 +10,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use touchstone_protocol::{Dialect, routes};
-use touchstone_storage::OpenError;
 
 use crate::admin::{self, TrialUser};
 use crate::auth::KeyFileError;
 use crate::clock::Clock;
+use crate::cluster::ClusterError;
 use crate::config::Config;
 use crate::drain::{self, Scope};
 use crate::http::{self, Purpose, Reach};
@@ -60,7 +60,7 @@ pub enum StartError {
     },
     /// The store cannot be opened.
     #[error(transparent)]
-    Store(#[from] OpenError),
+    Store(#[from] ClusterError),
     /// A file with keys for tokens cannot be used.
     #[error(transparent)]
     Keys(#[from] KeyFileError),

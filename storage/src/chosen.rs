@@ -22,6 +22,9 @@ use crate::sqlite::Sqlite;
 pub enum ChosenStore {
     /// `embedded:` and `embedded:PATH`
     Embedded(Sqlite),
+    /// `postgres://…`
+    #[cfg(feature = "postgres")]
+    Postgres(crate::postgres::Postgres),
 }
 
 /// Hands every method of a trait on to the backend that was chosen.
@@ -31,6 +34,8 @@ macro_rules! handed_on {
             $(async fn $name(&self, $($argument: $type),*) -> $result {
                 match self {
                     Self::Embedded(store) => store.$name($($argument),*).await,
+                    #[cfg(feature = "postgres")]
+                    Self::Postgres(store) => store.$name($($argument),*).await,
                 }
             })*
         }

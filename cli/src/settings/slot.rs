@@ -9,6 +9,7 @@ use serde_json::Value;
 use touchstone_protocol::Dialect;
 use touchstone_scenarios::duration;
 use touchstone_server::{BusChoice, Network, Rate, StoreChoice};
+use touchstone_storage::PostgresUrl;
 use tracing_subscriber::EnvFilter;
 
 use super::{Settings, Switch, units};
@@ -166,6 +167,7 @@ impl Slot {
             Self::Store(at) => match at(settings) {
                 StoreChoice::Memory => "embedded:".into(),
                 StoreChoice::Path(path) => format!("embedded:{}", path.display()).into(),
+                StoreChoice::Postgres(url) => url.to_string().into(),
             },
             Self::Bus(at) => match at(settings) {
                 BusChoice::Local => "local:".into(),
@@ -361,10 +363,17 @@ fn dialect(text: &str) -> Read<Dialect> {
 
 /// Reads where state lives.
 pub(crate) fn store(text: &str) -> Read<StoreChoice> {
-    match text.strip_prefix("embedded:") {
-        Some("") => Ok(StoreChoice::Memory),
-        Some(path) => Ok(StoreChoice::Path(path.into())),
-        None => Err("write embedded: (in memory) or embedded:PATH (durable)".to_owned()),
+    match text.split_once(':') {
+        Some(("embedded", "")) => Ok(StoreChoice::Memory),
+        Some(("embedded", path)) => Ok(StoreChoice::Path(path.into())),
+        Some(("postgres" | "postgresql", _)) => {
+            let url = text.parse::<PostgresUrl>();
+            url.map(StoreChoice::Postgres).map_err(|error| error.to_string())
+        }
+        Some(_) | None => Err(
+            "write embedded: (in memory), embedded:PATH (durable) or postgres://USER@HOST/DATABASE"
+                .to_owned(),
+        ),
     }
 }
 

@@ -3,14 +3,20 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(feature = "postgres")]
+use touchstone_storage::postgres::PostgresUrl;
+
 /// Where state lives.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub enum StoreChoice {
     /// `embedded:` — in this process; nothing survives a restart.
     #[default]
     Memory,
     /// `embedded:PATH` — in files below this path; what was confirmed survives.
     Path(PathBuf),
+    /// `postgres://…` — in a database, whose tables `touchstone migrate` has made; what was confirmed is committed there.
+    #[cfg(feature = "postgres")]
+    Postgres(PostgresUrl),
 }
 
 /// How nodes hear of each other.

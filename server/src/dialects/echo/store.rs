@@ -13,6 +13,9 @@ pub(crate) enum Kept {
     InMemory(Arc<EmbeddedSessions>),
     /// `embedded:PATH`
     OnDisk(SqliteSessions),
+    /// `postgres://…`
+    #[cfg(feature = "postgres")]
+    InPostgres(touchstone_storage::postgres::PostgresSessions),
 }
 
 impl Kept {
@@ -24,6 +27,8 @@ impl Kept {
                 Ok(sessions.take_crowded_out())
             }
             Self::OnDisk(sessions) => sessions.sweep().await.map(|()| 0),
+            #[cfg(feature = "postgres")]
+            Self::InPostgres(sessions) => sessions.sweep().await.map(|()| 0),
         }
     }
 }
@@ -33,6 +38,8 @@ impl SessionStore for Kept {
         match self {
             Self::InMemory(sessions) => sessions.load(id).await,
             Self::OnDisk(sessions) => sessions.load(id).await,
+            #[cfg(feature = "postgres")]
+            Self::InPostgres(sessions) => sessions.load(id).await,
         }
     }
 
@@ -40,6 +47,8 @@ impl SessionStore for Kept {
         match self {
             Self::InMemory(sessions) => sessions.advance(id, entry, at).await,
             Self::OnDisk(sessions) => sessions.advance(id, entry, at).await,
+            #[cfg(feature = "postgres")]
+            Self::InPostgres(sessions) => sessions.advance(id, entry, at).await,
         }
     }
 
@@ -47,6 +56,8 @@ impl SessionStore for Kept {
         match self {
             Self::InMemory(sessions) => sessions.settle(id, settlement).await,
             Self::OnDisk(sessions) => sessions.settle(id, settlement).await,
+            #[cfg(feature = "postgres")]
+            Self::InPostgres(sessions) => sessions.settle(id, settlement).await,
         }
     }
 
@@ -54,6 +65,8 @@ impl SessionStore for Kept {
         match self {
             Self::InMemory(sessions) => sessions.renew(ids).await,
             Self::OnDisk(sessions) => sessions.renew(ids).await,
+            #[cfg(feature = "postgres")]
+            Self::InPostgres(sessions) => sessions.renew(ids).await,
         }
     }
 
@@ -61,6 +74,8 @@ impl SessionStore for Kept {
         match self {
             Self::InMemory(sessions) => sessions.entries(id).await,
             Self::OnDisk(sessions) => sessions.entries(id).await,
+            #[cfg(feature = "postgres")]
+            Self::InPostgres(sessions) => sessions.entries(id).await,
         }
     }
 
@@ -68,6 +83,8 @@ impl SessionStore for Kept {
         match self {
             Self::InMemory(sessions) => sessions.remove(id).await,
             Self::OnDisk(sessions) => sessions.remove(id).await,
+            #[cfg(feature = "postgres")]
+            Self::InPostgres(sessions) => sessions.remove(id).await,
         }
     }
 }
