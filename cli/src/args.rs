@@ -268,6 +268,9 @@ pub(crate) struct TargetArgs {
     /// The built-in server behind TLS, with a certificate that is made for the run
     #[arg(long, conflicts_with_all = ["target", "url", "spawn", "ca", "insecure"])]
     pub(crate) tls: bool,
+    /// Where the built-in server keeps its state, in place of a file of its own: a --store of `serve` that is durable
+    #[arg(long, value_name = "URL", conflicts_with_all = ["target", "url", "spawn"])]
+    pub(crate) store: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

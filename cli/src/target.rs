@@ -45,7 +45,11 @@ impl TargetArgs {
                 ));
             }
             (None, None, None) => {
-                return Ok(built_in()?.within(self.built_in_security()));
+                let target = built_in()?.within(self.built_in_security());
+                return Ok(match &self.store {
+                    None => target,
+                    Some(url) => target.keeping_state_at(url),
+                });
             }
         };
         let target = match self.trust() {

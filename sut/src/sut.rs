@@ -363,14 +363,14 @@ impl Sut {
 /// What can be prepared before a server starts: whom to believe, and a folder for what it keeps.
 fn prepare(target: &Target) -> Result<(Transport, Option<Scratch>), StartError> {
     let store = match &target.origin {
-        Origin::BuiltIn(built_in) => Some(built_in.store),
+        Origin::BuiltIn(built_in) => Some(&built_in.store),
         Origin::Spawned { .. } | Origin::Running { .. } => None,
     };
     let scratch = || random_key().and_then(|key| Scratch::new(&key[..SCRATCH_ID_CHARS]));
     let scratch = match (store, &target.security) {
         (Some(Store::Durable), _) => Some(scratch()?.with_store()),
-        (Some(Store::Memory), Security::MadeUp) => Some(scratch()?),
-        (Some(Store::Memory), Security::Plain | Security::Tls(_)) | (None, _) => None,
+        (Some(Store::Memory | Store::At(_)), Security::MadeUp) => Some(scratch()?),
+        (Some(Store::Memory | Store::At(_)), Security::Plain | Security::Tls(_)) | (None, _) => None,
     };
     let tls = |trust| Tls::new(trust).map_err(|error| StartError::Target(error.to_string()));
     match (&target.security, scratch) {
@@ -403,10 +403,16 @@ async fn start_built_in(
     ];
     let greeting = serde_json::json!({"secret": credentials.secret, "admin_key": credentials.admin_key});
     let executable = built_in.executable.to_string_lossy().into_owned();
+    let store = match &built_in.store {
+        Store::At(url) => Some(["--store".to_owned(), url.clone()]),
+        // In the scratch folder, if anywhere.
+        Store::Memory | Store::Durable => None,
+    };
     let launch = Launch {
         command: std::iter::once(executable)
             .chain(tie.iter().map(|flag| (*flag).to_owned()))
             .chain(built_in.flags.iter().cloned())
+            .chain(store.into_iter().flatten())
             .chain(scratch.iter().flat_map(|scratch| scratch.flags().iter().cloned()))
             .collect(),
         env: [].into(),

@@ -112,12 +112,14 @@ pub struct BuiltIn {
 }
 
 /// Where a built-in server keeps what it is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Store {
     /// In memory: nothing survives it.
     Memory,
     /// In a file of its own, which is there until we have done with the server: a restart finds it again.
     Durable,
+    /// Where this URL says, which `serve` takes as its `--store`: it keeps what it confirmed.
+    At(String),
 }
 
 /// How a spawned server shows that it is ready.
@@ -249,6 +251,15 @@ impl Target {
         }
     }
 
+    /// The built-in server with its state at `url`; any other target is as it was.
+    #[must_use]
+    pub fn keeping_state_at(mut self, url: &str) -> Self {
+        if let Origin::BuiltIn(built_in) = &mut self.origin {
+            built_in.store = Store::At(url.to_owned());
+        }
+        self
+    }
+
     /// How the server is set: `echo.heartbeat.interval`.
     #[must_use]
     pub fn timing(&self, name: &str) -> Option<Duration> {
@@ -281,7 +292,7 @@ impl Target {
         match key.split('.').collect::<Vec<_>>().as_slice() {
             ["spawn" | "log" | "restart"] => self.is_spawned(),
             ["durable"] => {
-                matches!(&self.origin, Origin::BuiltIn(built_in) if built_in.store == Store::Durable)
+                matches!(&self.origin, Origin::BuiltIn(built_in) if built_in.store != Store::Memory)
             }
             ["metrics"] => true,
             ["faults", kind] => self.faults.contains_key(*kind),
