@@ -15,6 +15,11 @@ pub(crate) fn run(args: &BackupArgs) -> Outcome {
             ));
         }
         StoreChoice::Path(path) => path,
+        StoreChoice::Redis(_) => {
+            return Err(Failure::usage(
+                "a store in Redis is copied by its own means: its append-only file, or a replica (docs/redis.md)",
+            ));
+        }
         StoreChoice::Postgres(_) => {
             return Err(Failure::usage(
                 "a store in PostgreSQL is copied by its own means: pg_dump (docs/postgres.md)",

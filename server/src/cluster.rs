@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 #[cfg(feature = "postgres")]
 use touchstone_storage::postgres::{Postgres, PostgresError, PostgresOptions, PostgresSessions};
 use touchstone_storage::{
@@ -9,8 +11,15 @@ use touchstone_storage::{
     SqliteSessions,
 };
 
+#[cfg(feature = "redis")]
+use touchstone_storage::redis::{Durability, LinkTerms, OpenLinkError, Redis, RedisSessions, RedisStore};
+
 use crate::config::{BusChoice, Config, StoreChoice};
 use crate::dialects::echo::Kept;
+
+/// What keys in Redis begin with, unless a document names them.
+#[cfg(feature = "redis")]
+const NAMESPACE: &str = "touchstone";
 
 /// Why what was configured cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +31,10 @@ pub enum ClusterError {
     #[cfg(feature = "postgres")]
     #[error(transparent)]
     Postgres(#[from] PostgresError),
+    /// Redis cannot be used.
+    #[cfg(feature = "redis")]
+    #[error(transparent)]
+    Redis(#[from] OpenLinkError),
 }
 
 /// Store, bus and presence. Clones are the same.
@@ -31,6 +44,21 @@ pub(crate) struct Cluster {
     pub(crate) sessions: Kept,
     pub(crate) bus: ChosenBus,
     pub(crate) presence: ChosenPresence,
+    /// Watches what the others hold, until the last clone is dropped.
+    _ties: Arc<Ties>,
+}
+
+/// Tasks that keep connections to where state lives. They have nothing to finish, so they end when nobody needs them.
+#[derive(Debug, Default)]
+struct Ties {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Drop for Ties {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
 }
 
 impl Cluster {
@@ -39,7 +67,8 @@ impl Cluster {
     /// # Errors
     /// The store cannot be opened.
     pub(crate) async fn open(config: &Config) -> Result<Self, ClusterError> {
-        let (store, sessions) = open_store(config).await?;
+        let ties = Arc::new(Ties::default());
+        let (store, sessions) = open_store(config, &ties).await?;
         let bus = match config.bus {
             BusChoice::Local => ChosenBus::Local(LocalBus::default()),
         };
@@ -48,12 +77,13 @@ impl Cluster {
             sessions,
             bus,
             presence: ChosenPresence::Local(LocalPresence::default()),
+            _ties: ties,
         })
     }
 }
 
 /// The store, and where `echo` keeps its sessions.
-async fn open_store(config: &Config) -> Result<(ChosenStore, Kept), ClusterError> {
+async fn open_store(config: &Config, ties: &Ties) -> Result<(ChosenStore, Kept), ClusterError> {
     let (ttl, limits) = (config.echo.session_ttl, config.echo.embedded);
     match &config.store {
         StoreChoice::Memory => {
@@ -64,6 +94,31 @@ async fn open_store(config: &Config) -> Result<(ChosenStore, Kept), ClusterError
             let store = Sqlite::open(path)?;
             let sessions = Kept::OnDisk(SqliteSessions::new(store.clone(), ttl, limits));
             Ok((ChosenStore::Embedded(store), sessions))
+        }
+        #[cfg(feature = "redis")]
+        StoreChoice::Redis(url) => {
+            let stop = ties.stop.child_token();
+            let link = Redis::open(url.clone(), LinkTerms::default(), &ties.tasks, stop).await?;
+            match link.durability().await {
+                Ok(Durability::Everything) => {}
+                Ok(Durability::AllButTheLast { appendfsync }) => {
+                    tracing::warn!(store = %url, appendfsync, "Redis may lose what was confirmed last: set `appendfsync always`");
+                }
+                Ok(Durability::Snapshots) => {
+                    tracing::warn!(store = %url, "Redis may lose what was confirmed: set `appendonly yes` and `appendfsync always`");
+                }
+                Ok(Durability::Unknown { why }) => {
+                    tracing::warn!(store = %url, why, "it is not known whether Redis keeps what was confirmed");
+                }
+                Err(error) => {
+                    tracing::warn!(store = %url, %error, "it is not known whether Redis keeps what was confirmed")
+                }
+            }
+            let sessions = RedisSessions::new(link.clone(), link.clone(), ttl, limits);
+            Ok((
+                ChosenStore::Redis(RedisStore::new(link, NAMESPACE)),
+                Kept::InRedis(sessions),
+            ))
         }
         #[cfg(feature = "postgres")]
         StoreChoice::Postgres(url) => {

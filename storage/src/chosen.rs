@@ -22,6 +22,9 @@ use crate::sqlite::Sqlite;
 pub enum ChosenStore {
     /// `embedded:` and `embedded:PATH`
     Embedded(Sqlite),
+    /// `redis://…` and its like
+    #[cfg(feature = "redis")]
+    Redis(crate::redis::RedisStore),
     /// `postgres://…`
     #[cfg(feature = "postgres")]
     Postgres(crate::postgres::Postgres),
@@ -34,6 +37,8 @@ macro_rules! handed_on {
             $(async fn $name(&self, $($argument: $type),*) -> $result {
                 match self {
                     Self::Embedded(store) => store.$name($($argument),*).await,
+                    #[cfg(feature = "redis")]
+                    Self::Redis(store) => store.$name($($argument),*).await,
                     #[cfg(feature = "postgres")]
                     Self::Postgres(store) => store.$name($($argument),*).await,
                 }

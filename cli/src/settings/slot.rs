@@ -10,6 +10,7 @@ use touchstone_protocol::Dialect;
 use touchstone_scenarios::duration;
 use touchstone_server::{BusChoice, Network, Rate, StoreChoice};
 use touchstone_storage::PostgresUrl;
+use touchstone_storage::redis::RedisUrl;
 use tracing_subscriber::EnvFilter;
 
 use super::{Settings, Switch, units};
@@ -167,6 +168,7 @@ impl Slot {
             Self::Store(at) => match at(settings) {
                 StoreChoice::Memory => "embedded:".into(),
                 StoreChoice::Path(path) => format!("embedded:{}", path.display()).into(),
+                StoreChoice::Redis(url) => url.to_string().into(),
                 StoreChoice::Postgres(url) => url.to_string().into(),
             },
             Self::Bus(at) => match at(settings) {
@@ -366,12 +368,16 @@ pub(crate) fn store(text: &str) -> Read<StoreChoice> {
     match text.split_once(':') {
         Some(("embedded", "")) => Ok(StoreChoice::Memory),
         Some(("embedded", path)) => Ok(StoreChoice::Path(path.into())),
+        Some((scheme, _)) if scheme.starts_with("redis") => {
+            let url = text.parse::<RedisUrl>();
+            url.map(StoreChoice::Redis).map_err(|error| error.to_string())
+        }
         Some(("postgres" | "postgresql", _)) => {
             let url = text.parse::<PostgresUrl>();
             url.map(StoreChoice::Postgres).map_err(|error| error.to_string())
         }
         Some(_) | None => Err(
-            "write embedded: (in memory), embedded:PATH (durable) or postgres://USER@HOST/DATABASE"
+            "write embedded: (in memory), embedded:PATH (durable), redis://HOST or postgres://USER@HOST/DATABASE"
                 .to_owned(),
         ),
     }

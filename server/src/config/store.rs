@@ -5,6 +5,8 @@ use std::time::Duration;
 
 #[cfg(feature = "postgres")]
 use touchstone_storage::postgres::PostgresUrl;
+#[cfg(feature = "redis")]
+use touchstone_storage::redis::RedisUrl;
 
 /// Where state lives.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +16,9 @@ pub enum StoreChoice {
     Memory,
     /// `embedded:PATH` — in files below this path; what was confirmed survives.
     Path(PathBuf),
+    /// `redis://…` and its like — in Redis; what was confirmed survives as far as Redis is set to keep it.
+    #[cfg(feature = "redis")]
+    Redis(RedisUrl),
     /// `postgres://…` — in a database, whose tables `touchstone migrate` has made; what was confirmed is committed there.
     #[cfg(feature = "postgres")]
     Postgres(PostgresUrl),

@@ -44,7 +44,7 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(
         "store",
         Slot::Store(|s| &mut s.server.store),
-        "Where state lives: `embedded:` in memory, `embedded:PATH` durable, `postgres://…` in a database (`touchstone migrate`)",
+        "Where state lives: `embedded:` in memory, `embedded:PATH` durable, `redis://…` in Redis, `postgres://…` in a database (`touchstone migrate`)",
     )
     .flag("store"),
     Key::new(

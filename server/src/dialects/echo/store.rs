@@ -1,4 +1,4 @@
-//! Where this build keeps sessions: in memory they have a store of their own, on the disk they are with everything else.
+//! Where sessions are kept: in memory they have a store of their own, elsewhere they are with everything else.
 
 use std::sync::Arc;
 
@@ -6,13 +6,16 @@ use touchstone_storage::{
     EmbeddedSessions, Entry, Session, SessionStore, Settlement, SqliteSessions, StoreError, Timestamp,
 };
 
-/// Sessions of the embedded store. Clones are the same sessions.
+/// Sessions of the store that was chosen. Clones are the same sessions.
 #[derive(Debug, Clone)]
 pub(crate) enum Kept {
     /// `embedded:`
     InMemory(Arc<EmbeddedSessions>),
     /// `embedded:PATH`
     OnDisk(SqliteSessions),
+    /// `redis://…` and its like, under the documented keys (echo/6g, 7c).
+    #[cfg(feature = "redis")]
+    InRedis(touchstone_storage::redis::RedisSessions),
     /// `postgres://…`
     #[cfg(feature = "postgres")]
     InPostgres(touchstone_storage::postgres::PostgresSessions),
@@ -27,6 +30,9 @@ impl Kept {
                 Ok(sessions.take_crowded_out())
             }
             Self::OnDisk(sessions) => sessions.sweep().await.map(|()| 0),
+            // Redis sees to it by itself.
+            #[cfg(feature = "redis")]
+            Self::InRedis(_) => Ok(0),
             #[cfg(feature = "postgres")]
             Self::InPostgres(sessions) => sessions.sweep().await.map(|()| 0),
         }
@@ -38,6 +44,8 @@ impl SessionStore for Kept {
         match self {
             Self::InMemory(sessions) => sessions.load(id).await,
             Self::OnDisk(sessions) => sessions.load(id).await,
+            #[cfg(feature = "redis")]
+            Self::InRedis(sessions) => sessions.load(id).await,
             #[cfg(feature = "postgres")]
             Self::InPostgres(sessions) => sessions.load(id).await,
         }
@@ -47,6 +55,8 @@ impl SessionStore for Kept {
         match self {
             Self::InMemory(sessions) => sessions.advance(id, entry, at).await,
             Self::OnDisk(sessions) => sessions.advance(id, entry, at).await,
+            #[cfg(feature = "redis")]
+            Self::InRedis(sessions) => sessions.advance(id, entry, at).await,
             #[cfg(feature = "postgres")]
             Self::InPostgres(sessions) => sessions.advance(id, entry, at).await,
         }
@@ -56,6 +66,8 @@ impl SessionStore for Kept {
         match self {
             Self::InMemory(sessions) => sessions.settle(id, settlement).await,
             Self::OnDisk(sessions) => sessions.settle(id, settlement).await,
+            #[cfg(feature = "redis")]
+            Self::InRedis(sessions) => sessions.settle(id, settlement).await,
             #[cfg(feature = "postgres")]
             Self::InPostgres(sessions) => sessions.settle(id, settlement).await,
         }
@@ -65,6 +77,8 @@ impl SessionStore for Kept {
         match self {
             Self::InMemory(sessions) => sessions.renew(ids).await,
             Self::OnDisk(sessions) => sessions.renew(ids).await,
+            #[cfg(feature = "redis")]
+            Self::InRedis(sessions) => sessions.renew(ids).await,
             #[cfg(feature = "postgres")]
             Self::InPostgres(sessions) => sessions.renew(ids).await,
         }
@@ -74,6 +88,8 @@ impl SessionStore for Kept {
         match self {
             Self::InMemory(sessions) => sessions.entries(id).await,
             Self::OnDisk(sessions) => sessions.entries(id).await,
+            #[cfg(feature = "redis")]
+            Self::InRedis(sessions) => sessions.entries(id).await,
             #[cfg(feature = "postgres")]
             Self::InPostgres(sessions) => sessions.entries(id).await,
         }
@@ -83,6 +99,8 @@ impl SessionStore for Kept {
         match self {
             Self::InMemory(sessions) => sessions.remove(id).await,
             Self::OnDisk(sessions) => sessions.remove(id).await,
+            #[cfg(feature = "redis")]
+            Self::InRedis(sessions) => sessions.remove(id).await,
             #[cfg(feature = "postgres")]
             Self::InPostgres(sessions) => sessions.remove(id).await,
         }
