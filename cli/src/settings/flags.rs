@@ -1,6 +1,9 @@
 //! The flags of keys, made from the table.
 
-use clap::builder::ValueParser;
+use std::ffi::OsStr;
+
+use clap::builder::{TypedValueParser, ValueParser};
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 use serde_json::Value;
 
@@ -87,13 +90,36 @@ fn argument(key: &'static Key, flag: &'static str, defaults: &mut Settings) -> A
         let given = Given::Text(text.to_owned());
         key.check(&given).map(|()| text.to_owned())
     };
-    let argument = argument
-        .value_name(key.slot.placeholder())
-        .value_parser(ValueParser::new(check));
+    let argument = argument.value_name(key.slot.placeholder());
+    let argument = if key.slot.may_hold_a_password() {
+        argument.value_parser(ValueParser::new(Unrepeated(key)))
+    } else {
+        argument.value_parser(ValueParser::new(check))
+    };
     if key.slot.takes_several() {
         argument.action(ArgAction::Append).value_delimiter(',')
     } else {
         argument.action(ArgAction::Set)
+    }
+}
+
+/// Checks a value, and never shows it: whoever mistypes a URL may have put a password into it.
+#[derive(Clone)]
+struct Unrepeated(&'static Key);
+
+impl TypedValueParser for Unrepeated {
+    type Value = String;
+
+    fn parse_ref(&self, command: &Command, _: Option<&Arg>, value: &OsStr) -> Result<String, clap::Error> {
+        let wrong = |advice: String| {
+            let said = format!("--{}: {advice}\n", self.0.name);
+            clap::Error::raw(ErrorKind::ValueValidation, said).with_cmd(command)
+        };
+        let text = value
+            .to_str()
+            .ok_or_else(|| wrong("write it in UTF-8".to_owned()))?;
+        self.0.check(&Given::Text(text.to_owned())).map_err(wrong)?;
+        Ok(text.to_owned())
     }
 }
 

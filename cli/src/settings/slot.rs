@@ -178,6 +178,11 @@ impl Slot {
         }
     }
 
+    /// Whether who writes such a value may have written a password into it.
+    pub(super) const fn may_hold_a_password(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::Bus(_))
+    }
+
     /// In a word or two, what is to be written.
     pub(super) const fn placeholder(&self) -> &'static str {
         match self {

@@ -18,8 +18,12 @@ mod own_server;
 #[expect(dead_code, reason = "the tests of the store itself need more of it")]
 mod postgres_server;
 mod processes;
+#[path = "../../../storage/tests/redis/support/server.rs"]
+#[expect(dead_code, reason = "the tests of the store itself need more of it")]
+mod redis_server;
 mod reports;
 mod results;
+mod stores;
 mod support;
 mod ticker;
 #[cfg(unix)]
