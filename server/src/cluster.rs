@@ -83,6 +83,10 @@ impl Cluster {
 }
 
 /// The store, and where `echo` keeps its sessions.
+#[cfg_attr(
+    not(feature = "redis"),
+    expect(unused_variables, reason = "nothing else is watched")
+)]
 async fn open_store(config: &Config, ties: &Ties) -> Result<(ChosenStore, Kept), ClusterError> {
     let (ttl, limits) = (config.echo.session_ttl, config.echo.embedded);
     match &config.store {
@@ -99,21 +103,7 @@ async fn open_store(config: &Config, ties: &Ties) -> Result<(ChosenStore, Kept),
         StoreChoice::Redis(url) => {
             let stop = ties.stop.child_token();
             let link = Redis::open(url.clone(), LinkTerms::default(), &ties.tasks, stop).await?;
-            match link.durability().await {
-                Ok(Durability::Everything) => {}
-                Ok(Durability::AllButTheLast { appendfsync }) => {
-                    tracing::warn!(store = %url, appendfsync, "Redis may lose what was confirmed last: set `appendfsync always`");
-                }
-                Ok(Durability::Snapshots) => {
-                    tracing::warn!(store = %url, "Redis may lose what was confirmed: set `appendonly yes` and `appendfsync always`");
-                }
-                Ok(Durability::Unknown { why }) => {
-                    tracing::warn!(store = %url, why, "it is not known whether Redis keeps what was confirmed");
-                }
-                Err(error) => {
-                    tracing::warn!(store = %url, %error, "it is not known whether Redis keeps what was confirmed")
-                }
-            }
+            warn_of_losses(&link).await;
             let sessions = RedisSessions::new(link.clone(), link.clone(), ttl, limits);
             Ok((
                 ChosenStore::Redis(RedisStore::new(link, NAMESPACE)),
@@ -134,4 +124,22 @@ async fn open_store(config: &Config, ties: &Ties) -> Result<(ChosenStore, Kept),
             Ok((ChosenStore::Postgres(store), sessions))
         }
     }
+}
+
+/// Says so where Redis is set to lose what it confirmed.
+#[cfg(feature = "redis")]
+async fn warn_of_losses(link: &Redis) {
+    let unknown = |why: String| format!("it is not known whether it keeps what was confirmed: {why}");
+    let caution = match link.durability().await {
+        Ok(Durability::Everything) => return,
+        Ok(Durability::AllButTheLast { appendfsync }) => {
+            format!("`appendfsync {appendfsync}` may lose what was confirmed last: set it to `always`")
+        }
+        Ok(Durability::Snapshots) => {
+            "it may lose what was confirmed: set `appendonly yes` and `appendfsync always`".to_owned()
+        }
+        Ok(Durability::Unknown { why }) => unknown(why),
+        Err(error) => unknown(error.to_string()),
+    };
+    tracing::warn!(store = %link.url(), "{caution}");
 }

@@ -60,7 +60,7 @@ pub enum StartError {
     },
     /// The store cannot be opened.
     #[error(transparent)]
-    Store(#[from] ClusterError),
+    Store(Box<ClusterError>),
     /// A file with keys for tokens cannot be used.
     #[error(transparent)]
     Keys(#[from] KeyFileError),
@@ -75,6 +75,12 @@ pub enum StartError {
         /// What would do.
         wanted: &'static str,
     },
+}
+
+impl From<ClusterError> for StartError {
+    fn from(error: ClusterError) -> Self {
+        Self::Store(Box::new(error))
+    }
 }
 
 /// How a stop went.

@@ -30,7 +30,8 @@ pub enum ChosenStore {
     Postgres(crate::postgres::Postgres),
 }
 
-/// Hands every method of a trait on to the backend that was chosen.
+/// Hands every method of a trait on to the backend that was chosen. What goes over a network is kept apart, so that the
+/// futures of those who call the embedded store stay small.
 macro_rules! handed_on {
     ($trait:ident { $(fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty;)* }) => {
         impl $trait for ChosenStore {
@@ -38,9 +39,9 @@ macro_rules! handed_on {
                 match self {
                     Self::Embedded(store) => store.$name($($argument),*).await,
                     #[cfg(feature = "redis")]
-                    Self::Redis(store) => store.$name($($argument),*).await,
+                    Self::Redis(store) => Box::pin(store.$name($($argument),*)).await,
                     #[cfg(feature = "postgres")]
-                    Self::Postgres(store) => store.$name($($argument),*).await,
+                    Self::Postgres(store) => Box::pin(store.$name($($argument),*)).await,
                 }
             })*
         }
@@ -185,7 +186,7 @@ impl Bus for ChosenBus {
         match self {
             Self::Local(bus) => bus.publish(topic, payload).await,
             #[cfg(feature = "redis")]
-            Self::Redis(bus) => bus.publish(topic, payload).await,
+            Self::Redis(bus) => Box::pin(bus.publish(topic, payload)).await,
         }
     }
 
@@ -193,7 +194,7 @@ impl Bus for ChosenBus {
         match self {
             Self::Local(bus) => bus.tune(ear, topic).await,
             #[cfg(feature = "redis")]
-            Self::Redis(bus) => bus.tune(ear, topic).await,
+            Self::Redis(bus) => Box::pin(bus.tune(ear, topic)).await,
         }
     }
 
@@ -201,7 +202,7 @@ impl Bus for ChosenBus {
         match self {
             Self::Local(bus) => bus.untune(ear, topic).await,
             #[cfg(feature = "redis")]
-            Self::Redis(bus) => bus.untune(ear, topic).await,
+            Self::Redis(bus) => Box::pin(bus.untune(ear, topic)).await,
         }
     }
 }

@@ -379,7 +379,7 @@ pub(crate) fn store(text: &str) -> Read<StoreChoice> {
         }
         Some(("postgres" | "postgresql", _)) => {
             let url = text.parse::<PostgresUrl>();
-            url.map(StoreChoice::Postgres).map_err(|error| error.to_string())
+            url.map(Box::new).map(StoreChoice::Postgres).map_err(|error| error.to_string())
         }
         Some(_) | None => Err(
             "write embedded: (in memory), embedded:PATH (durable), redis://HOST or postgres://USER@HOST/DATABASE"

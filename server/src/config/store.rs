@@ -21,7 +21,7 @@ pub enum StoreChoice {
     Redis(RedisUrl),
     /// `postgres://…` — in a database, whose tables `touchstone migrate` has made; what was confirmed is committed there.
     #[cfg(feature = "postgres")]
-    Postgres(PostgresUrl),
+    Postgres(Box<PostgresUrl>),
 }
 
 /// How nodes hear of each other.

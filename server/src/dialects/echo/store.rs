@@ -45,9 +45,9 @@ impl SessionStore for Kept {
             Self::InMemory(sessions) => sessions.load(id).await,
             Self::OnDisk(sessions) => sessions.load(id).await,
             #[cfg(feature = "redis")]
-            Self::InRedis(sessions) => sessions.load(id).await,
+            Self::InRedis(sessions) => Box::pin(sessions.load(id)).await,
             #[cfg(feature = "postgres")]
-            Self::InPostgres(sessions) => sessions.load(id).await,
+            Self::InPostgres(sessions) => Box::pin(sessions.load(id)).await,
         }
     }
 
@@ -56,9 +56,9 @@ impl SessionStore for Kept {
             Self::InMemory(sessions) => sessions.advance(id, entry, at).await,
             Self::OnDisk(sessions) => sessions.advance(id, entry, at).await,
             #[cfg(feature = "redis")]
-            Self::InRedis(sessions) => sessions.advance(id, entry, at).await,
+            Self::InRedis(sessions) => Box::pin(sessions.advance(id, entry, at)).await,
             #[cfg(feature = "postgres")]
-            Self::InPostgres(sessions) => sessions.advance(id, entry, at).await,
+            Self::InPostgres(sessions) => Box::pin(sessions.advance(id, entry, at)).await,
         }
     }
 
@@ -67,9 +67,9 @@ impl SessionStore for Kept {
             Self::InMemory(sessions) => sessions.settle(id, settlement).await,
             Self::OnDisk(sessions) => sessions.settle(id, settlement).await,
             #[cfg(feature = "redis")]
-            Self::InRedis(sessions) => sessions.settle(id, settlement).await,
+            Self::InRedis(sessions) => Box::pin(sessions.settle(id, settlement)).await,
             #[cfg(feature = "postgres")]
-            Self::InPostgres(sessions) => sessions.settle(id, settlement).await,
+            Self::InPostgres(sessions) => Box::pin(sessions.settle(id, settlement)).await,
         }
     }
 
@@ -78,9 +78,9 @@ impl SessionStore for Kept {
             Self::InMemory(sessions) => sessions.renew(ids).await,
             Self::OnDisk(sessions) => sessions.renew(ids).await,
             #[cfg(feature = "redis")]
-            Self::InRedis(sessions) => sessions.renew(ids).await,
+            Self::InRedis(sessions) => Box::pin(sessions.renew(ids)).await,
             #[cfg(feature = "postgres")]
-            Self::InPostgres(sessions) => sessions.renew(ids).await,
+            Self::InPostgres(sessions) => Box::pin(sessions.renew(ids)).await,
         }
     }
 
@@ -89,9 +89,9 @@ impl SessionStore for Kept {
             Self::InMemory(sessions) => sessions.entries(id).await,
             Self::OnDisk(sessions) => sessions.entries(id).await,
             #[cfg(feature = "redis")]
-            Self::InRedis(sessions) => sessions.entries(id).await,
+            Self::InRedis(sessions) => Box::pin(sessions.entries(id)).await,
             #[cfg(feature = "postgres")]
-            Self::InPostgres(sessions) => sessions.entries(id).await,
+            Self::InPostgres(sessions) => Box::pin(sessions.entries(id)).await,
         }
     }
 
@@ -100,9 +100,9 @@ impl SessionStore for Kept {
             Self::InMemory(sessions) => sessions.remove(id).await,
             Self::OnDisk(sessions) => sessions.remove(id).await,
             #[cfg(feature = "redis")]
-            Self::InRedis(sessions) => sessions.remove(id).await,
+            Self::InRedis(sessions) => Box::pin(sessions.remove(id)).await,
             #[cfg(feature = "postgres")]
-            Self::InPostgres(sessions) => sessions.remove(id).await,
+            Self::InPostgres(sessions) => Box::pin(sessions.remove(id)).await,
         }
     }
 }
