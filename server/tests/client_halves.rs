@@ -26,7 +26,7 @@ struct Peer<'a, H> {
 }
 
 /// What was heard, in a word or two.
-fn in_words(heard: Heard<'_>) -> String {
+fn in_words(heard: &Heard<'_>) -> String {
     match heard {
         Heard::Ready => "ready".to_owned(),
         Heard::Answer { stamp, .. } => format!("answer {}", stamp.key.sequence),
@@ -59,7 +59,7 @@ impl<H: ClientHalf> Peer<'_, H> {
         }
         self.connection = Some(self.server.connect(&(path + &address.query)).await);
         let mut told = Vec::new();
-        self.half.opened(&mut |heard| told.push(in_words(heard)));
+        self.half.opened(&mut |heard| told.push(in_words(&heard)));
         told
     }
 
@@ -76,7 +76,7 @@ impl<H: ClientHalf> Peer<'_, H> {
     async fn hear(&mut self) -> Vec<String> {
         let text = self.connection().hear().await;
         let mut told = Vec::new();
-        self.half.hear(&text, &mut |heard| told.push(in_words(heard)));
+        self.half.hear(&text, &mut |heard| told.push(in_words(&heard)));
         assert!(!told.contains(&"unknown".to_owned()), "{text}");
         told
     }
@@ -142,7 +142,7 @@ impl<H: ClientHalf> Peer<'_, H> {
         let mut told = Vec::new();
         self.half
             .answered(asked, status, &body.to_string(), &mut |heard| {
-                told.push(in_words(heard));
+                told.push(in_words(&heard));
             });
         told
     }

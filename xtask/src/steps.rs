@@ -40,9 +40,6 @@ const WHOLE_EXAMPLES: [&str; 8] = [
     "all_of",
 ];
 
-/// Stores and buses that are not built into the program yet, and so are no part of a build of the whole workspace.
-const OTHER_STORES: &str = "redis";
-
 /// How many times in a row the suite has to be green while both cores are kept busy.
 const CONTROL_RUNS: &str = "20";
 
@@ -61,17 +58,6 @@ pub(crate) fn test(missing: Missing) -> Result<()> {
     docs::check()?;
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
-    cargo(&[
-        "clippy",
-        "--package",
-        "touchstone-storage",
-        "--features",
-        OTHER_STORES,
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ])?;
     // Alone, because a build of the whole workspace switches the message types on for everybody.
     cargo(&["check", "--package", "touchstone-conformance"])?;
     // The tests of the command line start the program itself.
@@ -80,14 +66,6 @@ pub(crate) fn test(missing: Missing) -> Result<()> {
     cargo(&NAMED_MUTANTS)?;
     cargo(&["test", "--workspace", "--doc"])?;
     cargo(&["test", "--workspace", "--all-targets"])?;
-    cargo(&[
-        "test",
-        "--package",
-        "touchstone-storage",
-        "--features",
-        OTHER_STORES,
-        "--all-targets",
-    ])?;
     run(Command::new(env!("CARGO"))
         .env("RUSTDOCFLAGS", "-D warnings")
         .args(["doc", "--workspace", "--no-deps"]))?;
