@@ -156,12 +156,15 @@ impl Reader {
                 return;
             }
         };
+        if key.slot.may_hold_a_password() {
+            self.hidden.push(node.span);
+        }
         if let Err(advice) = key.check(&given) {
             let diag = self
                 .diag(
                     "wrong-value",
                     node.span,
-                    format!("`{}` cannot be `{given}`", key.name),
+                    format!("`{}` {}", key.name, key.slot.refusal(&given)),
                 )
                 .help(advice);
             self.mistakes.push(diag);

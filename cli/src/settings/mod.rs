@@ -186,7 +186,11 @@ pub(crate) fn resolve(said: &Said<'_>) -> Result<Resolved, Failure> {
     {
         let Assignment { key, given, origin } = assignment;
         key.slot.read(&mut resolved.settings, &given).map_err(|advice| {
-            Failure::usage(format!("{origin}: `{}` cannot be `{given}`: {advice}", key.name))
+            Failure::usage(format!(
+                "{origin}: `{}` {}: {advice}",
+                key.name,
+                key.slot.refusal(&given)
+            ))
         })?;
         resolved.origins.0.insert(key.name, origin);
     }

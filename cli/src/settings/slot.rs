@@ -183,6 +183,15 @@ impl Slot {
         matches!(self, Self::Store(_) | Self::Bus(_))
     }
 
+    /// That it cannot be `given`, which is not repeated if a password may be in it.
+    pub(super) fn refusal(&self, given: &Given) -> String {
+        if self.may_hold_a_password() {
+            "cannot be that".to_owned()
+        } else {
+            format!("cannot be `{given}`")
+        }
+    }
+
     /// In a word or two, what is to be written.
     pub(super) const fn placeholder(&self) -> &'static str {
         match self {

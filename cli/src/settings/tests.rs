@@ -287,7 +287,7 @@ fn every_other_mistake_names_its_key_and_its_place() {
         complaint(&[], &["server.grace=soon"]),
         complaint(&[], &["server.grase=1s"]),
         complaint(&[], &["auth.secret=sesame"]),
-        complaint(&[], &["store=redis://localhost"]),
+        complaint(&[], &["store=mysql://ann:sesame@localhost"]),
         complaint(&[], &["trusted_proxies=10.0.0.0/40"]),
         complaint(&[], &["limits.handshake_bytes=1KiB"]),
         complaint(&[], &["compression.server_window_bits=8"]),
