@@ -5,7 +5,7 @@
 //! other nodes touch as well it takes a lock by name, those of a transaction in one order, so that no two nodes wait for
 //! each other, and what is numbered becomes visible in the order of its numbers. Reads have connections of their own.
 //!
-//! The traits are implemented in a file each. Their statements are data; [`statement`] is what sends them.
+//! The traits are implemented in a file each. Their statements are data; `statement` is what sends them.
 
 mod accounts;
 mod channels;
