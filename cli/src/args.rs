@@ -8,7 +8,6 @@ use touchstone_loadgen::sources::Sources;
 use touchstone_protocol::Dialect;
 use touchstone_protocol::timestamp::Rfc3339;
 use touchstone_scenarios::duration;
-use touchstone_server::StoreChoice;
 
 use crate::outputs::{ConformReport, CoverageReport, LoadReport};
 use crate::settings::KeyFlags;
@@ -141,8 +140,8 @@ pub(crate) struct CheckArgs {
 #[derive(Debug, Args)]
 pub(crate) struct BackupArgs {
     /// The store: embedded:PATH
-    #[arg(long, value_name = "URL", value_parser = crate::settings::store)]
-    pub(crate) store: StoreChoice,
+    #[arg(long, value_name = "URL")]
+    pub(crate) store: String,
     /// Where the copy goes; there must be nothing yet
     #[arg(long, value_name = "FILE")]
     pub(crate) to: PathBuf,

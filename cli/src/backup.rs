@@ -4,11 +4,14 @@ use touchstone_server::StoreChoice;
 
 use crate::args::BackupArgs;
 use crate::exit::{self, Failure, Outcome};
-use crate::print;
+use crate::{print, settings};
 
 /// Copies the store; what is in the way is this machine's, not the store's.
 pub(crate) fn run(args: &BackupArgs) -> Outcome {
-    let path = match &args.store {
+    // Read here and not with the command line, whose mistakes repeat what was typed.
+    let store =
+        settings::store(&args.store).map_err(|advice| Failure::usage(format!("--store: {advice}")))?;
+    let path = match &store {
         StoreChoice::Memory => {
             return Err(Failure::usage(
                 "embedded: is in a server's memory and cannot be copied; name a durable store, embedded:PATH",

@@ -64,8 +64,13 @@ impl Environment {
                 continue;
             };
             let given = Given::Text(value.to_owned());
-            key.check(&given)
-                .map_err(|advice| Failure::usage(format!("{name} is `{value}`: {advice}")))?;
+            key.check(&given).map_err(|advice| {
+                if key.slot.may_hold_a_password() {
+                    Failure::usage(format!("{name}: {advice}"))
+                } else {
+                    Failure::usage(format!("{name} is `{value}`: {advice}"))
+                }
+            })?;
             assignments.push(Assignment {
                 key,
                 given,

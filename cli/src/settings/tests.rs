@@ -283,6 +283,7 @@ fn every_other_mistake_names_its_key_and_its_place() {
         complaint(&[("TOUCHSTONE_FEED_HEARTBEAT_INTERVAL", "30")], &[]),
         complaint(&[("TOUCHSTONE_LIMITS_RATE", "fast")], &[]),
         complaint(&[("REDIS_SESSION_TTL", "an hour")], &[]),
+        complaint(&[("TOUCHSTONE_STORE", "mysql://ann:sesame@localhost")], &[]),
         complaint(&[], &["server.grace"]),
         complaint(&[], &["server.grace=soon"]),
         complaint(&[], &["server.grase=1s"]),

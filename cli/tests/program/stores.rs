@@ -57,4 +57,14 @@ fn what_is_wrong_with_a_store_is_said_without_the_password() {
         assert!(ended.stderr.contains(part), "{}", ended.stderr);
         assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
     }
+    let mistaken = [
+        "backup",
+        "--store",
+        "mysql://ann:hunter2@127.0.0.1/chat",
+        "--to",
+        "copy.db",
+    ];
+    let ended = run(touchstone(folder.path(), &mistaken));
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
 }
