@@ -62,7 +62,7 @@ pub(crate) enum Command {
     /// Replay conformance scenarios against a server, and say what holds
     Conform {
         #[command(subcommand)]
-        command: ConformCommand,
+        command: Box<ConformCommand>,
     },
     /// Simulate thousands of sessions, and say what they felt
     Load {

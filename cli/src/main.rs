@@ -79,7 +79,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Migrate(args) => asynchronously(migrate::run(args), Rest::IsEnded),
         Command::Check(args) => asynchronously(check::run(args), Rest::IsEnded),
         Command::Serve(args) => asynchronously(serve::run(args), Rest::IsLeft),
-        Command::Conform { command } => asynchronously(conform::run(command), Rest::IsEnded),
+        Command::Conform { command } => asynchronously(conform::run(*command), Rest::IsEnded),
         Command::Load { command } => asynchronously(load::run(command), Rest::IsEnded),
     }
 }
